@@ -51,13 +51,15 @@ static inline void perfdata_recorder_stats_init(struct perfdata_recorder_stats *
 /* False if data cannot be such a section; ret is then untouched. */
 static inline bool perfdata_recorder_stats_parse(const void *data, size_t size, struct perfdata_recorder_stats *ret)
 {
+	const size_t head = offsetof(struct perfdata_recorder_stats, start_ns);
 	struct perfdata_recorder_stats stats = { 0 };
 
-	if (!data || size < offsetof(struct perfdata_recorder_stats, start_ns))
+	if (!data || size < head)
 		return false;
-	memcpy(&stats, data, size < sizeof(stats) ? size : sizeof(stats));
-	if (!stats.version || stats.size < offsetof(struct perfdata_recorder_stats, start_ns) || stats.size > size)
+	memcpy(&stats, data, head);
+	if (!stats.version || stats.size < head || stats.size > size)
 		return false;
+	memcpy(&stats, data, stats.size < sizeof(stats) ? stats.size : sizeof(stats));
 	stats.backend[sizeof(stats.backend) - 1] = '\0';
 	*ret = stats;
 	return true;
