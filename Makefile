@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+# A thin front for Meson and Ninja; everything that is made is under build/.
+
+BUILD ?= build
+PREFIX ?= /usr/local
+NINJA = ninja -C $(BUILD)
+
+.PHONY: all help deps demo check install bench-record clean
+
+all: $(BUILD)/build.ninja
+	@$(NINJA)
+
+help:
+	@echo 'make               build $(BUILD)/retour'
+	@echo 'make deps          install the Debian packages that the build needs'
+	@echo 'make demo          record this machine for five seconds, make $(BUILD)/demo/profile.html'
+	@echo 'make check         run every test'
+	@echo 'make install       install under PREFIX (default /usr/local), below DESTDIR'
+	@echo 'make bench-record  measure against perf, into bench/results/'
+	@echo 'make clean         remove $(BUILD)/'
+
+$(BUILD)/build.ninja:
+	@command -v meson >/dev/null && command -v ninja >/dev/null || \
+		{ echo "meson or ninja is missing: run 'make deps' first"; exit 1; }
+	@meson setup --prefix=$(PREFIX) $(BUILD)
+
+deps:
+	@tools/install-deps.sh build
+
+demo:
+	@tools/install-deps.sh build demo
+	@$(MAKE) --no-print-directory all
+	@tools/demo.sh $(BUILD)
+
+check:
+	@tools/install-deps.sh build test
+	@$(MAKE) --no-print-directory all
+	@python3 tests/run.py $(BUILD)
+
+install: all
+	@meson configure $(BUILD) -Dprefix=$(PREFIX)
+	@meson install -C $(BUILD) --quiet $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
+
+bench-record:
+	@tools/install-deps.sh build bench
+	@$(MAKE) --no-print-directory all
+	@bench/record.sh $(BUILD)
+
+clean:
+	@rm -rf $(BUILD)

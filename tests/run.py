@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Runs every test that Meson knows and counts them: run.py BUILD_DIR
+
+Each subtest of a TAP program counts as one test; so does every other program,
+by its exit status (77 is a skip).  A program that dies, hangs or prints fewer
+results than it planned adds failures.  The unit tests run once more with the
+address and undefined behaviour sanitizers.  The last line is
+"N passed, N failed, N skipped"; the exit status is 1 if one failed.
+"""
+import concurrent.futures
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+RESULT = re.compile(r"(not )?ok\b\s*\d*\s*-?\s*([^#]*)(?:#\s*(SKIP)\S*\s*(.*))?", re.IGNORECASE)
+PLAN = re.compile(r"1\.\.(\d+)(?:\s*#\s*SKIP\S*\s*(.*))?", re.IGNORECASE)
+
+
+class Outcome:
+    def __init__(self, name):
+        self.name, self.passed, self.failed, self.skipped = name, 0, [], []
+        self.output, self.seconds = "", 0.0
+
+
+def read_tap(out, status, text):
+    planned, reason, results = None, "", 0
+    for line in text.splitlines():
+        if m := re.match(r"#\s*skip:\s*(.*)", line, re.IGNORECASE):
+            reason = m[1]
+        elif m := PLAN.match(line):
+            planned = int(m[1])
+            if planned == 0:
+                out.skipped.append((out.name, m[2] or reason or "no reason given"))
+        elif m := RESULT.match(line):
+            results += 1
+            name = f"{out.name}: {m[2].strip()}"
+            if m[3]:
+                given = m[4].strip()
+                out.skipped.append((name, reason if given in ("", "see above") else given))
+            elif m[1]:
+                out.failed.append(name)
+            else:
+                out.passed += 1
+            reason = ""
+    if planned is None:
+        out.failed.append(f"{out.name}: printed no plan (exit status {status})")
+    elif results != planned:
+        out.failed.append(f"{out.name}: {results} results for {planned} tests (exit status {status})")
+    elif status != 0 and not out.failed:
+        out.failed.append(f"{out.name}: exit status {status}")
+
+
+def read_exit_status(out, status, text):
+    if status == 0:
+        out.passed = 1
+    elif status == 77:
+        lines = text.strip().splitlines()
+        out.skipped.append((out.name, lines[-1] if lines else "no reason given"))
+    else:
+        out.failed.append(f"{out.name}: exit status {status}")
+
+
+def run(test, label):
+    """Runs one program of `meson introspect --tests`."""
+    out = Outcome(label)
+    start = time.monotonic()
+    timeout = test["timeout"] or None
+    proc = subprocess.Popen(test["cmd"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            cwd=test["workdir"], env={**os.environ, **test["env"]}, start_new_session=True)
+    try:
+        raw, _ = proc.communicate(timeout=timeout)
+        status = proc.returncode
+    except subprocess.TimeoutExpired:
+        os.killpg(proc.pid, signal.SIGKILL)
+        raw, _ = proc.communicate()
+        status = f"none: still running after {timeout} s"
+    out.output, out.seconds = raw.decode(errors="replace"), time.monotonic() - start
+    (read_tap if test["protocol"] == "tap" else read_exit_status)(out, status, out.output)
+    return out
+
+
+def report(out):
+    counts = f"{out.passed} passed"
+    if out.failed:
+        counts += f", {len(out.failed)} FAILED"
+    if out.skipped:
+        counts += f", {len(out.skipped)} skipped"
+    print(f"{out.name:<40} {counts} ({out.seconds:.1f} s)")
+    if out.failed:
+        print("".join(f"    {line}\n" for line in out.output.splitlines()), end="")
+    sys.stdout.flush()
+
+
+def introspect(build):
+    return json.loads(subprocess.run(["meson", "introspect", "--tests", build], check=True,
+                                     stdout=subprocess.PIPE).stdout)
+
+
+def suite(test):
+    return test["suite"][0].split(":")[-1] if test["suite"] else ""
+
+
+def run_all(tests, prefix=""):
+    """Tests that measure or record the machine run alone, after the others."""
+    label = lambda t: f"{prefix}{suite(t)}/{t['name']}"
+    alone = [t for t in tests if suite(t) == "system" or not t["is_parallel"]]
+    together = [t for t in tests if t not in alone]
+    outcomes = []
+    with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
+        for out in pool.map(lambda t: run(t, label(t)), together):
+            report(out)
+            outcomes.append(out)
+    for t in alone:
+        out = run(t, label(t))
+        report(out)
+        outcomes.append(out)
+    return outcomes
+
+
+def sanitized(build):
+    """The unit tests, built once more under build/asan; only what they need is built."""
+    directory = os.path.join(build, "asan")
+    if not os.path.exists(os.path.join(directory, "build.ninja")):
+        subprocess.run(["meson", "setup", "-Db_sanitize=address,undefined", "-Db_lundef=false", directory],
+                       check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["ninja", "-C", directory, "build.ninja"], check=True, stdout=subprocess.DEVNULL)
+    tests = [t for t in introspect(directory) if suite(t) == "unit"]
+    root = os.path.abspath(directory)
+    targets = sorted({os.path.relpath(arg, root) for t in tests for arg in t["cmd"] if arg.startswith(root + "/")})
+    if targets and subprocess.run(["ninja", "-C", directory, *targets]).returncode:
+        out = Outcome("asan: build")
+        out.failed.append("asan: the sanitizer build failed")
+        return [out]
+    os.environ["ASAN_OPTIONS"] = "detect_leaks=1"
+    os.environ["UBSAN_OPTIONS"] = "halt_on_error=1:print_stacktrace=1"
+    return run_all(tests, "asan: ")
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    build = sys.argv[1]
+    outcomes = run_all(introspect(build)) + sanitized(build)
+    failed = [f for o in outcomes for f in o.failed]
+    skipped = [s for o in outcomes for s in o.skipped]
+    print()
+    for name, reason in skipped:
+        print(f"skipped: {name}: {reason}")
+    for name in failed:
+        print(f"failed: {name}")
+    print(f"{sum(o.passed for o in outcomes)} passed, {len(failed)} failed, {len(skipped)} skipped")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
