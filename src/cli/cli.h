@@ -107,7 +107,4 @@ ERROR_CHECK struct error *cli_close_output(const char *path, FILE *out);
 bool cli_is_terminal(FILE *out);
 bool cli_has_colour(FILE *out);
 
-/* A JSON string with its quotes; NULL is null.  What is not UTF-8 becomes U+FFFD. */
-void cli_json_string(FILE *out, const char *s);
-
 #endif

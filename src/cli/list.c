@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* retour list: the events that -e takes, and whether this machine has them. */
 #include "cli/cli.h"
+
+#include "base/json.h"
 #include "cli/events.h"
 
 #include <string.h>
@@ -14,18 +16,20 @@ static const struct cli_option options[] = {
 
 static void print_json(void)
 {
-	const char *separator = "";
+	struct json j = { .out = stdout };
 
-	fputs("{\"events\":[", stdout);
+	json_object(&j);
+	json_key(&j, "events"), json_array(&j);
 	for (const struct cli_event *e = cli_events; e->name; e++) {
-		printf("%s{\"name\":", separator);
-		cli_json_string(stdout, e->name);
-		printf(",\"available\":%s,\"description\":", cli_event_available(e) ? "true" : "false");
-		cli_json_string(stdout, e->description);
-		putchar('}');
-		separator = ",";
+		json_object(&j);
+		json_key(&j, "name"), json_string(&j, e->name);
+		json_key(&j, "available"), json_bool(&j, cli_event_available(e));
+		json_key(&j, "description"), json_string(&j, e->description);
+		json_end_object(&j);
 	}
-	puts("]}");
+	json_end_array(&j);
+	json_end_object(&j);
+	putchar('\n');
 }
 
 static void print_text(void)

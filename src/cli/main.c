@@ -5,6 +5,7 @@
 #include <string.h>
 
 static const struct cli_verb *const verbs[] = {
+	&cli_doctor,
 	&cli_list,
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How verbs speak: errors with hints, output files, terminals, JSON strings. */
+/* How verbs speak: errors with hints, output files, terminals. */
 #include "cli/cli.h"
 
 #include <errno.h>
@@ -79,41 +79,4 @@ bool cli_has_colour(FILE *out)
 	const char *no_colour = getenv("NO_COLOR");
 
 	return cli_is_terminal(out) && !(no_colour && *no_colour);
-}
-
-/* The length of the UTF-8 sequence at s, 0 if it is none. */
-static size_t utf8_length(const unsigned char *s)
-{
-	size_t n = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
-
-	for (size_t i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return n;
-}
-
-void cli_json_string(FILE *out, const char *s)
-{
-	if (!s) {
-		fputs("null", out);
-		return;
-	}
-	putc('"', out);
-	for (const unsigned char *p = (const unsigned char *)s; *p;) {
-		size_t n = utf8_length(p);
-
-		if (*p == '"' || *p == '\\')
-			fprintf(out, "\\%c", *p);
-		else if (*p < 0x20)
-			fprintf(out, "\\u%04x", *p);
-		else if (n)
-			fwrite(p, 1, n, out);
-		else
-			fputs("\\ufffd", out);
-		p += n ? n : 1;
-	}
-	putc('"', out);
 }
