@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Tasks inside the kernel: `blocked` works a little and then reads from a pipe
+ * into which nobody writes; `naps` sleeps again and again; `migrates` reads
+ * /dev/zero, slowly, while another thread moves it from CPU to CPU; `faults`
+ * touches new memory.
+ */
+#include "program.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define LARGE (16 << 20)
+
+FRAME static void reads_for_ever(int fd)
+{
+	char byte;
+
+	must(read(fd, &byte, 1) == 0, "read");
+}
+
+static void mode_blocked(void)
+{
+	int ends[2];
+
+	must(!pipe(ends), "pipe");
+	burn_until_end();
+	reads_for_ever(ends[0]);
+}
+
+FRAME static void naps(void)
+{
+	usleep(500);
+}
+
+static void mode_naps(void)
+{
+	while (running())
+		naps();
+}
+
+static void pin(pthread_t thread, int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	must(!pthread_setaffinity_np(thread, sizeof(set), &set), "pthread_setaffinity_np");
+}
+
+/* Two waits of its own length in a row, so that the reader is moved at any point of a read. */
+static void *mover(void *arg)
+{
+	pthread_t reader = *(pthread_t *)arg;
+
+	for (int cpu = 0; ; cpu = !cpu) {
+		pin(reader, cpu);
+		usleep(700);
+	}
+	return NULL;
+}
+
+FRAME static void reads_zeros(int fd, char *buffer)
+{
+	must(read(fd, buffer, LARGE) == LARGE, "read");
+}
+
+static void mode_migrates(void)
+{
+	pthread_t self = pthread_self(), thread;
+	int fd = open("/dev/zero", O_RDONLY);
+	char *buffer = malloc(LARGE);
+
+	must(fd >= 0 && buffer, "setup");
+	must(!pthread_create(&thread, NULL, mover, &self), "pthread_create");
+	while (running())
+		reads_zeros(fd, buffer);
+}
+
+FRAME static void touches(char *memory)
+{
+	for (long i = 0; i < LARGE; i += 4096)
+		memory[i] = 1;
+}
+
+static void mode_faults(void)
+{
+	while (running()) {
+		char *memory = map_stack(LARGE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+
+		touches(memory);
+		munmap(memory, LARGE);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	program_start(argc, argv);
+	must(program_mode() != NULL, "a mode");
+	if (!strcmp(program_mode(), "blocked"))
+		mode_blocked();
+	else if (!strcmp(program_mode(), "naps"))
+		mode_naps();
+	else if (!strcmp(program_mode(), "migrates"))
+		mode_migrates();
+	else
+		mode_faults();
+	return 0;
+}
