@@ -40,7 +40,7 @@ static void print_option(const struct cli_option *o)
 	width += printf("--%s", o->name);
 	if (o->value)
 		width += printf(" %s", o->value);
-	if (width >= HELP_COLUMN)
+	if (width > HELP_COLUMN - 2)
 		width = printf("\n") - 1;
 	printf("%*s%s\n", HELP_COLUMN - width, "", o->help);
 }
