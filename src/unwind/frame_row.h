@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The full rule of one range of pcs: how to find the CFA and each register of
+ * the caller.  Every source of unwind information yields these; compile.c
+ * makes the compact rule of one, step.c evaluates one.
+ */
+#ifndef RETOUR_UNWIND_FRAME_ROW_H
+#define RETOUR_UNWIND_FRAME_ROW_H
+
+#include "unwind/rule.h"
+#include "unwind/unwind.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum frame_rule_kind {
+	FRAME_UNSPECIFIED = 0,	/* the ABI decides: callee-saved registers are kept */
+	FRAME_UNDEFINED,
+	FRAME_SAME,
+	FRAME_OFFSET,		/* *(CFA + offset) */
+	FRAME_VAL_OFFSET,	/* CFA + offset */
+	FRAME_REGISTER,		/* R[reg] + offset */
+	FRAME_DEREF,		/* *(R[reg] + offset) */
+	FRAME_EXPRESSION,	/* *(result of expr), the CFA pushed first */
+	FRAME_VAL_EXPRESSION,	/* result of expr, the CFA pushed first (not for the CFA itself) */
+};
+
+struct frame_rule {
+	uint8_t kind;
+	uint8_t reg;
+	uint32_t expr_size;
+	union {
+		int64_t offset;
+		const unsigned char *expr;	/* in the section */
+	};
+};
+
+struct frame_row {
+	/* FRAME_REGISTER, FRAME_DEREF or FRAME_VAL_EXPRESSION; FRAME_UNSPECIFIED if there is none */
+	struct frame_rule cfa;
+	struct frame_rule reg[UNWIND_N_REGS];	/* UNWIND_RIP: the return address */
+	bool signal_frame;
+};
+
+/* Takes the row of [start, end); false ends the enumeration. */
+typedef bool (*frame_row_fn)(void *arg, uint64_t start, uint64_t end, const struct frame_row *row);
+
+/* The compact form; RULE_CFA_COMPLEX for what has none. */
+struct unwind_rule frame_row_compile(const struct frame_row *row);
+
+/* True for a frame that has no caller: its return address is undefined. */
+static inline bool frame_row_outermost(const struct frame_row *row)
+{
+	return row->reg[UNWIND_RIP].kind == FRAME_UNDEFINED;
+}
+
+#endif
