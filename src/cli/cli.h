@@ -56,7 +56,7 @@ struct cli_option {
 	int id;			/* the short form's letter, or from CLI_LONG_ONLY up; 0 ends a table */
 	const char *name;	/* the long form, without dashes */
 	const char *value;	/* what its value is called; NULL: it takes none */
-	const char *help;
+	const char *help;	/* NULL: reserved, refused as not part of this version */
 };
 
 struct cli_verb {

@@ -33,6 +33,8 @@ static void print_option(const struct cli_option *o)
 {
 	int width;
 
+	if (!o->help)
+		return;
 	if (o->id < CLI_LONG_ONLY)
 		width = printf("  -%c, ", o->id);
 	else
@@ -81,14 +83,24 @@ static void fill_getopt_tables(const struct cli_verb *verb, struct getopt_tables
 	}
 }
 
+static bool is_reserved(const struct cli_verb *verb, const char *name)
+{
+	struct option_tables tables = tables_of(verb);
+
+	each_option(tables, o)
+		if (!strcmp(o->name, name))
+			return !o->help;
+	return false;
+}
+
 int cli_getopt(const struct cli_verb *verb, int argc, char **argv)
 {
 	struct getopt_tables g;
-	int opt;
+	int opt, index = -1;
 
 	fill_getopt_tables(verb, &g);
 	opterr = 0;
-	opt = getopt_long(argc, argv, g.shorts, g.longs, NULL);
+	opt = getopt_long(argc, argv, g.shorts, g.longs, &index);
 	switch (opt) {
 	case 'h':
 		print_help(verb);
@@ -100,6 +112,8 @@ int cli_getopt(const struct cli_verb *verb, int argc, char **argv)
 			cli_usage_error(verb, "unknown option -%c", optopt);
 		cli_usage_error(verb, "unknown option or unexpected value: %s", argv[optind - 1]);
 	default:
+		if (index >= 0 && is_reserved(verb, g.longs[index].name))
+			cli_usage_error(verb, "this version of retour has no --%s", g.longs[index].name);
 		return opt;
 	}
 }
