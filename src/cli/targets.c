@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Targets by pidfd, so that a reused process ID is never taken for one of
+ * them.  The command and its parent share a socket pair that closes on exec:
+ * the parent's byte lets the child go, the child's answer is the errno of a
+ * failed exec, and end of file means that it succeeded.
+ */
+#include "cli/targets.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL
+#endif
+
+void targets_init(struct targets *targets)
+{
+	*targets = (struct targets){ .gate = -1 };
+}
+
+void targets_deinit(struct targets *targets)
+{
+	if (targets->gate >= 0)
+		close(targets->gate);
+	vec_each(&targets->pidfds, fd)
+		close(*fd);
+	vec_free(&targets->pidfds);
+	vec_free(&targets->pids);
+}
+
+struct error *targets_add(struct targets *targets, pid_t pid, bool thread)
+{
+	_cleanup_close_ int fd = (int)syscall(SYS_pidfd_open, pid, thread ? PIDFD_THREAD : 0);
+
+	if (fd < 0 && errno == ESRCH)
+		return error_new(ESRCH, "there is no %s %d", thread ? "thread" : "process", pid);
+	/* What is a thread's ID but no process's. */
+	if (fd < 0 && (errno == EINVAL || errno == ENOENT))
+		return error_new(EINVAL, "%d is a thread, not a process (use -t)", pid);
+	if (fd < 0)
+		return error_errno(errno, "cannot watch %s %d", thread ? "thread" : "process", pid);
+	if (!vec_push(&targets->pids, pid))
+		return error_nomem();
+	if (!vec_push(&targets->pidfds, fd)) {
+		targets->pids.len--;
+		return error_nomem();
+	}
+	steal_fd(&fd);
+	return NULL;
+}
+
+__attribute__((noreturn)) static void become_command(int gate, char **argv)
+{
+	int code;
+	char go;
+
+	if (read(gate, &go, 1) != 1)
+		_exit(127);
+	execvp(argv[0], argv);
+	code = errno;
+	if (write(gate, &code, sizeof(code)) != sizeof(code))
+		_exit(126);
+	_exit(127);
+}
+
+struct error *targets_add_command(struct targets *targets, char **argv)
+{
+	int gate[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, gate))
+		return error_errno(errno, "cannot start %s", argv[0]);
+	pid = fork();
+	if (pid == 0) {
+		close(gate[0]);
+		become_command(gate[1], argv);
+	}
+	close(gate[1]);
+	if (pid < 0) {
+		close(gate[0]);
+		return error_errno(errno, "cannot start %s", argv[0]);
+	}
+	targets->gate = gate[0];
+	targets->command = argv[0];
+	return targets_add(targets, pid, false);
+}
+
+struct error *targets_start_command(struct targets *targets)
+{
+	_cleanup_close_ int gate = steal_fd(&targets->gate);
+	int code = 0;
+	ssize_t n;
+
+	if (send(gate, "", 1, MSG_NOSIGNAL) != 1)
+		return error_errno(errno, "cannot start %s", targets->command);
+	do
+		n = read(gate, &code, sizeof(code));
+	while (n < 0 && errno == EINTR);
+	return n == sizeof(code) ? error_errno(code, "cannot run %s", targets->command) : NULL;
+}
+
+bool targets_ended(const struct targets *targets)
+{
+	vec_each(&targets->pidfds, fd) {
+		struct pollfd p = { .fd = *fd, .events = POLLIN };
+
+		if (poll(&p, 1, 0) <= 0)
+			return false;
+	}
+	return targets->pidfds.len > 0;
+}
+
+int targets_finish_command(struct targets *targets)
+{
+	int status;
+	pid_t pid = targets->pids.data[0];
+
+	if (waitpid(pid, &status, WNOHANG) == pid)
+		return status;
+	kill(pid, SIGTERM);
+	return -1;
+}
