@@ -50,8 +50,14 @@ static struct error *open_checked(int fd, const char *path, const struct symbol_
 	_cleanup_(elf_file_closep) struct elf_file *file = NULL;
 	struct error *err;
 
+	switch (fd) {
+	case -ENOENT:
+		return error_new(ENOENT, "file not found");
+	case -EINVAL:
+		return error_new(EINVAL, "not a regular file");
+	}
 	if (fd < 0)
-		return fd == -ENOENT ? error_new(ENOENT, "file not found") : error_errno(-fd, "open");
+		return error_errno(-fd, "file not readable");
 	err = elf_file_open_fd(fd, path, &file);
 	if (!err)
 		err = check_build_id(key, file);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Addresses to names.  A symboliser holds DSOs (found by path and build ID),
- * the kernel's symbols and perf maps; look-ups are cached.  Files are hostile.
+ * the kernel's symbols and perf maps; each is read on the first look-up that
+ * needs it.  Files are hostile; names are given as they stand in them, so they
+ * may hold any byte but NUL.  Not thread-safe.
  */
 #ifndef RETOUR_SYMBOL_SYMBOL_H
 #define RETOUR_SYMBOL_SYMBOL_H
@@ -44,7 +46,7 @@ const char *symbol_dso_problem(struct symbol_dso *dso);
 bool symbol_dso_lookup(struct symbol_dso *dso, uint64_t offset, struct symbol *ret);
 /* The kernel function or module function at an address. False if kallsyms is hidden or has none. */
 bool symboliser_kernel(struct symboliser *symboliser, uint64_t address, struct symbol *ret);
-/* "vmlinux" or "[module]" of the last kernel look-up is the suffix of raw in kallsyms; NULL: none. */
+/* "vmlinux", or the module as kallsyms writes it: "[ext4]", "[bpf]"; NULL where symboliser_kernel() is false. */
 const char *symboliser_kernel_module(struct symboliser *symboliser, uint64_t address);
 /* JIT code, from /tmp/perf-PID.map in the mount namespace of the process. */
 bool symboliser_jit(struct symboliser *symboliser, uint32_t pid, uint64_t address, struct symbol *ret);
