@@ -35,6 +35,6 @@ bool vec_grow(void *data_ptr, size_t *cap, size_t want, size_t size);
 	} while (0)
 
 #define vec_each(v, it) \
-	for (__typeof__((v)->data) it = (v)->data; it && it < (v)->data + (v)->len; it++)
+	for (__typeof__((v)->data + 0) it = (v)->data; it && it < (v)->data + (v)->len; it++)
 
 #endif

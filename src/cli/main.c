@@ -5,6 +5,9 @@
 #include <string.h>
 
 static const struct cli_verb *const verbs[] = {
+	&cli_report,
+	&cli_script,
+	&cli_stats,
 	&cli_doctor,
 	&cli_list,
 };

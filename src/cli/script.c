@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* retour script: one sample after the other. */
+#include "cli/filters.h"
+
+#include "export/script.h"
+
+enum { OPT_JSON = CLI_LONG_ONLY };
+
+static const struct cli_option options[] = {
+	{ 'i', "input", "FILE", "the recording to read (default " CLI_DEFAULT_RECORDING ")" },
+	{ OPT_JSON, "json", NULL, "print one JSON object a line" },
+	{ 0 },
+};
+
+static struct error *show(const char *input, const struct filter *filter, bool json)
+{
+	const struct samples_options how = { .filter = filter };
+	_cleanup_(samples_closep) struct samples *samples = NULL;
+	struct error *err = samples_open(input, &how, &samples);
+
+	if (err)
+		return err;
+	err = (json ? export_script_json : export_script)(samples, stdout);
+	if (!err)
+		err = cli_close_output("-", stdout);
+	cli_warn_about_recording(input, samples_reader(samples));
+	return err;
+}
+
+static int script(int argc, char **argv)
+{
+	const char *input = CLI_DEFAULT_RECORDING;
+	struct filter filter = { 0 };
+	struct error *err;
+	bool json = false;
+	int opt;
+
+	while ((opt = cli_getopt(&cli_script, argc, argv)) != CLI_END) {
+		if (opt == 'i')
+			input = optarg;
+		else if (opt == OPT_JSON)
+			json = true;
+		else
+			cli_filter_option(&cli_script, opt, optarg, &filter);
+	}
+	cli_no_arguments(&cli_script, argc, argv);
+	err = show(input, &filter, json);
+	filter_deinit(&filter);
+	return err ? cli_fail(err) : CLI_OK;
+}
+
+const struct cli_verb cli_script = {
+	.name = "script",
+	.synopsis = "[-i FILE] [--json] [filters]",
+	.summary = "print a recording sample by sample",
+	.options = options,
+	.more_options = cli_filter_options,
+	.run = script,
+};

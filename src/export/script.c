@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/* A recording sample by sample; see script.h. */
+#include "export/script.h"
+
+#include "base/json.h"
+#include "export/text.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+struct script {
+	struct samples *samples;
+	const struct frames *frames;
+	FILE *out;
+};
+
+/* Without a reader of our output it is no use to go on. */
+static struct error *check_output(FILE *out)
+{
+	return ferror(out) ? error_errno(errno ? errno : EIO, "cannot write the output") : NULL;
+}
+
+/* Was this location found in a symbol table? */
+static bool has_symbol(const char *name)
+{
+	return name[0] != '[';
+}
+
+static void text_frames(const struct script *s, const struct sample_frame *chain, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct location *location = &s->frames->locations.data[chain[i].location];
+		const char *name = frames_name(s->frames, location->function);
+
+		fprintf(s->out, "\t%16" PRIx64 " ", chain[i].ip);
+		text_put(s->out, name);
+		if (has_symbol(name))
+			fprintf(s->out, "+0x%" PRIx64, samples_frame_offset(location, i));
+		fputs(" (", s->out);
+		text_put(s->out, frames_dso(s->frames, location->function));
+		fputs(")\n", s->out);
+	}
+}
+
+static struct error *text_sample(const struct sample *sample, void *arg)
+{
+	const struct script *s = arg;
+
+	text_column(s->out, s->frames->strings.data[sample->comm], 16, 1);
+	fprintf(s->out, " %5u/%-5u [%03u] %5" PRIu64 ".%06" PRIu64 ": %10" PRIu64 " ", sample->pid, sample->tid,
+		sample->cpu, sample->time / 1000000000, sample->time / 1000 % 1000000, sample->period);
+	text_put(s->out, samples_event_name(s->samples, sample->event));
+	fputs(":\n", s->out);
+	text_frames(s, sample->kernel, sample->n_kernel);
+	text_frames(s, sample->user, sample->n_user);
+	if (sample->reason != REASON_NONE)
+		fprintf(s->out, "\t%16s [%s%s]\n", "", sample->outcome == SAMPLE_MISSING ? "missing: " : "",
+			reason_name(sample->reason));
+	putc('\n', s->out);
+	return check_output(s->out);
+}
+
+struct error *export_script(struct samples *samples, FILE *out)
+{
+	struct script script = { samples, samples_frames(samples), out };
+
+	return samples_each(samples, text_sample, &script);
+}
+
+static void json_frames(struct json *json, const struct script *s, const struct sample_frame *chain, size_t n)
+{
+	json_array(json);
+	for (size_t i = 0; i < n; i++) {
+		const struct location *location = &s->frames->locations.data[chain[i].location];
+
+		json_object(json);
+		json_key(json, "ip"), json_hex(json, chain[i].ip);
+		json_key(json, "sym"), json_string(json, frames_name(s->frames, location->function));
+		json_key(json, "off"), json_u64(json, samples_frame_offset(location, i));
+		json_key(json, "dso"), json_string(json, frames_dso(s->frames, location->function));
+		json_key(json, "file"), json_null(json);
+		json_key(json, "line"), json_null(json);
+		json_key(json, "inline"), json_bool(json, false);
+		json_end_object(json);
+	}
+	json_end_array(json);
+}
+
+static struct error *json_sample(const struct sample *sample, void *arg)
+{
+	const struct script *s = arg;
+	struct json json = { .out = s->out };
+
+	json_object(&json);
+	json_key(&json, "time"), json_double(&json, (double)sample->time / 1e9, 9);
+	json_key(&json, "cpu"), json_u64(&json, sample->cpu);
+	json_key(&json, "return_cpu");
+	if (sample->return_cpu == PERFDATA_NO_CPU)
+		json_null(&json);
+	else
+		json_u64(&json, sample->return_cpu);
+	json_key(&json, "pid"), json_u64(&json, sample->pid);
+	json_key(&json, "tid"), json_u64(&json, sample->tid);
+	json_key(&json, "comm"), json_string(&json, s->frames->strings.data[sample->comm]);
+	json_key(&json, "event"), json_string(&json, samples_event_name(s->samples, sample->event));
+	json_key(&json, "period"), json_u64(&json, sample->period);
+	json_key(&json, "cookie"), json_hex(&json, sample->cookie);
+	json_key(&json, "kernel"), json_frames(&json, s, sample->kernel, sample->n_kernel);
+	json_key(&json, "user"), json_frames(&json, s, sample->user, sample->n_user);
+	json_key(&json, "complete"), json_bool(&json, sample->outcome == SAMPLE_COMPLETE);
+	json_key(&json, "reason");
+	json_string(&json, sample->reason == REASON_NONE ? NULL : reason_name(sample->reason));
+	json_end_object(&json);
+	putc('\n', s->out);
+	return check_output(s->out);
+}
+
+struct error *export_script_json(struct samples *samples, FILE *out)
+{
+	struct script script = { samples, samples_frames(samples), out };
+
+	return samples_each(samples, json_sample, &script);
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/* Going through a recording; see samples.h. */
+#include "profile/samples.h"
+
+#include "profile/resolve.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+struct samples {
+	const struct filter *filter;
+	bool skip_symbols;
+	struct perfdata_reader *reader;
+	struct resolver *resolver;
+	struct frames frames;
+	VEC(struct sample_frame) kernel, user;	/* of the current sample */
+	uint64_t lost_samples, lost_records, throttled;
+};
+
+static const struct filter no_filter;
+
+/* Addresses of another kernel must not get this kernel's names. */
+static bool is_this_kernel(const struct perfdata_reader *reader)
+{
+	const char *release = perfdata_reader_os_release(reader);
+	struct utsname uts;
+
+	return !release || uname(&uts) || !strcmp(uts.release, release);
+}
+
+struct error *samples_open(const char *path, const struct samples_options *options, struct samples **ret)
+{
+	_cleanup_(samples_closep) struct samples *samples = calloc(1, sizeof(*samples));
+	struct error *err;
+
+	if (!samples)
+		return error_nomem();
+	samples->filter = options->filter ? options->filter : &no_filter;
+	samples->skip_symbols = options->skip_symbols;
+	err = perfdata_reader_open(path, &samples->reader);
+	if (!err)
+		err = frames_init(&samples->frames);
+	if (!err)
+		err = resolver_create(&samples->frames, is_this_kernel(samples->reader), &samples->resolver);
+	if (err)
+		return err;
+	*ret = steal_ptr(samples);
+	return NULL;
+}
+
+void samples_close(struct samples *samples)
+{
+	if (!samples)
+		return;
+	resolver_destroy(samples->resolver);
+	if (samples->reader)
+		perfdata_reader_close(samples->reader);
+	frames_deinit(&samples->frames);
+	vec_free(&samples->kernel);
+	vec_free(&samples->user);
+	free(samples);
+}
+
+static struct error *resolve_kernel(struct samples *samples, const uint64_t *ips, size_t n)
+{
+	struct error *err = NULL;
+
+	if (!vec_reserve(&samples->kernel, n))
+		return error_nomem();
+	for (size_t i = 0; !err && i < n; i++) {
+		struct sample_frame *frame = &samples->kernel.data[i];
+
+		*frame = (struct sample_frame){ ips[i], ID_NONE };
+		if (!samples->skip_symbols)
+			err = resolver_kernel(samples->resolver, ips[i] - (i > 0), &frame->location);
+	}
+	samples->kernel.len = n;
+	return err;
+}
+
+static struct error *resolve_user(struct samples *samples, uint32_t pid, const uint64_t *ips, size_t n)
+{
+	struct error *err = NULL;
+
+	if (!vec_reserve(&samples->user, n))
+		return error_nomem();
+	for (size_t i = 0; !err && i < n; i++) {
+		struct sample_frame *frame = &samples->user.data[i];
+
+		*frame = (struct sample_frame){ ips[i], ID_NONE };
+		if (!samples->skip_symbols)
+			err = resolver_user(samples->resolver, pid, ips[i] - (i > 0), &frame->location);
+	}
+	samples->user.len = n;
+	return err;
+}
+
+/* A recording without chains (perf record without -g) still has the address of every sample. */
+static void use_ip_as_chain(struct perfdata_record *record)
+{
+	unsigned int mode = record->misc & PERF_RECORD_MISC_CPUMODE_MASK;
+
+	if (record->sample.has_extra || record->sample.n_kernel || record->sample.n_user || !record->sample.ip)
+		return;
+	if (mode == PERF_RECORD_MISC_KERNEL) {
+		record->sample.kernel = &record->sample.ip;
+		record->sample.n_kernel = 1;
+	} else if (mode == PERF_RECORD_MISC_USER) {
+		record->sample.user = &record->sample.ip;
+		record->sample.n_user = 1;
+	}
+}
+
+static struct error *fill_sample(struct samples *samples, struct perfdata_record *record, struct sample *ret)
+{
+	bool other_tool = !record->sample.has_extra;
+	struct error *err = NULL;
+
+	use_ip_as_chain(record);
+	ret->time = record->time;
+	ret->period = record->sample.period;
+	ret->cookie = record->sample.cookie;
+	ret->pid = record->pid;
+	ret->tid = record->tid;
+	ret->cpu = record->cpu;
+	ret->event = record->sample.event;
+	ret->return_cpu = other_tool ? PERFDATA_NO_CPU : record->sample.return_cpu;
+	ret->reason = other_tool ? REASON_NONE : record->sample.reason;
+	ret->outcome = sample_outcome(other_tool, ret->reason, record->sample.n_user);
+
+	if (ret->outcome == SAMPLE_TRUNCATED && record->sample.n_user)
+		err = resolver_dso(samples->resolver, record->pid,
+				   record->sample.user[record->sample.n_user - 1], &ret->stop_dso);
+	if (!err && !samples->filter->no_kernel)
+		err = resolve_kernel(samples, record->sample.kernel, record->sample.n_kernel);
+	if (!err && !samples->filter->no_user)
+		err = resolve_user(samples, record->pid, record->sample.user, record->sample.n_user);
+	ret->kernel = samples->kernel.data;
+	ret->n_kernel = samples->kernel.len;
+	ret->user = samples->user.data;
+	ret->n_user = samples->user.len;
+	return err;
+}
+
+static struct error *pass_sample(struct samples *samples, struct perfdata_record *record, samples_fn fn,
+				 void *arg)
+{
+	struct sample sample = { 0 };
+	struct error *err = resolver_comm(samples->resolver, record->pid, record->tid, &sample.comm);
+
+	if (err || !filter_match(samples->filter, samples->frames.strings.data[sample.comm], record->pid,
+				 record->tid, record->cpu, record->time))
+		return err;
+	err = fill_sample(samples, record, &sample);
+	return err ? err : fn(&sample, arg);
+}
+
+static struct error *pass_other(struct samples *samples, const struct perfdata_record *record)
+{
+	switch (record->type) {
+	case PERF_RECORD_LOST:
+		samples->lost_records += record->lost.lost;
+		return NULL;
+	case PERF_RECORD_LOST_SAMPLES:
+		samples->lost_samples += record->lost.lost;
+		return NULL;
+	case PERF_RECORD_THROTTLE:
+		samples->throttled++;
+		return NULL;
+	default:
+		return resolver_feed(samples->resolver, record);
+	}
+}
+
+struct error *samples_each(struct samples *samples, samples_fn fn, void *arg)
+{
+	struct perfdata_record record;
+	struct error *err = NULL;
+
+	while (!err && perfdata_reader_next(samples->reader, &record))
+		err = record.type == PERF_RECORD_SAMPLE ? pass_sample(samples, &record, fn, arg)
+							: pass_other(samples, &record);
+	return err;
+}
+
+struct frames *samples_frames(struct samples *samples)
+{
+	return &samples->frames;
+}
+
+const struct perfdata_reader *samples_reader(const struct samples *samples)
+{
+	return samples->reader;
+}
+
+const char *samples_event_name(const struct samples *samples, uint32_t event)
+{
+	const struct perfdata_reader_event *events;
+	size_t n = perfdata_reader_events(samples->reader, &events);
+
+	return event < n && events[event].name ? events[event].name : "unknown";
+}
+
+bool samples_recorder_stats(const struct samples *samples, struct perfdata_recorder_stats *ret)
+{
+	const void *data;
+	size_t size;
+
+	if (perfdata_reader_stats(samples->reader, &data, &size) && perfdata_recorder_stats_parse(data, size, ret))
+		return true;
+	memset(ret, 0, sizeof(*ret));
+	ret->lost_samples = samples->lost_samples;
+	ret->lost_records = samples->lost_records;
+	ret->throttled = samples->throttled;
+	return false;
+}
