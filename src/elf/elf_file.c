@@ -299,6 +299,52 @@ bool elf_file_section(struct elf_file *file, const char *name, struct elf_sectio
 	       inflate_gnu_section(scn) && section_data(scn, &shdr, ret);
 }
 
+bool elf_file_section_range(struct elf_file *file, const char *name, uint64_t *offset, uint64_t *size)
+{
+	GElf_Shdr shdr;
+
+	if (!find_section(file, name, &shdr) || shdr.sh_type == SHT_NOBITS ||
+	    shdr.sh_offset > file->file_size || shdr.sh_size > file->file_size - shdr.sh_offset)
+		return false;
+	*offset = shdr.sh_offset;
+	*size = shdr.sh_size;
+	return true;
+}
+
+bool elf_file_section_vaddr(struct elf_file *file, const char *name, uint64_t *ret)
+{
+	GElf_Shdr shdr;
+
+	if (!find_section(file, name, &shdr))
+		return false;
+	*ret = shdr.sh_addr;
+	return true;
+}
+
+bool elf_file_read(const struct elf_file *file, uint64_t offset, void *buf, size_t size)
+{
+	char *at = buf;
+
+	if (offset > file->file_size || size > file->file_size - offset)
+		return false;
+	if (file->image) {
+		memcpy(buf, file->image + offset, size);
+		return true;
+	}
+	while (size) {
+		ssize_t n = pread(file->fd, at, size, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return false;
+		at += n;
+		offset += (uint64_t)n;
+		size -= (size_t)n;
+	}
+	return true;
+}
+
 bool elf_file_phdr(const struct elf_file *file, uint32_t type, uint64_t *vaddr, uint64_t *size)
 {
 	GElf_Phdr ph;

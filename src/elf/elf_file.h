@@ -57,6 +57,12 @@ bool elf_file_to_vaddr(const struct elf_file *file, uint64_t offset, uint64_t *r
 
 /* False if there is no such section, it is SHT_NOBITS, or it lies outside the file. */
 bool elf_file_section(struct elf_file *file, const char *name, struct elf_section *ret);
+/* Where a section lies in the file, without reading it; false as above. */
+bool elf_file_section_range(struct elf_file *file, const char *name, uint64_t *offset, uint64_t *size);
+/* The address of a section; false if there is none of that name. */
+bool elf_file_section_vaddr(struct elf_file *file, const char *name, uint64_t *ret);
+/* Bytes of the file into buf, which nobody else keeps; false if not all can be read. */
+bool elf_file_read(const struct elf_file *file, uint64_t offset, void *buf, size_t size);
 /* The range [*vaddr, +*size) of a program header type, e.g. PT_GNU_EH_FRAME; false if absent. */
 bool elf_file_phdr(const struct elf_file *file, uint32_t type, uint64_t *vaddr, uint64_t *size);
 /* Bytes at a virtual address, for files without section headers; NULL if not all backed. */

@@ -17,6 +17,7 @@ struct machine {
 	struct cursor c;
 	uint64_t *budget;
 	uint64_t loc, end;	/* of the row being built; the function's end */
+	int64_t cfa_offset;	/* the last one; it outlives a CFA by expression, as in libgcc */
 	struct frame_row row;
 	struct frame_row initial;	/* after the CIE's program, for DW_CFA_restore */
 	frame_row_fn emit;
@@ -56,15 +57,18 @@ static bool define_cfa(struct machine *m, uint64_t reg, int64_t offset)
 	if (reg >= UNWIND_N_REGS)
 		return false;
 	m->row.cfa = (struct frame_rule){ .kind = FRAME_REGISTER, .reg = (uint8_t)reg, .offset = offset };
+	m->cfa_offset = offset;
 	return true;
 }
 
-static bool redefine_cfa(struct machine *m, const uint64_t *reg, const int64_t *offset)
+static bool redefine_cfa_register(struct machine *m, uint64_t reg)
 {
-	const struct frame_rule *cfa = &m->row.cfa;
+	return m->row.cfa.kind != FRAME_UNSPECIFIED && define_cfa(m, reg, m->cfa_offset);
+}
 
-	return cfa->kind == FRAME_REGISTER &&
-	       define_cfa(m, reg ? *reg : cfa->reg, offset ? *offset : cfa->offset);
+static bool redefine_cfa_offset(struct machine *m, int64_t offset)
+{
+	return m->row.cfa.kind == FRAME_REGISTER && define_cfa(m, m->row.cfa.reg, offset);
 }
 
 /* The row built so far holds up to loc. */
@@ -115,13 +119,14 @@ static bool restore_state(struct machine *m)
 	if (!m->n_states)
 		return false;
 	m->row = m->states[--m->n_states];
+	if (m->row.cfa.kind == FRAME_REGISTER)
+		m->cfa_offset = m->row.cfa.offset;
 	return true;
 }
 
 static bool cfa_instruction(struct machine *m, uint8_t op)
 {
 	uint64_t reg;
-	int64_t offset;
 
 	switch (op) {
 	case DW_CFA_def_cfa:
@@ -131,14 +136,11 @@ static bool cfa_instruction(struct machine *m, uint8_t op)
 		reg = cursor_uleb(&m->c);
 		return define_cfa(m, reg, scaled(m, (uint64_t)cursor_sleb(&m->c)));
 	case DW_CFA_def_cfa_register:
-		reg = cursor_uleb(&m->c);
-		return redefine_cfa(m, &reg, NULL);
+		return redefine_cfa_register(m, cursor_uleb(&m->c));
 	case DW_CFA_def_cfa_offset:
-		offset = (int64_t)cursor_uleb(&m->c);
-		return redefine_cfa(m, NULL, &offset);
+		return redefine_cfa_offset(m, (int64_t)cursor_uleb(&m->c));
 	case DW_CFA_def_cfa_offset_sf:
-		offset = scaled(m, (uint64_t)cursor_sleb(&m->c));
-		return redefine_cfa(m, NULL, &offset);
+		return redefine_cfa_offset(m, scaled(m, (uint64_t)cursor_sleb(&m->c)));
 	case DW_CFA_def_cfa_expression:
 		m->row.cfa = read_expression(m, FRAME_VAL_EXPRESSION);
 		return true;

@@ -36,10 +36,15 @@ static inline void unwind_source_close(struct unwind_source *source)
 
 /*
  * Each fills *ret, which is zeroed, and leaves it without entries if the file
- * has no such section; they fail only without memory.
+ * has nothing of the kind; they fail only without memory.
  */
 ERROR_CHECK struct error *source_open_eh_frame(struct elf_file *file, struct unwind_source *ret);
 ERROR_CHECK struct error *source_open_debug_frame(struct elf_file *file, struct unwind_source *ret);
+ERROR_CHECK struct error *source_open_sframe(struct elf_file *file, struct unwind_source *ret);
+/* Where Go's stacks end and its signal frames begin, which its CFI does not say. */
+ERROR_CHECK struct error *source_open_go(struct elf_file *file, struct unwind_source *ret);
+/* The entry point as the end of every stack. */
+ERROR_CHECK struct error *source_open_entry(struct elf_file *file, struct unwind_source *ret);
 
 /* Whether an address lies in an executable segment; what starts elsewhere is no function. */
 bool source_is_code(const struct elf_file *file, uint64_t vaddr);

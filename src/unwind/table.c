@@ -9,24 +9,38 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct error *(*const open_source[UNWIND_N_SOURCES])(struct elf_file *, struct unwind_source *) = {
-	source_open_eh_frame,
-	source_open_debug_frame,
+static struct error *(*const open_source[SOURCE_ENTRY])(struct elf_file *, struct unwind_source *) = {
+	[SOURCE_GO] = source_open_go,
+	[SOURCE_EH_FRAME] = source_open_eh_frame,
+	[SOURCE_DEBUG_FRAME] = source_open_debug_frame,
+	[SOURCE_SFRAME] = source_open_sframe,
 };
+
+/* The entry point ends the stack, unless the file itself says what it is. */
+static struct error *open_entry(struct unwind_table *table)
+{
+	uint64_t offset;
+
+	if (elf_file_to_offset(table->file, elf_file_entry(table->file), &offset) &&
+	    unwind_table_rule(table, offset).cfa_kind != RULE_CFA_NONE)
+		return NULL;
+	return source_open_entry(table->file, &table->source[SOURCE_ENTRY]);
+}
 
 struct error *unwind_table_open(struct elf_file *file, struct unwind_table **ret)
 {
 	_cleanup_(unwind_table_closep) struct unwind_table *table = calloc(1, sizeof(*table));
-	struct error *err;
+	struct error *err = NULL;
 
 	if (!table)
 		return error_nomem();
 	table->file = file;
-	for (size_t i = 0; i < UNWIND_N_SOURCES; i++) {
+	for (size_t i = 0; i < SOURCE_ENTRY && !err; i++)
 		err = open_source[i](file, &table->source[i]);
-		if (err)
-			return error_wrap(err, "%s", elf_file_name(file));
-	}
+	if (!err)
+		err = open_entry(table);
+	if (err)
+		return error_wrap(err, "%s", elf_file_name(file));
 	*ret = steal_ptr(table);
 	return NULL;
 }
@@ -55,7 +69,7 @@ void unwind_table_info(const struct unwind_table *table, struct unwind_table_inf
 		if (s[i].offset + s[i].size > info.text_end)
 			info.text_end = s[i].offset + s[i].size;
 	}
-	for (size_t i = 0; i < UNWIND_N_SOURCES; i++) {
+	for (size_t i = SOURCE_EH_FRAME; i <= SOURCE_SFRAME; i++) {
 		info.n_fdes += table->source[i].index.n;
 		info.n_bad_fdes += table->source[i].n_bad;
 	}
