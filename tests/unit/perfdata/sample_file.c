@@ -111,15 +111,17 @@ static struct error *write_samples(struct perfdata_writer *w, const struct sampl
 	return err;
 }
 
-static struct error *write_end(struct perfdata_writer *w)
+static struct error *write_end(struct perfdata_writer *w, bool nothing_lost)
 {
 	const struct {
 		uint64_t id, lost;
 	} lost = { 1, 17 };
 	struct sample_file_task gone = { SAMPLE_FILE_PID, SAMPLE_FILE_PID, SAMPLE_FILE_TID, SAMPLE_FILE_TID, 5000 };
-	struct error *err = perfdata_writer_record(w, PERF_RECORD_LOST, 0, &lost, sizeof(lost), SAMPLE_FILE_PID,
-						   SAMPLE_FILE_TID, 4000, 1);
+	struct error *err = NULL;
 
+	if (!nothing_lost)
+		err = perfdata_writer_record(w, PERF_RECORD_LOST, 0, &lost, sizeof(lost), SAMPLE_FILE_PID,
+					     SAMPLE_FILE_TID, 4000, 1);
 	if (!err)
 		err = perfdata_writer_record(w, PERF_RECORD_EXIT, 0, &gone, sizeof(gone), SAMPLE_FILE_PID,
 					     SAMPLE_FILE_TID, gone.time, 1);
@@ -145,7 +147,7 @@ struct error *sample_file_write(const char *path, const struct sample_file_optio
 	if (!err)
 		err = write_samples(w, options);
 	if (!err)
-		err = write_end(w);
+		err = write_end(w, options->nothing_lost);
 	if (!err)
 		err = perfdata_writer_set_stats(w, SAMPLE_FILE_STATS, strlen(SAMPLE_FILE_STATS));
 	if (!err && !options->unfinished)

@@ -27,6 +27,7 @@ struct sample_file_options {
 	size_t n_events;	/* 1 or 2 */
 	bool deferred;		/* type 22 records, before their samples if the sample's number is odd */
 	bool unfinished;
+	bool nothing_lost;	/* without a LOST record, of which perf rightly warns */
 };
 
 /* The i-th word of the chains of sample number n. */
