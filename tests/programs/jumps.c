@@ -8,12 +8,11 @@ static jmp_buf target;
 
 FRAME static void jumps(int depth)
 {
-	if (depth > 1) {
+	if (depth > 1)
 		jumps(depth - 1);
-		return;
-	}
 	burn();
-	longjmp(target, 1);
+	if (depth == 1)
+		longjmp(target, 1);
 }
 
 FRAME static void landed(void)

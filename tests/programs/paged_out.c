@@ -24,7 +24,7 @@ static long tried, out;
 static ucontext_t outside, inside;
 
 /* Bit 63 of a pagemap entry: the page is mapped and present. */
-static long count_present(int pagemap, char *from, long pages)
+FRAME static long count_present(int pagemap, char *from, long pages)
 {
 	uint64_t entry[STACK / PAGE];
 	long present = 0;
@@ -35,7 +35,7 @@ static long count_present(int pagemap, char *from, long pages)
 	return present;
 }
 
-static void page_out(int pagemap, char *from, char *to)
+FRAME static void page_out(int pagemap, char *from, char *to)
 {
 	long pages = (to - from) / PAGE;
 
@@ -73,12 +73,12 @@ FRAME static void deeper(int depth)
 	asm volatile("" : : "r"(page) : "memory");
 }
 
-static void coroutine(void)
+FRAME static void coroutine(void)
 {
 	deeper(16);
 }
 
-static int stack_file(void)
+FRAME static int stack_file(void)
 {
 	char path[] = "/var/tmp/retour-stack-XXXXXX";
 	int fd = mkstemp(path);

@@ -29,14 +29,11 @@ FRAME static void child_side(void)
 	_exit(0);
 }
 
-FRAME static void fork_here(void)
+/* The parent must not run on the stack that it shares with its child. */
+FRAME static void leaves_stack(void)
 {
-	pid_t pid = fork();
-
-	must(pid >= 0, "fork");
-	if (!pid)
-		child_side();
-	waitpid(pid, NULL, 0);
+	swapcontext(&inside, &outside);
+	child_side();
 }
 
 FRAME static void deeper(int depth)
@@ -47,23 +44,29 @@ FRAME static void deeper(int depth)
 	if (depth > 1)
 		deeper(depth - 1);
 	else
-		fork_here();
+		leaves_stack();
 	asm volatile("" : : "r"(page) : "memory");
 }
 
-static void coroutine(void)
+FRAME static void coroutine(void)
 {
 	deeper(16);
 }
 
-static void mode_fork(void)
+FRAME static void mode_fork(void)
 {
+	pid_t pid;
+
 	must(!getcontext(&inside), "getcontext");
 	inside.uc_stack.ss_sp = map_stack(STACK, MAP_SHARED | MAP_ANONYMOUS, -1);
 	inside.uc_stack.ss_size = STACK;
-	inside.uc_link = &outside;
 	makecontext(&inside, coroutine, 0);
 	swapcontext(&outside, &inside);
+	pid = fork();
+	must(pid >= 0, "fork");
+	if (!pid)
+		swapcontext(&outside, &inside);
+	waitpid(pid, NULL, 0);
 }
 
 FRAME static void in_vfork_child(void)
@@ -90,9 +93,9 @@ FRAME static void before_exec(void)
 		burn();
 }
 
-static void mode_exec(void)
+FRAME static void mode_exec(void)
 {
-	char left[16];
+	char left[24];
 
 	snprintf(left, sizeof(left), "%ld", program_count(200) - 1);
 	before_exec();
@@ -100,9 +103,9 @@ static void mode_exec(void)
 		execl(program, program, "exec", "--count", left, (char *)NULL);
 }
 
-static void mode_storm(void)
+FRAME static void mode_storm(void)
 {
-	char *arguments[] = { program, "brief", NULL };
+	char mode[] = "brief", *arguments[] = { program, mode, NULL };
 	pid_t pid;
 
 	for (long i = 0; i < program_count(10000); i++) {

@@ -85,7 +85,7 @@ FRAME static void doomed(int depth)
 	asm volatile("" : : "r"(page) : "memory");
 }
 
-static void coroutine(void)
+FRAME static void coroutine(void)
 {
 	doomed(DEPTH);
 }

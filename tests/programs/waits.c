@@ -24,7 +24,7 @@ FRAME static void reads_for_ever(int fd)
 	must(read(fd, &byte, 1) == 0, "read");
 }
 
-static void mode_blocked(void)
+FRAME static void mode_blocked(void)
 {
 	int ends[2];
 
@@ -38,13 +38,13 @@ FRAME static void naps(void)
 	usleep(500);
 }
 
-static void mode_naps(void)
+FRAME static void mode_naps(void)
 {
 	while (running())
 		naps();
 }
 
-static void pin(pthread_t thread, int cpu)
+FRAME static void pin(pthread_t thread, int cpu)
 {
 	cpu_set_t set;
 
@@ -54,7 +54,7 @@ static void pin(pthread_t thread, int cpu)
 }
 
 /* Two waits of its own length in a row, so that the reader is moved at any point of a read. */
-static void *mover(void *arg)
+FRAME static void *mover(void *arg)
 {
 	pthread_t reader = *(pthread_t *)arg;
 
@@ -70,7 +70,7 @@ FRAME static void reads_zeros(int fd, char *buffer)
 	must(read(fd, buffer, LARGE) == LARGE, "read");
 }
 
-static void mode_migrates(void)
+FRAME static void mode_migrates(void)
 {
 	pthread_t self = pthread_self(), thread;
 	int fd = open("/dev/zero", O_RDONLY);
@@ -88,7 +88,7 @@ FRAME static void touches(char *memory)
 		memory[i] = 1;
 }
 
-static void mode_faults(void)
+FRAME static void mode_faults(void)
 {
 	while (running()) {
 		char *memory = map_stack(LARGE, MAP_PRIVATE | MAP_ANONYMOUS, -1);

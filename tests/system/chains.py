@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+"""Compares recorded call chains with the truth.
+
+A user chain becomes a line of words, innermost first, each followed by a space:
+the symbol for frames of the program itself and of its test libraries, a short
+name for the rest (libc, ld, vdso, anon, …), because a stripped C library has no
+names for its inner functions.  The truth is a regular expression over that line.
+"""
+
+import os
+import re
+
+from elf import Elf
+
+SHORT = {'ld-linux-x86-64': 'ld', '[vdso]': 'vdso', 'libgcc_s': 'libgcc', '//anon': 'anon', '[anon]': 'anon'}
+
+# Work at the innermost end: burn() itself, or a look at the clock.
+WORK = r'(?:burn |(?:(?:vdso|libc|ld|plt|\w*clock_gettime) )*(?:now )?(?:running )?)'
+# How a dynamic and a static program come to main, and how glibc starts a thread.
+MAIN = r'main libc libc _start '
+STATIC_MAIN = r'main __libc_start_call_main __libc_start_main\S* _start '
+THREAD = r'libc libc '
+
+# A dynamic program before and after its work.
+_AROUND = (r'(?:(?:ld|libc|libgcc|libstdc\+\+|vdso|plt|now|program_start|_init|_fini|frame_dummy|'
+           r'(?:de)?register_tm_clones|__do_global_dtors_aux) )*')
+EDGES = re.compile(rf'{_AROUND}(?:(?:main )?libc libc )?_start |{_AROUND}ld ')
+STATIC_EDGES = re.compile(r'(?:(?!burn|plain_)\S+ )*_start ')
+
+# Every program passes exec and exit once, which may hit one sample each.
+PASSING = {'exec': 3, 'exiting': 3, 'not-returned': 1}
+
+
+def line_of(sample, own, resolve=None):
+    """The user chain as words; own are the file names whose symbols count."""
+    words = []
+    for frame in sample['user']:
+        name = os.path.basename(frame['dso'] or '').removesuffix(' (deleted)')
+        symbol = frame.get('sym')
+        if name not in own:
+            stem = name.split('.so')[0]
+            words.append(SHORT.get(stem, stem or 'nowhere'))
+            continue
+        if resolve and not symbol:
+            symbol = resolve(int(frame['ip'], 16))
+        if not symbol or '@plt' in symbol:
+            symbol = 'plt' if symbol or frame is sample['user'][0] else '?'
+        words.append(symbol.split('(')[0].replace(' ', ''))
+    return ''.join(word + ' ' for word in words)
+
+
+class Truth:
+    """What the chains of one program may look like.
+
+    chain     regular expression of a chain of its work
+    edges     of a chain before or after the work
+    own       file names whose symbols count, the program's own included
+    reasons   truncation reasons that a chain of the work has to have; empty: it is complete
+    missing   how many samples may have no chain, by reason: a number, or a share if it is a float
+    callers   whether return addresses are checked against the machine code (True)
+    least     how many samples have to hit the work (50)
+    """
+
+    def __init__(self, program, chain, **options):
+        self.program = program
+        self.chain = re.compile(chain)
+        self.edges = options.get('edges', EDGES)
+        self.own = {os.path.basename(program), *options.get('own', ())}
+        self.reasons = set(options.get('reasons', ()))
+        self.missing = {**PASSING, **options.get('missing', {})}
+        self.resolve = options.get('resolve')
+        self.elf = Elf(program) if options.get('callers', True) else None
+        self.least = options.get('least', 50)
+
+    def check(self, recording, samples=None):
+        """Every sample of the program is right, and there are enough of them."""
+        if samples is None:
+            samples = recording.of(os.path.basename(self.program))
+        hits, missing, wrong = 0, {}, {}
+        for sample in samples:
+            if not sample['user']:
+                if not self._no_user(sample):
+                    missing[sample['reason']] = missing.get(sample['reason'], 0) + 1
+                continue
+            line = line_of(sample, self.own, self.resolve)
+            error, hit = self._judge(sample, line)
+            hits += hit
+            if error:
+                wrong.setdefault((error, sample['reason'], squeeze(line)), []).append(sample)
+        assert not wrong, self._explain(wrong, len(samples))
+        for reason, count in missing.items():
+            allowed = self.missing.get(reason, 0)
+            allowed = allowed * len(samples) if isinstance(allowed, float) else allowed
+            assert count <= allowed, f'{count} of {len(samples)} chains missing: {reason}'
+        assert hits >= self.least, f'only {hits} of {len(samples)} samples hit the work'
+        return hits
+
+    @staticmethod
+    def _no_user(sample):
+        return sample['reason'] in ('no-mm', 'kernel-thread', 'idle', 'io-worker')
+
+    def _judge(self, sample, line):
+        """(what is wrong or None, whether the work was hit)."""
+        if self.chain.fullmatch(line):
+            if self.reasons:
+                return (None if sample['reason'] in self.reasons else 'another reason was expected'), True
+            if not sample['complete']:
+                return 'not complete', True
+            return (self.elf.wrong_call(sample, self.own) if self.elf else None), True
+        if self.edges.fullmatch(line):
+            return (None if sample['complete'] else 'not complete outside the work'), False
+        return 'wrong chain', False
+
+    def _explain(self, wrong, total):
+        count = sum(map(len, wrong.values()))
+        text = [f'{count} of {total} samples are wrong; expected {self.chain.pattern}']
+        for (error, reason, line), samples in sorted(wrong.items(), key=lambda w: -len(w[1]))[:6]:
+            text.append(f'  {len(samples)} x {error} (reason {reason}): {line}')
+            text.append(f'      e.g. at {samples[0]["time"]}: {[f["ip"] for f in samples[0]["user"][:6]]}')
+        return '\n'.join(text)
+
+
+def squeeze(line):
+    """The line with repeated words counted."""
+    return re.sub(r'(?<!\S)(\S+ )\1+', lambda m: f'{m[1][:-1]}*{len(m[0]) // len(m[1])} ', line)

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: MIT
+"""Runs the command and loads what it recorded.
+
+Every Recording is held against the sums of `stats --json` and against its own
+samples when it is loaded, so no test can make a recording that is not checked.
+"""
+
+import atexit
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+import tap
+
+RETOUR = os.environ['RETOUR']
+PROGRAMS = os.environ['PROGRAMS']
+FREQUENCY = 4999
+TIMEOUT = 60
+
+workspace = tempfile.mkdtemp(prefix='retour-test-')
+os.chmod(workspace, 0o755)
+atexit.register(shutil.rmtree, workspace, ignore_errors=True)
+_count = 0
+
+
+def unusable():
+    """Why nothing can be recorded here, or None."""
+    if os.geteuid() != 0:
+        return 'recording needs root'
+    try:
+        backends = json.loads(run('doctor', '--json').stdout)['backends']
+        bpf = next(b for b in backends if b['name'] == 'bpf')
+    except (ValueError, KeyError, StopIteration):
+        return None     # then the tests themselves show what is wrong
+    return None if bpf['usable'] else f'{bpf["why"]}: {bpf["remedy"]}'
+
+
+def program(name):
+    """The path of a program of tests/programs; skips the test if it was not built."""
+    path = os.path.join(PROGRAMS, name)
+    if not os.path.exists(path):
+        raise tap.Skip(f'{name} was not built: its compiler is not installed')
+    return path
+
+
+def fresh_path(suffix='.data'):
+    """A path in the workspace that nobody has used."""
+    global _count   # pylint: disable=global-statement
+    _count += 1
+    return os.path.join(workspace, f'{_count}{suffix}')
+
+
+def run(*args, timeout=TIMEOUT, **options):
+    """Runs `retour ARGS` to its end."""
+    options = {'stdin': subprocess.DEVNULL, 'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE,
+               'text': True, 'check': False, **options}
+    return subprocess.run([RETOUR, *map(str, args)], timeout=timeout, **options)
+
+
+def start(*args, **options):
+    """Starts `retour ARGS`."""
+    options = {'stdin': subprocess.DEVNULL, 'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE,
+               'text': True, **options}
+    return subprocess.Popen([RETOUR, *map(str, args)], **options)
+
+
+def succeed(*args, **options):
+    """Runs `retour ARGS`, which must succeed."""
+    done = run(*args, **options)
+    assert done.returncode == 0, f'retour {args} exited {done.returncode}: {done.stderr}'
+    return done
+
+
+def wait_for_samples(process, path, timeout=20):
+    """Waits until a recorder that was started has written something to path."""
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise AssertionError(f'the recorder ended early: {process.communicate()[1]}')
+        if os.path.exists(path) and os.path.getsize(path) > 4096:
+            return
+        time.sleep(0.05)
+    raise AssertionError('the recorder wrote nothing')
+
+
+class Running:
+    """A program of tests/programs that runs while the with block does."""
+
+    def __init__(self, name, *args, **options):
+        self.process = subprocess.Popen([program(name), *map(str, args)], stdout=subprocess.PIPE,
+                                        text=True, **options)
+        self.pid = self.process.pid
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.communicate()
+
+
+class Recording:
+    """The samples and figures of a file, checked against each other."""
+
+    def __init__(self, path, output='', errors=''):
+        self.path = path
+        self.output = output
+        self.errors = errors
+        self.stats = json.loads(succeed('stats', '-i', path, '--json').stdout)
+        script = succeed('script', '-i', path, '--json', timeout=180)
+        self.warnings = script.stderr
+        self.samples = [json.loads(line) for line in script.stdout.splitlines()]
+        check_sums(self.stats)
+        check_samples(self.stats, self.samples)
+
+    def truths(self):
+        """The JSON lines that the recorded program printed."""
+        return [json.loads(line) for line in self.output.splitlines() if line.startswith('{')]
+
+    def of(self, comm):
+        """The samples of one command."""
+        return [s for s in self.samples if s['comm'] == comm[:15]]
+
+
+def check_sums(stats):
+    """Nothing is lost silently: every sample is in exactly one sum."""
+    s = stats
+    def equal(left, right, what):
+        assert left == right, f'{what}: {left} != {right} in {json.dumps(s)}'
+    equal(s['samples'], s['no_user'] + s['with_user_context'], 'samples = no_user + with_user_context')
+    equal(s['with_user_context'], s['stitched'] + sum(s['missing'].values()),
+          'with_user_context = stitched + missing')
+    equal(s['stitched'], s['complete'] + s['truncated'], 'stitched = complete + truncated')
+    equal(s['truncated'], sum(s['truncated_by'].values()), 'truncated = sum of truncated_by')
+    equal(s['samples'], sum(e['samples'] for e in s['events']), 'samples = sum over events')
+    equal(s['samples'], sum(c['samples'] for c in s['by_comm']), 'samples = sum over comms')
+    equal(s['complete'], sum(c['complete'] for c in s['by_comm']), 'complete = sum over comms')
+    assert s['shared'] <= s['stitched'], f'more shared than stitched: {json.dumps(s)}'
+
+
+def check_samples(stats, samples):
+    """The figures are those of the samples."""
+    reasons = {}
+    for sample in samples:
+        assert sample['complete'] == (sample['reason'] is None), f'complete with a reason: {sample}'
+        assert sample['user'] or not sample['complete'], f'complete without a frame: {sample}'
+        if sample['reason'] is not None:
+            reasons[sample['reason']] = reasons.get(sample['reason'], 0) + 1
+    assert len(samples) == stats['samples'], f'{len(samples)} samples, stats say {stats["samples"]}'
+    complete = sum(s['complete'] for s in samples)
+    assert complete == stats['complete'], f'{complete} complete, stats say {stats["complete"]}'
+    for reason, count in {**stats['missing'], **stats['truncated_by']}.items():
+        assert reasons.pop(reason, 0) == count, f'{reason}: samples and stats differ'
+    no_user = sum(reasons.values())
+    assert no_user == stats['no_user'], f'{reasons} have no user part, stats say {stats["no_user"]}'
+
+
+def record(*options, command=(), frequency=FREQUENCY, timeout=TIMEOUT, **popen):
+    """Records to the end and loads the file."""
+    path = fresh_path()
+    command = ('--', *command) if command else ()
+    done = succeed('record', '-F', frequency, '-o', path, *options, *command, timeout=timeout, **popen)
+    return Recording(path, done.stdout, done.stderr)
+
+
+def record_program(name, *args, options=(), seconds=1, **record_options):
+    """Records one program of tests/programs from exec to exit."""
+    return record(*options, command=(program(name), *args, '--seconds', seconds), **record_options)

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+"""Frames of every shape: deep, large, tiny, dynamic, jumped over, generated."""
+
+import retour
+import tap
+from chains import MAIN, WORK, Truth
+
+
+def check(name, chain, *args, **options):
+    """Records the program and compares all its chains."""
+    options = {'own': (), **options}
+    recording = retour.record_program(name, *args)
+    return Truth(retour.program(name), chain, **options).check(recording), recording
+
+
+@tap.test('recursion 1,000 deep')
+def recursion():
+    _, recording = check('recursion', WORK + 'bottom (?:down ){1000}' + MAIN)
+    assert recording.stats['max_depth'] >= 1000, recording.stats['max_depth']
+
+
+@tap.test('twenty frames on 10 KB, and one frame of 80 KB')
+def large_frames():
+    check('frames', WORK + '(?:(?:small_frame ){1,20}|large_frame )?' + MAIN)
+
+
+@tap.test('leaf functions, prologues and epilogues')
+def leaf():
+    check('leaf', '(?:(?:(?:leaf )?saves_all )?saves_some )?calls ' + MAIN)
+
+
+@tap.test('calls through the PLT')
+def plt():
+    check('plt', '(?:(?:library_leaf |(?:callback )?library_calls_back |plt |_init )?call_library )' + MAIN,
+          own=['libplt_library.so'])
+
+
+@tap.test('calls through a PLT with indirect branch tracking')
+def plt_ibt():
+    check('plt_ibt', '(?:(?:library_leaf |(?:callback )?library_calls_back |plt |_init )?call_library )' + MAIN,
+          own=['libplt_ibt_library.so'])
+
+
+@tap.test('alloca, variable length arrays and realigned frames (DRAP)')
+def dynamic_frames():
+    check('dynamic_frames', WORK + '(?:(?:(?:(?:(?:vla_frame )?alloca_frame )?realigned_frame )?'
+          'aligned_frame )?drap_frame )?' + MAIN)
+
+
+@tap.test('setjmp and longjmp')
+def jumps():
+    check('jumps', '(?:(?:burn |libc |plt )*(?:jumps ){1,10}|(?:burn )?landed |(?:libc |plt )*)?(?:lands )?'
+          + WORK + MAIN)
+
+
+@tap.test('signal handlers, also on the alternate stack, and interrupted anywhere')
+def signals():
+    plain = (r'(?:burn )?(?:on_signal |on_alternate )(?:libc )+raises ' + MAIN + '|' + WORK
+             + '(?:(?:libc |plt |ld )*raises |interrupted )?' + MAIN)
+    inner = r'(?:burn )?(?:on_alarm )?libc '
+    handled = (r'(?:burn )?(?:on_signal |on_alternate )(?:libc )+raises ' + '|' + WORK
+               + '(?:(?:libc |plt |ld )*raises |interrupted )?')
+    check('signals', f'{plain}|{inner}(?:{handled}){MAIN}|{inner}(?:ld |libc )*{MAIN}', callers=False,
+          missing={'regs-changed': 0.05})
+
+
+@tap.test('coroutines on their own stacks (swapcontext)')
+def coroutines():
+    ends = [f'(?:nest ){{{depth}}}coroutine_{i} libc ' for i, depth in enumerate((1, 5, 20, 100))]
+    check('coroutines', '(?:burn |libc |plt )*(?:yields )?(?:' + '|'.join(ends) + ')'
+          + '|(?:(?:nest )+)?coroutine_. libc |libc |(?:libc |plt )*' + WORK + MAIN)
+
+
+@tap.test('C++ exceptions')
+def exceptions():
+    raised = r'(?:(?:libgcc|libstdc\+\+|libc|ld|plt) )*'
+    check('exceptions', '(?:' + WORK + r'|burn Guard::~Guard |(?:Guard::~Guard )|(?:burn )?handled |'
+          + raised + r'(?:throws ){0,9})(?:' + raised + r'guarded )?(?:' + raised + 'catches )?' + MAIN,
+          callers=False)
+
+
+@tap.test('generated code with frame pointers')
+def jit():
+    check('jit', WORK + 'called_by_jit anon calls_jit ' + MAIN)
+
+
+@tap.test('generated code without frame pointers')
+def jit_bare():
+    recording = retour.record_program('jit', 'bare')
+    Truth(retour.program('jit'), WORK + 'called_by_jit anon ', callers=False,
+          reasons=['no unwind info', 'bad frame pointer']).check(recording)
+
+
+@tap.test('--max-depth')
+def max_depth():
+    recording = retour.record_program('recursion', options=['--max-depth', 100])
+    Truth(retour.program('recursion'), WORK + 'bottom (?:down )+', reasons=['max depth'],
+          callers=False).check(recording)
+    depths = {len(s['user']) for s in recording.samples if s['reason'] == 'max depth'}
+    assert depths == {100}, f'truncated at {depths}'
+    check_full = retour.record_program('recursion', '--count', 1000, options=['--max-depth', 1010])
+    Truth(retour.program('recursion'), WORK + 'bottom (?:down ){1000}' + MAIN).check(check_full)
+
+
+tap.main(retour.unusable())

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+"""Stacks and unwind tables that cannot be trusted: right frames up to the lie, then its reason."""
+
+import os
+import random
+import re
+import subprocess
+
+import retour
+import tap
+from chains import EDGES, MAIN, WORK, Truth, line_of
+from elf import Elf
+
+LIES = {
+    'lie_backwards': ['stack goes backwards'],
+    'lie_still': ['stack goes backwards'],
+    'lie_far': ['page not readable'],
+    'lie_zero': ['zero return address'],
+    'lie_loop': ['bad unwind info', 'no unwind info'],
+    'lie_underflow': ['bad unwind info', 'no unwind info'],
+    'lie_lost': ['lost register'],
+    'without_cfi': ['no unwind info', 'bad frame pointer'],
+}
+
+
+def check_lie(name, reasons):
+    recording = retour.record_program('lies', name)
+    # A lost register is noticed one frame later, by the caller who needs it.
+    last = 'above ' if name == 'lie_lost' else ''
+    Truth(retour.program('lies'), f'{WORK}below {name} {last}', reasons=reasons, callers=False).check(recording)
+
+
+for lie, why in LIES.items():
+    tap.test(f'unwind information: {lie}')(lambda lie=lie, why=why: check_lie(lie, why))
+
+
+@tap.test('unmapped stack pages')
+def holes():
+    recording = retour.record_program('stacks', 'holes')
+    Truth(retour.program('stacks'), WORK + 'bottom (?:intact ){5}unmaps (?:doomed ){1,4}',
+          reasons=['page not readable'], edges=re.compile(EDGES.pattern + r'|(?:libc )*(?:unmaps )?(?:doomed )*coroutine libc '),
+          callers=False).check(recording)
+
+
+@tap.test('a stack that another thread overwrites')
+def scribbled():
+    recording = retour.record_program('stacks', 'scribbled')
+    start = re.compile(WORK + '(?:bottom )?(?:intact ){1,5}scribbled (?:doomed )*')
+    hits = 0
+    for sample in recording.of('stacks'):
+        line = line_of(sample, {'stacks'})
+        if 'bottom ' not in line:
+            continue
+        hits += 1
+        assert start.match(line), line
+        # What follows the frames that stayed whole is nothing but a reason.
+        rest = line[start.match(line).end():]
+        assert not rest or sample['complete'] and rest == 'coroutine libc ', f'{line} {sample["reason"]}'
+    assert hits > 50, f'{hits} samples hit the work'
+
+
+def section(path, name):
+    """(offset, size) of a section in the file."""
+    text = subprocess.run(['readelf', '-SW', path], stdout=subprocess.PIPE, text=True, check=True).stdout
+    match = re.search(rf' {re.escape(name)}\s+\S+\s+\S+\s+(\S+)\s+(\S+)', text)
+    return int(match[1], 16), int(match[2], 16)
+
+
+def check_corrupt(library):
+    recording = retour.record_program('corrupt', library)
+    samples = recording.of('corrupt')
+    for sample in samples:
+        line = line_of(sample, {'corrupt', os.path.basename(library)})
+        if 'below ' not in line:
+            continue
+        match = re.match(WORK + 'below (?:small_frame )?(?:through )?', line)
+        assert match, line
+        if sample['complete']:
+            assert line[match.end():] == 'above ' + MAIN, f'complete but wrong: {line}'
+    assert len(samples) > 50, f'{len(samples)} samples'
+    return {s['reason'] for s in samples if s['user'] and not s['complete']}
+
+
+@tap.test('corrupt .eh_frame and .eh_frame_hdr of a library')
+def corrupt():
+    with open(retour.program('libsmall_frame.so'), 'rb') as file:
+        whole = file.read()
+    noise = random.Random(2026)
+    reasons = set()
+    for number, name in enumerate(['.eh_frame', '.eh_frame', '.eh_frame_hdr', '.eh_frame_hdr']):
+        offset, size = section(retour.program('libsmall_frame.so'), name)
+        data = bytearray(whole)
+        if number % 2:
+            data[offset:offset + size] = b'\xff' * size
+        else:
+            for i in range(0, size):
+                data[offset + i] = noise.randrange(256)
+        path = os.path.join(retour.workspace, f'libcorrupt{number}.so')
+        with open(path, 'wb') as file:
+            file.write(data)
+        reasons |= check_corrupt(path)
+    assert reasons & {'bad unwind info', 'no unwind info'}, reasons
+
+
+@tap.test('section headers that lie about .eh_frame')
+def corrupt_headers():
+    library = retour.program('libsmall_frame.so')
+    with open(library, 'rb') as file:
+        data = bytearray(file.read())
+    header = int.from_bytes(data[40:48], 'little')
+    for entry in range(header, len(data) - 63, 64):
+        data[entry + 24:entry + 40] = b'\xff' * 16     # sh_offset and sh_size
+    path = os.path.join(retour.workspace, 'libheaders.so')
+    with open(path, 'wb') as file:
+        file.write(data)
+    assert Elf(library).by_name['through']
+    check_corrupt(path)
+
+
+def check_paged_out(mode):
+    recording = retour.record_program('paged_out', mode)
+    truth = recording.truths()[-1]
+    assert truth['out'] > truth['pages'] / 2, f'only {truth["out"]} of {truth["pages"]} pages were out'
+    kernel = r'(?:(?:libc|plt|ld) )*(?:count_present )?(?:page_out )?'
+    Truth(retour.program('paged_out'), f'(?:{WORK}|{kernel})works (?:deeper ){{16}}coroutine libc ',
+          edges=re.compile(EDGES.pattern + rf'|(?:libc |plt )*(?:deeper ){{0,16}}coroutine libc |'
+                           rf'(?:libc |plt )*(?:stack_file |map_stack )?{MAIN}'), callers=False).check(recording)
+
+
+@tap.test('stack pages written back to a file and dropped')
+def paged_out_to_file():
+    check_paged_out('file')
+
+
+@tap.test('stack pages in swap')
+def paged_out_to_swap():
+    path = os.path.join('/var/tmp', f'retour-swap-{os.getpid()}')
+    try:
+        with open(path, 'wb') as file:
+            os.fchmod(file.fileno(), 0o600)
+            os.posix_fallocate(file.fileno(), 0, 32 << 20)
+        for command in (['mkswap', path], ['swapon', path]):
+            done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+            if done.returncode:
+                raise tap.Skip(f'{command[0]}: {done.stderr.strip()}')
+        try:
+            check_paged_out('swap')
+        finally:
+            subprocess.run(['swapoff', path], check=True)
+    finally:
+        os.unlink(path)
+
+
+tap.main(retour.unusable())

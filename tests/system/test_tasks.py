@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: MIT
+"""Tasks by every road: fork, vfork, exec, threads, blocked, moved, and those without a user part."""
+
+import re
+import time
+
+import retour
+import tap
+from chains import EDGES, MAIN, THREAD, WORK, Truth, line_of
+
+
+def process_truth(chain, **options):
+    return Truth(retour.program('processes'), chain, **options)
+
+
+@tap.test('fork without exec, on a stack that fork does not map')
+def fork():
+    recording = retour.record_program('processes', 'fork')
+    truth = process_truth(WORK + 'child_side leaves_stack (?:deeper ){16}coroutine libc ',
+                          edges=re.compile(EDGES.pattern + r'|(?:(?:libc|ld|plt) )*(?:leaves_stack )?'
+                                           r'(?:deeper ){0,16}(?:coroutine )?libc |'
+                                           r'(?:libc |plt |map_stack )*mode_fork ' + MAIN))
+    truth.check(recording)
+    children = {s['pid'] for s in recording.of('processes') if 'child_side ' in line_of(s, truth.own)}
+    parents = {s['pid'] for s in recording.of('processes') if 'child_side ' not in line_of(s, truth.own)}
+    assert len(children) == 1 and children != parents, f'children {children}, parents {parents}'
+
+
+@tap.test('vfork')
+def vfork():
+    recording = retour.record_program('processes', 'vfork')
+    process_truth('(?:(?:burn )?in_vfork_child )vfork_here ' + MAIN,
+                  edges=re.compile(EDGES.pattern + r'|(?:libc |ld |plt |vfork )*(?:vfork_here )?' + WORK + MAIN),
+                  missing={'exiting': 0.02, 'regs-changed': 0.02}).check(recording)
+    assert len({s['pid'] for s in recording.of('processes')}) > 2
+
+
+@tap.test('exec while sampled')
+def execs():
+    recording = retour.record_program('processes', 'exec', '--count', 200)
+    process_truth('(?:burn )?before_exec mode_exec ' + MAIN, least=100,
+                  edges=re.compile(EDGES.pattern + r'|(?:libc |ld |plt )*mode_exec ' + MAIN),
+                  missing={'exec': 0.5, 'regs-changed': 0.02}).check(recording)
+
+
+@tap.test('10,000 short-lived processes')
+def storm():
+    recording = retour.record_program('processes', 'storm', '--count', 10000, timeout=180, frequency=1999)
+    samples = recording.of('processes')
+    process_truth('(?:(?:burn )?before_exec )?(?:mode_storm )?' + MAIN, least=1000,
+                  edges=re.compile(EDGES.pattern + r'|(?:libc |ld |plt )*mode_storm ' + MAIN
+                                   + r'|(?:libc )+(?:mode_storm ' + MAIN + ')?'),
+                  missing={'exec': 0.5, 'exiting': 0.05, 'regs-changed': 0.02}).check(recording, samples)
+    assert len({s['pid'] for s in samples}) > 1000
+
+
+@tap.test('80 threads, each at its own depth')
+def threads():
+    recording = retour.record_program('threads')
+    depth = {t['tid']: t['depth'] for t in recording.truths()}
+    assert len(depth) == 80, depth
+    Truth(retour.program('threads'), WORK + f'thread_bottom (?:nest )+thread_main {THREAD}',
+          edges=re.compile(EDGES.pattern + rf'|(?:\S+ )?(?:(?:libc|ld|plt|vdso) )*(?:nest )*(?:thread_main )?{THREAD}|'
+                           rf'(?:libc |plt )*{MAIN}|libc '),
+          missing={'exiting': 0.02}).check(recording)
+    for sample in recording.of('threads'):
+        frames = [f['sym'] for f in sample['user']]
+        if 'thread_bottom' in frames:
+            assert frames.count('nest') == depth[sample['tid']], f'depth of {sample["tid"]}'
+
+
+@tap.test('threads made and joined one after the other')
+def churn():
+    recording = retour.record_program('threads', 'churn')
+    Truth(retour.program('threads'), f'burn brief_thread {THREAD}',
+          edges=re.compile(EDGES.pattern + rf'|(?:(?:libc|ld|plt|vdso) )*(?:brief_thread )?{THREAD}|'
+                           rf'(?:libc |plt )*{WORK}{MAIN}|libc '),
+          missing={'exiting': 0.05}).check(recording)
+
+
+@tap.test('a task that asks on one CPU and returns on another')
+def migrates():
+    recording = retour.record_program('waits', 'migrates', options=['-a'])
+    Truth(retour.program('waits'), '(?:libc )+reads_zeros mode_migrates ' + MAIN,
+          edges=re.compile(EDGES.pattern + rf'|(?:libc |plt )*(?:pin )?mover {THREAD}|libc |'
+                           rf'(?:plt )?{WORK}(?:reads_zeros )?(?:mode_migrates )?{MAIN}|'
+                           rf'(?:libc |plt )*(?:pin )?(?:mode_migrates )?{MAIN}')).check(recording)
+    moved = [s for s in recording.of('waits') if s['user'] and s['return_cpu'] not in (None, s['cpu'])]
+    assert len(moved) > 5, f'{len(moved)} of {len(recording.of("waits"))} returned on another CPU'
+    assert {s['cpu'] for s in moved} == {0, 1}
+    assert all(s['complete'] and s['kernel'] for s in moved)
+
+
+@tap.test('a task blocked in read until after the end')
+def blocked():
+    with retour.Running('waits', 'blocked', '--seconds', 1) as running:
+        recording = retour.record('-e', 'context-switches', '-p', running.pid, '--duration', 2, frequency=999)
+    in_read = [s for s in recording.of('waits') if 'reads_for_ever' in [f['sym'] for f in s['user']]]
+    assert len(in_read) == 1, f'{len(in_read)} samples in read'
+    Truth(retour.program('waits'), f'(?:libc )+reads_for_ever mode_blocked {MAIN}', least=1,
+          edges=re.compile(EDGES.pattern + rf'|{WORK}mode_blocked {MAIN}')).check(recording)
+
+
+@tap.test('a task that sleeps: context-switches')
+def naps():
+    recording = retour.record_program('waits', 'naps', options=['-e', 'context-switches'])
+    Truth(retour.program('waits'), f'(?:libc )+naps mode_naps {MAIN}',
+          edges=re.compile(EDGES.pattern + rf'|{WORK}mode_naps {MAIN}')).check(recording)
+    assert {s['event'] for s in recording.samples} == {'context-switches'}
+
+
+@tap.test('page-faults')
+def faults():
+    recording = retour.record_program('waits', 'faults', options=['-e', 'page-faults'])
+    Truth(retour.program('waits'), f'touches mode_faults {MAIN}',
+          edges=re.compile(EDGES.pattern + rf'|(?:libc |plt )*(?:map_stack )?(?:mode_faults )?{MAIN}')
+          ).check(recording)
+
+
+@tap.test('task-clock')
+def task_clock():
+    recording = retour.record_program('recursion', '--count', 10, options=['-e', 'task-clock'])
+    Truth(retour.program('recursion'), WORK + 'bottom (?:down ){10}' + MAIN).check(recording)
+
+
+@tap.test('io_uring workers have no user part')
+def io_worker():
+    recording = retour.record_program('io_worker')
+    reasons = {s['reason'] for s in recording.samples if s['comm'].startswith('iou-wrk')}
+    assert reasons == {'io-worker'}, reasons
+    Truth(retour.program('io_worker'), f'(?:(?:libc |plt )*reads_by_worker ){MAIN}', least=5,
+          edges=re.compile(EDGES.pattern + rf'|{WORK}{MAIN}')).check(recording)
+
+
+@tap.test('kernel threads and the idle task have no user part')
+def without_user():
+    started = time.monotonic()
+    recording = retour.record('-a', '--duration', 1)
+    assert time.monotonic() - started < 15
+    for sample in recording.samples:
+        idle = sample['pid'] == 0
+        assert (sample['reason'] == 'idle') == idle, f'{sample["comm"]}: {sample["reason"]}'
+        if idle or sample['comm'].startswith(('kworker/', 'ksoftirqd/', 'migration/', 'rcu_')):
+            assert not sample['user'] and sample['reason'] in ('idle', 'kernel-thread'), sample
+    assert recording.stats['no_user'] > 0
+
+
+tap.main(retour.unusable())
