@@ -60,6 +60,15 @@ struct unwind_rule {
 	};
 };
 
+/* Where a walk stands: what a rule is applied to, see walk.h. */
+struct walk_frame {
+	unsigned long long pc, sp, bp;
+	unsigned char exact;		/* pc is where the frame stands, not a return address */
+	unsigned char innermost;
+	unsigned char bp_lost;
+	unsigned char by_fp;		/* pc was found through a frame pointer */
+};
+
 #ifndef __bpf__
 _Static_assert(sizeof(struct unwind_rule) == 16, "rules are shared with BPF");
 #endif

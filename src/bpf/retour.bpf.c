@@ -1,0 +1,567 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * The kernel side: take a sample and a cookie at the event, walk the user
+ * stack once as the task returns to user space, write the chain.
+ *
+ *	on_event_N	perf event N fired, in NMI, interrupt or task context:
+ *			sample to the perf ring, request the walk
+ *	on_return	task work, in the task's own context, faultable: walk
+ *	on_last_chance	exec or exit: the user context is about to vanish while
+ *			the kernel entry goes on: walk now, without faulting
+ *	walk_blocked	iterator at the end of a session: tasks that have not
+ *			returned are walked from outside
+ */
+#include "bpf/kernel.h"
+
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+
+#include "base/reason.h"
+#include "bpf/shared.h"
+#include "bpf/maps.h"
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+const volatile struct config config SEC(".rodata.config") = { .max_depth = 1024 };
+
+#ifdef TASK_WORK_IMPLICIT
+extern int bpf_task_work_schedule_resume(struct task_struct *task, struct bpf_task_work *tw, void *map,
+					 bpf_task_work_callback_t callback) __ksym;
+#define schedule_on_return(task, tw, map, fn) bpf_task_work_schedule_resume(task, tw, map, fn)
+#else
+extern int bpf_task_work_schedule_resume_impl(struct task_struct *task, struct bpf_task_work *tw, void *map__map,
+					      bpf_task_work_callback_t callback, void *aux__prog) __ksym;
+#define schedule_on_return(task, tw, map, fn) bpf_task_work_schedule_resume_impl(task, tw, map, fn, NULL)
+#endif
+
+#include "bpf/walker.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, N_SCRATCH);
+	__type(key, u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+static const u32 zero;
+
+#define COUNT(field, n)                                                             \
+	do {                                                                        \
+		struct counters *c_ = bpf_map_lookup_elem(&counts, &zero);          \
+		if (c_)                                                             \
+			c_->field += (n);                                           \
+	} while (0)
+
+/* ---- output ------------------------------------------------------------ */
+
+static __always_inline long ring_write(void *data, u64 size, bool urgent)
+{
+	u32 cpu = bpf_get_smp_processor_id();
+	void *ring = bpf_map_lookup_elem(&deferred_rings, &cpu);
+	u64 flags = BPF_RB_NO_WAKEUP;
+
+	if (!ring)
+		return -ENOENT;
+	if (urgent || bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) > config.wake_bytes)
+		flags = BPF_RB_FORCE_WAKEUP;
+	return bpf_ringbuf_output(ring, data, size, flags);
+}
+
+static __always_inline void record_head(struct deferred_record *r, u32 type, const struct walk *w)
+{
+	r->type = type;
+	r->reason = w->reason;
+	r->n = w->n;
+	r->time = bpf_ktime_get_ns();
+	r->cookie = w->cookie;
+	r->pid = w->pid;
+	r->tid = w->tid;
+	r->cpu = bpf_get_smp_processor_id();
+	r->flags = (w->remote ? DEFERRED_REMOTE : 0) | (w->complete ? DEFERRED_COMPLETE : 0);
+}
+
+/* Writes the chain; the sample is not left without an answer if it does not fit. */
+static __always_inline void write_chain(struct scratch *s)
+{
+	u32 n = s->walk.n;
+
+	if (n > MAX_FRAMES)
+		n = MAX_FRAMES;
+	record_head(&s->record.head, RECORD_DEFERRED, &s->walk);
+	if (!ring_write(&s->record, sizeof(s->record.head) + n * sizeof(u64), false))
+		return;
+	s->record.head.reason = REASON_RECORD_LOST;
+	s->record.head.n = 0;
+	if (ring_write(&s->record.head, sizeof(s->record.head), true))
+		COUNT(record_lost, 1);
+}
+
+/* A record without a chain, for what cannot be walked. */
+static __always_inline void write_reason(u64 cookie, u32 pid, u32 tid, u16 reason)
+{
+	struct deferred_record r = {};
+
+	r.type = RECORD_DEFERRED;
+	r.reason = reason;
+	r.time = bpf_ktime_get_ns();
+	r.cookie = cookie;
+	r.pid = pid;
+	r.tid = tid;
+	r.cpu = bpf_get_smp_processor_id();
+	if (ring_write(&r, sizeof(r), false))
+		COUNT(record_lost, 1);
+}
+
+/* ---- scratch ----------------------------------------------------------- */
+
+/* The callback may sleep and migrate, so scratch is taken from a pool, not from a CPU. */
+static __always_inline struct scratch *scratch_get(u32 seed)
+{
+	for (u32 i = 0; i < 16; i++) {
+		u32 at = (seed + i * 7) % N_SCRATCH;
+		struct scratch *s = bpf_map_lookup_elem(&scratches, &at);
+
+		if (s && __sync_val_compare_and_swap(&s->busy, 0, 1) == 0)
+			return s;
+	}
+	return NULL;
+}
+
+static __always_inline void scratch_put(struct scratch *s)
+{
+	__sync_lock_test_and_set(&s->busy, 0);
+}
+
+/* ---- the stack copy ---------------------------------------------------- */
+
+struct copy_context {
+	struct scratch *scratch;
+	struct task_struct *task;
+	u64 address, end;
+	u32 n;
+	u32 failed;
+};
+
+static __always_inline long copy_chunk(struct copy_context *c, int mode)
+{
+	struct scratch *s = c->scratch;
+	u64 left = c->end - c->address;
+	u32 size = left > STACK_CHUNK ? STACK_CHUNK : left;
+	u32 got = size, page;
+	bool last;
+
+	if (walk_copy(s->copy.bytes, size, c->address, mode, c->task)) {
+		/* As far as the page that cannot be read. */
+		page = 4096 - (c->address & 4095);
+		got = page < size ? page : size;
+		if (got > 4096)
+			got = 4096;
+		if (walk_copy(s->copy.bytes, got, c->address, mode, c->task))
+			got = 0;
+		s->copy.stack.reason = REASON_PAGE_UNREADABLE;
+	}
+	c->n++;
+	s->copy.stack.address = c->address;
+	s->copy.stack.size = got;
+	c->address += got;
+	last = got < size || c->address >= c->end || c->n >= STACK_CHUNKS;
+	s->copy.stack.last = last;
+	if (got > STACK_CHUNK)
+		got = STACK_CHUNK;
+	if (ring_write(&s->copy, sizeof(s->copy.head) + sizeof(s->copy.stack) + got, last)) {
+		c->failed = 1;
+		return 1;
+	}
+	return last ? 1 : 0;
+}
+
+#define DEFINE_COPY_CHUNK(name, mode)                                  \
+	static long name(u64 index, void *arg)                         \
+	{                                                              \
+		return copy_chunk(arg, mode);                          \
+	}
+DEFINE_COPY_CHUNK(copy_chunk_fault, WALK_FAULT)
+DEFINE_COPY_CHUNK(copy_chunk_nofault, WALK_NOFAULT)
+DEFINE_COPY_CHUNK(copy_chunk_remote, WALK_REMOTE)
+
+static long stack_end(struct task_struct *task, struct vm_area_struct *vma, void *arg)
+{
+	*(u64 *)arg = vma->vm_end;
+	return 0;
+}
+
+static __always_inline void save_regs(u64 *to, const struct pt_regs *regs)
+{
+	to[0] = regs->ax;
+	to[1] = regs->dx;
+	to[2] = regs->cx;
+	to[3] = regs->bx;
+	to[4] = regs->si;
+	to[5] = regs->di;
+	to[6] = regs->bp;
+	to[7] = regs->sp;
+	to[8] = regs->r8;
+	to[9] = regs->r9;
+	to[10] = regs->r10;
+	to[11] = regs->r11;
+	to[12] = regs->r12;
+	to[13] = regs->r13;
+	to[14] = regs->r14;
+	to[15] = regs->r15;
+	to[16] = regs->ip;
+}
+
+/*
+ * The rule of the current frame is not in the cache: hands the rest of the
+ * walk to user space.  The frames walked so far go in a record of their own
+ * kind of head, then the stack in chunks.
+ */
+static __always_inline void write_copy(struct walk_io *io, int mode)
+{
+	struct scratch *s = io->s;
+	struct walk *w = &s->walk;
+	struct copy_context c = { .scratch = s, .task = io->task };
+	struct stack_record *st = &s->copy.stack;
+	u32 n = w->n;
+
+	COUNT(stack_copies, 1);
+	w->reason = 0;
+	record_head(&s->copy.head, RECORD_STACK, w);
+	s->copy.head.n = 0;
+	record_head(&s->record.head, RECORD_DEFERRED, w);
+	s->record.head.reason = REASON_NO_RULE_SLOT;	/* until the copy completes it */
+	s->record.head.flags |= DEFERRED_PARTIAL;
+	if (n > MAX_FRAMES)
+		n = MAX_FRAMES;
+	if (ring_write(&s->record, sizeof(s->record.head) + n * sizeof(u64), false)) {
+		COUNT(record_lost, 1);
+		return;
+	}
+	st->pc = w->frame.pc;
+	st->sp = w->frame.sp;
+	st->bp = w->frame.bp;
+	st->exact = w->frame.exact;
+	st->innermost = w->frame.innermost;
+	st->bp_lost = w->frame.bp_lost;
+	st->by_fp = w->frame.by_fp;
+	st->reason = 0;
+	st->mapping = w->mapping;
+	st->key = w->key;
+	save_regs(st->regs, io->regs);
+	c.address = w->frame.sp & ~7ULL;
+	c.end = 0;
+	bpf_find_vma(io->task, c.address, stack_end, &c.end, 0);
+	if (c.end < c.address)
+		c.end = c.address;
+	bpf_loop(STACK_CHUNKS, mode == WALK_FAULT ? (void *)copy_chunk_fault :
+		 mode == WALK_NOFAULT ? (void *)copy_chunk_nofault : (void *)copy_chunk_remote, &c, 0);
+	if (c.failed)
+		COUNT(copy_lost, 1);
+}
+
+/* ---- the walk of a slot's task ----------------------------------------- */
+
+/* The remembered mappings hold as long as nothing write-locked the address space. */
+static __always_inline void check_mappings(struct slot *slot, struct task_struct *task, struct mm_struct *mm)
+{
+	u32 seq = mm->mm_lock_seq.sequence;
+
+	if (slot->map_mm == (u64)mm && slot->map_exec == task->self_exec_id && slot->map_seq == seq && !(seq & 1))
+		return;
+	for (u32 i = 0; i < SLOT_MAPPINGS; i++)
+		slot->map[i].end = 0;
+	slot->map_mm = (u64)mm;
+	slot->map_exec = task->self_exec_id;
+	slot->map_seq = seq;
+}
+
+static __always_inline void walk_begin(struct walk *w, struct walk_io *io, struct mm_struct *mm, int mode)
+{
+	__builtin_memset(w, 0, sizeof(*w));
+	w->frame.pc = io->regs->ip;
+	w->frame.sp = io->regs->sp;
+	w->frame.bp = io->regs->bp;
+	w->frame.exact = 1;
+	w->frame.innermost = 1;
+	w->cookie = io->slot->cookie;
+	w->vdso = (u64)mm->context.vdso;
+	w->pid = io->task->tgid;
+	w->tid = io->task->pid;
+	w->remote = mode == WALK_REMOTE;
+}
+
+static __always_inline void count_walk(const struct walk *w, u64 ns)
+{
+	struct counters *c = bpf_map_lookup_elem(&counts, &zero);
+
+	if (!c)
+		return;
+	c->walks++;
+	c->frames += w->n;
+	c->rule_hits += w->hits;
+	c->rule_misses += w->miss;
+	c->find_vma += w->vmas;
+	c->walk_ns += ns;
+}
+
+static __always_inline void walk_slot(struct slot *slot, struct task_struct *task, struct mm_struct *mm,
+				      const struct pt_regs *regs, struct scratch *s, int mode)
+{
+	struct walk_io io = { s, slot, task, regs, mode };
+	u64 begin = bpf_ktime_get_ns();
+
+	walk_begin(&s->walk, &io, mm, mode);
+	check_mappings(slot, task, mm);
+	walk_run(&io, mode);
+	count_walk(&s->walk, bpf_ktime_get_ns() - begin);
+	if (mode == WALK_REMOTE && (!slot->pending || slot->cookie != s->walk.cookie))
+		return;		/* it returned meanwhile, and answered for itself */
+	if (s->walk.miss)
+		write_copy(&io, mode);
+	else
+		write_chain(s);
+}
+
+/* ---- return to user space ---------------------------------------------- */
+
+static int on_return(struct bpf_map *map, void *key, void *value)
+{
+	struct slot *slot = value;
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	struct mm_struct *mm = task->mm;
+	struct scratch *s;
+	u16 reason = 0;
+
+	if (slot->walked || !slot->pending)
+		goto out;
+	if (!mm)
+		reason = REASON_EXITING;
+	else if ((u64)mm != slot->mm)
+		reason = REASON_EXEC;
+	else if (regs->ip != slot->ip || regs->sp != slot->sp)
+		reason = REASON_REGS_CHANGED;
+	if (!reason) {
+		s = scratch_get(task->pid);
+		if (s) {
+			walk_slot(slot, task, mm, regs, s, WALK_FAULT);
+			scratch_put(s);
+			goto out;
+		}
+		COUNT(no_scratch, 1);
+		reason = REASON_NO_SCRATCH;
+	}
+	write_reason(slot->cookie, task->tgid, task->pid, reason);
+out:
+	slot->walked = 0;
+	slot->pending = 0;
+	return 0;
+}
+
+/* ---- request ----------------------------------------------------------- */
+
+static __always_inline u64 new_cookie(void)
+{
+	u32 *counter = bpf_map_lookup_elem(&cookie_counter, &zero);
+
+	if (!counter)
+		return 0;
+	return (u64)++*counter << 32 | (bpf_get_smp_processor_id() + 1);
+}
+
+static __always_inline struct slot *slot_of(struct task_struct *task, bool create)
+{
+	u32 tid = task->pid;
+	struct slot *slot = bpf_map_lookup_elem(&slots, &tid), *empty;
+
+	if (!slot && create) {
+		empty = bpf_map_lookup_elem(&empty_slot, &zero);
+		if (!empty)
+			return NULL;
+		bpf_map_update_elem(&slots, &tid, empty, BPF_NOEXIST);
+		slot = bpf_map_lookup_elem(&slots, &tid);
+	}
+	if (slot && slot->start_time != task->start_time) {
+		slot->pending = slot->walked = 0;
+		slot->cookie = 0;
+		slot->map_mm = 0;
+		slot->start_time = task->start_time;
+	}
+	return slot;
+}
+
+/*
+ * Asks for the chain of this kernel entry.  The kernel refuses with EBUSY as
+ * long as the work of this entry waits or runs: then the entry's cookie is
+ * shared, also after its record has been written.
+ */
+static __always_inline u32 request(struct slot *slot, struct task_struct *task, struct mm_struct *mm, u64 *cookie)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	long err = schedule_on_return(task, &slot->work, &slots, on_return);
+
+	if (!err) {
+		slot->cookie = new_cookie();
+		slot->mm = (u64)mm;
+		slot->ip = regs->ip;
+		slot->sp = regs->sp;
+		slot->walked = 0;
+		slot->pending = 1;
+		COUNT(requests, 1);
+	} else if (err != -EBUSY || !slot->cookie) {
+		return REASON_SCHEDULE_FAILED;
+	}
+	*cookie = slot->cookie;
+	return 0;
+}
+
+static __always_inline u32 sample_user(struct task_struct *task, u64 *cookie)
+{
+	struct mm_struct *mm = task->mm;
+	u32 flags = task->flags;
+	struct pt_regs *regs;
+	struct slot *slot;
+
+	if (!task->pid)
+		return REASON_IDLE;
+	if (flags & PF_KTHREAD)
+		return REASON_KERNEL_THREAD;
+	if (flags & (PF_IO_WORKER | PF_USER_WORKER))
+		return REASON_IO_WORKER;
+	if (flags & PF_EXITING) {
+		/* on_last_chance() has walked this entry already, if it is in scope. */
+		slot = slot_of(task, false);
+		if (slot && slot->walked) {
+			*cookie = slot->cookie;
+			return 0;
+		}
+		return mm ? REASON_EXITING : REASON_NO_MM;
+	}
+	if (!mm)
+		return REASON_NO_MM;
+	regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	if (regs->cs == 0x23)
+		return REASON_COMPAT_TASK;
+	slot = slot_of(task, true);
+	if (!slot) {
+		COUNT(slots_full, 1);
+		return REASON_SLOTS_FULL;
+	}
+	return request(slot, task, mm, cookie);
+}
+
+/* ---- events ------------------------------------------------------------ */
+
+static __always_inline int on_event(struct bpf_perf_event_data *ctx, u16 event)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct sample_record *r = bpf_map_lookup_elem(&sample_scratch, &zero);
+	u64 id = bpf_get_current_pid_tgid();
+	long size = 0;
+
+	if (!r)
+		return 0;
+	r->type = RECORD_SAMPLE;
+	r->event = event;
+	r->time = bpf_ktime_get_ns();
+	r->cookie = 0;
+	r->ip = ctx->regs.ip;
+	r->user_mode = (s64)r->ip > 0;
+	r->period = ctx->sample_period;
+	r->pid = id >> 32;
+	r->tid = (u32)id;
+	r->cpu = bpf_get_smp_processor_id();
+	if (!r->user_mode)
+		size = bpf_get_stack(ctx, r->kernel, sizeof(r->kernel), 0);
+	if (size < 0)
+		size = 0;
+	if (size > sizeof(r->kernel))
+		size = sizeof(r->kernel);
+	r->n_kernel = size / 8;
+	r->reason = sample_user(task, &r->cookie);
+	size += __builtin_offsetof(struct sample_record, kernel);
+	if (size > sizeof(*r))
+		size = sizeof(*r);
+	if (bpf_perf_event_output(ctx, &sample_rings, BPF_F_CURRENT_CPU, r, size))
+		COUNT(sample_lost, 1);
+	return 0;
+}
+
+/* A program per event of a session: inherited events do not keep an attach cookie. */
+#define DEFINE_EVENT(i)                                                   \
+	SEC("perf_event") int on_event_##i(struct bpf_perf_event_data *ctx) \
+	{                                                                 \
+		return on_event(ctx, i);                                  \
+	}
+DEFINE_EVENT(0)
+DEFINE_EVENT(1)
+DEFINE_EVENT(2)
+DEFINE_EVENT(3)
+DEFINE_EVENT(4)
+
+/* ---- where the user context ends before the kernel entry does ----------- */
+
+/*
+ * Samples that follow in the same entry (the mappings of the new program, the
+ * tear-down of the old one) share this chain: it is their true user context.
+ */
+static __always_inline void walk_now(struct task_struct *task)
+{
+	struct slot *slot = slot_of(task, config.whole_system);
+	struct mm_struct *mm = task->mm;
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	struct scratch *s;
+	u64 cookie;
+
+	if (!slot || slot->walked || !mm || (task->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER)) ||
+	    regs->cs == 0x23)
+		return;
+	if (!slot->pending && request(slot, task, mm, &cookie))
+		return;
+	if (regs->ip != slot->ip || regs->sp != slot->sp)
+		return;
+	s = scratch_get(task->pid);
+	if (!s)
+		return;
+	walk_slot(slot, task, mm, regs, s, WALK_NOFAULT);
+	scratch_put(s);
+	slot->walked = 1;
+}
+
+/* One program for both tracepoints, attached twice: it needs none of their arguments. */
+SEC("raw_tp")
+int on_last_chance(void *ctx)
+{
+	walk_now(bpf_get_current_task_btf());
+	return 0;
+}
+
+/* ---- the end of a session ---------------------------------------------- */
+
+SEC("iter.s/task")
+int walk_blocked(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct pt_regs *regs;
+	struct mm_struct *mm;
+	struct slot *slot;
+	struct scratch *s;
+	u32 tid;
+
+	if (!task)
+		return 0;
+	tid = task->pid;
+	slot = bpf_map_lookup_elem(&slots, &tid);
+	if (!slot || !slot->pending || slot->walked || slot->start_time != task->start_time)
+		return 0;
+	mm = task->mm;
+	regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	if (!mm || !regs || (u64)mm != slot->mm || regs->ip != slot->ip || regs->sp != slot->sp)
+		return 0;
+	s = scratch_get(tid);
+	if (!s)
+		return 0;
+	walk_slot(slot, task, mm, regs, s, WALK_REMOTE);
+	scratch_put(s);
+	return 0;
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * What the BPF programs and the recorder share: limits, configuration, the
+ * rule cache, and the records that cross the rings.  Fixed-size types only;
+ * the includer defines __u8 … __u64 (linux/types.h, or bpf/kernel.h).
+ */
+#ifndef RETOUR_BPF_SHARED_H
+#define RETOUR_BPF_SHARED_H
+
+#include "unwind/rule.h"
+
+enum retour_limits {
+	MAX_FRAMES = 4096,		/* user frames of one chain */
+	MAX_KERNEL_FRAMES = 127,	/* the kernel's own default bound */
+	MAX_EVENTS = 8,			/* sampling events of one session */
+	MAX_SLOTS = 16384,		/* tasks that can be sampled at once */
+	MAX_FILES = 16384,		/* mapped files known to the rule cache */
+	MAX_RULES = 16384,		/* distinct rules */
+	N_SCRATCH = 128,		/* walks under way at once */
+	SLOT_MAPPINGS = 8,		/* mappings a task's slot remembers */
+	BLOCK_WAYS = 4,			/* associativity of the rule cache */
+	BLOCK_ROWS = 16,
+	STACK_CHUNK = 32768,		/* bytes of stack in one record */
+	STACK_CHUNKS = 8,		/* records of one stack copy */
+};
+
+/* ---- the rule cache ---------------------------------------------------- */
+
+/*
+ * A block holds the rules of 256 bytes of a file's text, by file offset, or of
+ * 16 bytes where 256 have more than BLOCK_ROWS rows (then the 256-byte block
+ * says BLOCK_DENSE).  Row i is in force from start[i] to start[i + 1]; start[0]
+ * is 0, and unused rows repeat the last one, so that the search needs no count.
+ *
+ * User space writes blocks through a memory map while programs read them.  The
+ * writer sets key to 0, fills the block, then sets the key (A); the reader
+ * compares the key before and after reading (B).  Rule numbers and file
+ * numbers are never reused within a session, so equal keys mean equal rows.
+ */
+struct rule_block {
+	__u64 key;
+	__u16 rule[BLOCK_ROWS];	/* index into the dictionary */
+	__u8 start[BLOCK_ROWS];
+	__u8 flags;		/* BLOCK_DENSE */
+	__u8 reserved[7];
+};
+
+enum { BLOCK_SHIFT = 8, DENSE_SHIFT = 4, BLOCK_DENSE = 1 };
+
+struct rule_set {
+	struct rule_block way[BLOCK_WAYS];
+};
+
+static inline __u64 rule_block_key(__u32 file, __u64 offset, int dense)
+{
+	return (__u64)file << 40 | (offset >> (dense ? DENSE_SHIFT : BLOCK_SHIFT) & ((1ULL << 38) - 1)) << 1 |
+	       (dense ? 1 : 0);
+}
+
+static inline __u32 rule_block_hash(__u64 key)
+{
+	return (__u32)((key * 0x9e3779b97f4a7c15ULL) >> 32);
+}
+
+/* ---- files and mappings ------------------------------------------------ */
+
+/* A mapped file as the kernel's mapping shows it; an opaque key for user space. */
+struct file_key {
+	__u64 ino;
+	__u64 size;
+	__u64 ctime_sec;
+	__u32 ctime_nsec;
+	__u32 dev;		/* kernel encoding: major << 20 | minor */
+};
+
+enum { FILE_UNKNOWN = 0, FILE_ANON = 1, FILE_VDSO = 2, FILE_FIRST = 3 };
+
+struct walk_mapping {
+	__u64 start, end;	/* end 0: empty entry */
+	__u64 bias;		/* file offset = address - bias */
+	__u32 file;
+	__u32 executable;
+};
+
+/* ---- records ----------------------------------------------------------- */
+
+enum record_type { RECORD_SAMPLE = 1, RECORD_DEFERRED, RECORD_STACK };
+
+/* In the perf ring of the CPU on which the event fired. */
+struct sample_record {
+	__u32 type;		/* RECORD_SAMPLE */
+	__u16 event;
+	__u16 reason;		/* 0: cookie names the chain */
+	__u64 time;
+	__u64 cookie;
+	__u64 ip;
+	__u64 period;
+	__u32 pid, tid;
+	__u32 cpu;
+	__u16 user_mode;
+	__u16 n_kernel;
+	__u64 kernel[MAX_KERNEL_FRAMES];
+};
+
+/* The common head of what the walk writes, in the ring of the CPU of return. */
+struct deferred_record {
+	__u32 type;		/* RECORD_DEFERRED, RECORD_STACK */
+	__u16 reason;
+	__u16 n;		/* frames that follow the head */
+	__u64 time;
+	__u64 cookie;
+	__u32 pid, tid;
+	__u32 cpu;
+	__u32 flags;
+};
+
+enum {
+	DEFERRED_REMOTE = 1,	/* walked from outside, at the end of the session */
+	DEFERRED_COMPLETE = 2,
+	DEFERRED_PARTIAL = 4,	/* a stack copy with the same cookie continues the chain */
+};
+
+/*
+ * A rule miss.  A DEFERRED_PARTIAL record holds the frames walked so far, the
+ * last of them the one whose rule is missing.  RECORD_STACK records with the
+ * same cookie follow: a deferred_record with n = 0, this struct, and `size`
+ * bytes of stack from address.  `last` marks the final chunk.
+ */
+struct stack_record {
+	__u64 pc, sp, bp;	/* of the frame whose rule is missing */
+	__u64 address;		/* of the first copied byte */
+	__u32 size;
+	__u8 exact, innermost, bp_lost, by_fp;	/* as in struct walk_frame */
+	__u8 last;
+	__u8 reason;		/* why the copy ends early, 0 or a reason */
+	__u16 reserved[5];
+	__u64 regs[17];		/* of the innermost frame, in DWARF order; all of them */
+	struct walk_mapping mapping;	/* of pc; file FILE_UNKNOWN if never seen */
+	struct file_key key;
+};
+
+/* ---- configuration and counters ---------------------------------------- */
+
+/* Set before the programs are loaded. */
+struct config {
+	__u32 max_depth;
+	__u32 rule_set_mask;	/* number of sets of the rule cache, less one */
+	__u32 wake_bytes;	/* wake the recorder at this much unread data */
+	__u32 whole_system;	/* every task is in scope, sampled before or not */
+};
+
+struct counters {
+	__u64 requests, walks, slots_full, sample_lost, record_lost, copy_lost;
+	__u64 rule_hits, rule_misses, stack_copies, frames, walk_ns, find_vma, no_scratch;
+};
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The files whose code was seen on stacks, each with its unwind table and its
+ * number in the rule cache.  A file is known by identity (device, inode, size,
+ * change time), never by path: the same inode number can become another file.
+ */
+#ifndef RETOUR_COLLECT_DSO_H
+#define RETOUR_COLLECT_DSO_H
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/reason.h"
+#include "collect/rule_cache.h"
+#include "perfdata/process.h"
+#include "unwind/table.h"
+
+#include <sys/types.h>
+
+struct dso {
+	struct unwind_table *table;	/* NULL: see reason */
+	uint32_t file;			/* number in the rule cache */
+	bool has_fdes;
+	enum reason reason;		/* why there is no table */
+	uint64_t text_start, text_end;	/* file offsets */
+	uint64_t window;		/* bytes to load at the next miss: grows like read-ahead */
+};
+
+struct dso_store;
+
+/* files_fd: the kernel's map from file identity to number. */
+ERROR_CHECK struct error *dso_store_create(int files_fd, struct rule_cache *cache, struct dso_store **ret);
+void dso_store_destroy(struct dso_store *store);
+DEFINE_CLEANUP(dso_store_destroy, struct dso_store *);
+
+/*
+ * The file behind a mapping that the kernel side saw: key as it saw it, the
+ * mapping's borders to open it by /proc/PID/map_files, and the mapping as the
+ * records tell it (may be NULL) to open it by path once the process is gone.
+ * Never NULL but without memory: a file that cannot be had has a reason.
+ */
+struct dso *dso_by_key(struct dso_store *store, const struct file_key *key, uint32_t pid, uint64_t start,
+		       uint64_t end, const struct process_mapping *mapping);
+/* The file of a mapping known from records only. NULL without memory. */
+struct dso *dso_by_mapping(struct dso_store *store, uint32_t pid, const struct process_mapping *mapping);
+struct dso *dso_vdso(struct dso_store *store);
+
+/* Loads the rules around a position where one was missed; the amount grows with every miss in the file. */
+void dso_load_rules(struct dso_store *store, struct dso *dso, uint64_t offset);
+
+#endif

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: MIT */
+/* Opening and following perf events; see perf_events.h. */
+#include "collect/perf_events.h"
+
+#include "base/log.h"
+#include "base/vec.h"
+
+#include <bpf/bpf.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+struct cpu {
+	struct perf_ring ring;
+	int fds[SESSION_MAX_EVENTS];	/* sampling events of the whole CPU; -1: none */
+	bool open;
+};
+
+struct perf_events {
+	struct perf_events_options options;
+	struct session_options session;
+	struct perf_event_attr ring_attr;
+	struct cpu **cpus;		/* possible CPUs; NULL: never online */
+	bool *cpu_seen;			/* online at the last look */
+	int n_cpus;
+	bool enabled;
+	VEC(int) task_fds;
+};
+
+static int perf_event_open(struct perf_event_attr *attr, pid_t pid, int cpu)
+{
+	return syscall(SYS_perf_event_open, attr, pid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+}
+
+static void init_ring_attr(struct perf_events *e)
+{
+	e->ring_attr = (struct perf_event_attr){
+		.type = PERF_TYPE_SOFTWARE,
+		.size = sizeof(struct perf_event_attr),
+		.config = PERF_COUNT_SW_BPF_OUTPUT,
+		.sample_period = 1,
+		.sample_type = PERF_EVENTS_SAMPLE_TYPE,
+		.sample_id_all = 1,
+		.mmap = 1, .mmap2 = 1, .comm = 1, .comm_exec = 1, .task = 1, .build_id = 1,
+		.watermark = 1,
+		.wakeup_watermark = e->options.ring_bytes / 4,
+		.use_clockid = 1, .clockid = CLOCK_MONOTONIC,
+	};
+}
+
+static void init_event_attr(const struct perf_events *e, const struct session_event *event,
+			    struct perf_event_attr *attr)
+{
+	*attr = (struct perf_event_attr){
+		.type = event->type,
+		.size = sizeof(*attr),
+		.config = event->config,
+		.freq = 1,
+		.sample_freq = e->session.frequency,
+		.disabled = 1,
+		.exclude_guest = event->type == PERF_TYPE_HARDWARE,
+	};
+}
+
+static struct error *open_error(const struct session_event *event, int err, const char *where)
+{
+	if (err == EINVAL)
+		return error_errno(err, "cannot open event %s %s (is -F above kernel.perf_event_max_sample_rate?)",
+				   event->name, where);
+	return error_errno(err, "cannot open event %s %s", event->name, where);
+}
+
+/* Opens event i on a task or CPU, its program attached. */
+static struct error *open_event(struct perf_events *e, size_t i, pid_t pid, int cpu, bool inherit, int *ret)
+{
+	const struct session_event *event = &e->session.events[i];
+	struct perf_event_attr attr;
+	char where[48];
+	int fd;
+
+	init_event_attr(e, event, &attr);
+	attr.inherit = inherit;
+	fd = perf_event_open(&attr, pid, cpu);
+	if (pid >= 0)
+		snprintf(where, sizeof(where), "for task %d", (int)pid);
+	else
+		snprintf(where, sizeof(where), "on CPU %d", cpu);
+	if (fd < 0)
+		return open_error(event, errno, where);
+	if (ioctl(fd, PERF_EVENT_IOC_SET_BPF, e->options.program_fds[i]) ||
+	    (e->enabled && ioctl(fd, PERF_EVENT_IOC_ENABLE, 0))) {
+		struct error *err = error_errno(errno, "cannot attach to event %s %s", event->name, where);
+
+		close(fd);
+		return err;
+	}
+	*ret = fd;
+	return NULL;
+}
+
+/* ---- CPUs ---------------------------------------------------------------- */
+
+static struct error *open_ring(struct perf_events *e, struct cpu *c, int cpu)
+{
+	struct epoll_event want = { .events = EPOLLIN, .data.fd = -1 };
+	struct error *err;
+	int fd = perf_event_open(&e->ring_attr, -1, cpu);
+
+	if (fd < 0)
+		return error_errno(errno, "cannot open the ring of CPU %d", cpu);
+	err = perf_ring_open(&c->ring, fd, e->options.ring_bytes);
+	if (err)
+		return err;
+	if (bpf_map_update_elem(e->options.sample_rings_fd, &cpu, &fd, BPF_ANY) ||
+	    epoll_ctl(e->options.epoll_fd, EPOLL_CTL_ADD, fd, &want))
+		return error_errno(errno, "cannot connect the ring of CPU %d", cpu);
+	return NULL;
+}
+
+static void close_cpu(struct cpu *c)
+{
+	for (int i = 0; i < SESSION_MAX_EVENTS; i++) {
+		if (c->fds[i] >= 0)
+			close(c->fds[i]);
+		c->fds[i] = -1;
+	}
+	perf_ring_close(&c->ring);
+	c->open = false;
+}
+
+static struct error *open_cpu(struct perf_events *e, int cpu)
+{
+	struct cpu *c = e->cpus[cpu];
+	struct error *err;
+
+	if (!c) {
+		c = e->cpus[cpu] = calloc(1, sizeof(*c));
+		if (!c)
+			return error_nomem();
+		memset(c->fds, -1, sizeof(c->fds));
+	}
+	err = open_ring(e, c, cpu);
+	for (size_t i = 0; !err && e->session.scope == SESSION_SYSTEM && i < e->session.n_events; i++)
+		err = open_event(e, i, -1, cpu, false, &c->fds[i]);
+	if (err)
+		close_cpu(c);
+	else
+		c->open = true;
+	return err;
+}
+
+/* Calls fn for each CPU of /sys/devices/system/cpu/online, "0-3,5". */
+static struct error *each_online_cpu(struct perf_events *e, struct error *(*fn)(struct perf_events *, int))
+{
+	_cleanup_fclose_ FILE *f = fopen("/sys/devices/system/cpu/online", "re");
+	struct error *err = NULL;
+	int first, last;
+
+	if (!f)
+		return error_errno(errno, "cannot read /sys/devices/system/cpu/online");
+	while (!err && fscanf(f, "%d", &first) == 1) {
+		last = first;
+		if (fscanf(f, "-%d", &last) < 0 && ferror(f))
+			break;
+		for (int cpu = first; !err && cpu >= 0 && cpu <= last && cpu < e->n_cpus; cpu++)
+			err = fn(e, cpu);
+		if (fgetc(f) != ',')
+			break;
+	}
+	return err;
+}
+
+/*
+ * A CPU that went offline takes its events along; when it comes back they stay
+ * dead.  So a CPU's events are closed when it is seen offline.
+ */
+static struct error *follow_cpu(struct perf_events *e, int cpu)
+{
+	struct cpu *c = e->cpus[cpu];
+	struct error *err;
+
+	e->cpu_seen[cpu] = true;
+	if (c && c->open)
+		return NULL;
+	err = open_cpu(e, cpu);
+	if (err) {
+		log_warning("CPU %d came online but is not recorded: %s", cpu, err->text);
+		error_free(err);
+	}
+	return NULL;
+}
+
+bool perf_events_follow_cpus(struct perf_events *e)
+{
+	struct error *err;
+
+	memset(e->cpu_seen, 0, e->n_cpus * sizeof(*e->cpu_seen));
+	err = each_online_cpu(e, follow_cpu);
+	if (err) {
+		error_free(err);
+		return false;
+	}
+	for (int cpu = 0; cpu < e->n_cpus; cpu++)
+		if (e->cpus[cpu] && e->cpus[cpu]->open && !e->cpu_seen[cpu])
+			close_cpu(e->cpus[cpu]);
+	return true;
+}
+
+/* ---- tasks ---------------------------------------------------------------- */
+
+static struct error *open_task(struct perf_events *e, pid_t tid)
+{
+	bool inherit = e->session.scope == SESSION_PROCESSES;
+
+	for (size_t i = 0; i < e->session.n_events; i++) {
+		struct error *err;
+		int fd;
+
+		err = open_event(e, i, tid, -1, inherit, &fd);
+		if (err)
+			return err;
+		if (!vec_push(&e->task_fds, fd)) {
+			close(fd);
+			return error_nomem();
+		}
+	}
+	return NULL;
+}
+
+/* Every thread; those that end meanwhile do not matter, and new ones inherit. */
+static struct error *open_process(struct perf_events *e, pid_t pid)
+{
+	char path[64];
+	struct dirent *entry;
+	struct error *err = NULL;
+	size_t opened = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	dir = opendir(path);
+	if (!dir)
+		return error_errno(ESRCH, "process %d", (int)pid);
+	while (!err && (entry = readdir(dir))) {
+		pid_t tid = atoi(entry->d_name);
+
+		if (tid <= 0)
+			continue;
+		err = open_task(e, tid);
+		if (err && err->code == ESRCH) {
+			error_free(err);
+			err = NULL;
+			continue;
+		}
+		opened++;
+	}
+	closedir(dir);
+	if (!err && !opened)
+		err = error_errno(ESRCH, "process %d", (int)pid);
+	return err;
+}
+
+static struct error *open_tasks(struct perf_events *e)
+{
+	struct error *err = NULL;
+
+	for (size_t i = 0; !err && i < e->session.n_pids; i++)
+		err = e->session.scope == SESSION_THREADS ? open_task(e, e->session.pids[i]) :
+							    open_process(e, e->session.pids[i]);
+	return err;
+}
+
+/* ---- all ------------------------------------------------------------------ */
+
+struct error *perf_events_open(const struct perf_events_options *options, struct perf_events **ret)
+{
+	_cleanup_(perf_events_closep) struct perf_events *e = calloc(1, sizeof(*e));
+	struct error *err;
+
+	if (!e)
+		return error_nomem();
+	e->options = *options;
+	e->session = *options->session;
+	e->n_cpus = sysconf(_SC_NPROCESSORS_CONF);
+	e->cpus = calloc(e->n_cpus, sizeof(*e->cpus));
+	e->cpu_seen = calloc(e->n_cpus, sizeof(*e->cpu_seen));
+	if (!e->cpus || !e->cpu_seen)
+		return error_nomem();
+	init_ring_attr(e);
+	err = each_online_cpu(e, open_cpu);
+	if (!err && e->session.scope != SESSION_SYSTEM)
+		err = open_tasks(e);
+	if (err)
+		return err;
+	*ret = steal_ptr(e);
+	return NULL;
+}
+
+static void control(struct perf_events *e, unsigned long request)
+{
+	for (int cpu = 0; cpu < e->n_cpus; cpu++)
+		for (int i = 0; e->cpus[cpu] && i < SESSION_MAX_EVENTS; i++)
+			if (e->cpus[cpu]->fds[i] >= 0)
+				ioctl(e->cpus[cpu]->fds[i], request, 0);
+	vec_each(&e->task_fds, fd)
+		ioctl(*fd, request, 0);
+}
+
+struct error *perf_events_enable(struct perf_events *e)
+{
+	e->enabled = true;
+	control(e, PERF_EVENT_IOC_ENABLE);
+	return NULL;
+}
+
+void perf_events_disable(struct perf_events *e)
+{
+	e->enabled = false;
+	control(e, PERF_EVENT_IOC_DISABLE);
+}
+
+void perf_events_drain(struct perf_events *e, perf_ring_fn fn, void *arg)
+{
+	for (int cpu = 0; cpu < e->n_cpus; cpu++)
+		if (e->cpus[cpu])
+			perf_ring_drain(&e->cpus[cpu]->ring, fn, arg);
+}
+
+const struct perf_event_attr *perf_events_ring_attr(const struct perf_events *e)
+{
+	return &e->ring_attr;
+}
+
+void perf_events_close(struct perf_events *e)
+{
+	if (!e)
+		return;
+	for (int cpu = 0; e->cpus && cpu < e->n_cpus; cpu++) {
+		if (!e->cpus[cpu])
+			continue;
+		close_cpu(e->cpus[cpu]);
+		free(e->cpus[cpu]);
+	}
+	free(e->cpus);
+	free(e->cpu_seen);
+	vec_each(&e->task_fds, fd)
+		close(*fd);
+	vec_free(&e->task_fds);
+	free(e);
+}

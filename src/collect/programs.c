@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+/* Loading the BPF programs; see programs.h. */
+#include "collect/programs.h"
+
+#include "base/log.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "retour_bpf.skel.h"
+#include "retour_bpf_implicit.skel.h"
+
+/* As much of a slot as user space looks at: the head of struct slot, bpf/maps.h. */
+struct slot_view {
+	uint64_t work, start_time, cookie, mm, ip, sp;
+	uint32_t pending, walked;
+};
+
+struct programs {
+	struct bpf_object *object;
+	struct bpf_link *at_exec, *at_exit;
+	struct ring_buffer *rings;
+	programs_record_fn record;
+	void *record_arg;
+	struct rule_set *rule_sets;
+	struct unwind_rule *rules;
+	int slots_fd, slot_size, counts_fd;
+	int n_cpus;
+};
+
+enum { RULES_BYTES = MAX_RULES * sizeof(struct unwind_rule) };
+
+static int print_to_log(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	char text[512];
+
+	vsnprintf(text, sizeof(text), fmt, ap);
+	text[strcspn(text, "\n")] = '\0';
+	if (level != LIBBPF_DEBUG)
+		log_debug("libbpf: %s", text);
+	return 0;
+}
+
+/* The prototype of the kfunc goes by its name: see the two objects in bpf/meson.build. */
+static struct error *choose_object(const void **bytes, size_t *size)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	struct error *err = NULL;
+
+	if (!btf)
+		return error_errno(errno, "cannot read the kernel's type information (/sys/kernel/btf/vmlinux)");
+	if (btf__find_by_name_kind(btf, "bpf_task_work_schedule_resume", BTF_KIND_FUNC) > 0)
+		*bytes = retour_bpf_implicit__elf_bytes(size);
+	else if (btf__find_by_name_kind(btf, "bpf_task_work_schedule_resume_impl", BTF_KIND_FUNC) > 0)
+		*bytes = retour_bpf__elf_bytes(size);
+	else
+		err = error_new(EOPNOTSUPP, "this kernel cannot run BPF programs as a task returns to user space "
+				"(bpf_task_work_schedule_resume, Linux 6.18)");
+	btf__free(btf);
+	return err;
+}
+
+static struct bpf_map *map_of(const struct programs *p, const char *name)
+{
+	return bpf_object__find_map_by_name(p->object, name);
+}
+
+static int map_fd(const struct programs *p, const char *name)
+{
+	return bpf_map__fd(map_of(p, name));
+}
+
+static void configure(struct programs *p, const struct programs_options *options)
+{
+	struct config config = {
+		.max_depth = options->max_depth,
+		.rule_set_mask = RULE_SETS - 1,
+		.wake_bytes = options->ring_bytes / 4,
+		.whole_system = options->whole_system,
+	};
+	struct bpf_program *program;
+	uint32_t i = 0;
+
+	bpf_map__set_initial_value(map_of(p, ".rodata.config"), &config, sizeof(config));
+	bpf_map__set_max_entries(map_of(p, "rule_sets"), RULE_SETS);
+	bpf_map__set_max_entries(map_of(p, "deferred_rings"), p->n_cpus);
+	bpf_map__set_max_entries(map_of(p, "sample_rings"), p->n_cpus);
+	bpf_object__for_each_program(program, p->object) {
+		if (!strncmp(bpf_program__name(program), "on_event_", 9))
+			bpf_program__set_autoload(program, i++ < options->n_events);
+	}
+}
+
+static int hand_over(void *arg, void *data, size_t size)
+{
+	struct programs *p = arg;
+
+	p->record(p->record_arg, data, size);
+	return 0;
+}
+
+static int add_ring(struct programs *p, int fd)
+{
+	if (p->rings)
+		return ring_buffer__add(p->rings, fd, hand_over, p);
+	p->rings = ring_buffer__new(fd, hand_over, p, NULL);
+	return p->rings ? 0 : -errno;
+}
+
+/* One ring a possible CPU, put in place by one system call: each insertion waits for a grace period. */
+static struct error *create_rings(struct programs *p, uint32_t bytes)
+{
+	_cleanup_free_ uint32_t *keys = calloc(p->n_cpus, sizeof(*keys));
+	_cleanup_free_ int *fds = calloc(p->n_cpus, sizeof(*fds));
+	uint32_t count = p->n_cpus;
+	int n = 0, err = 0;
+
+	if (!keys || !fds)
+		return error_nomem();
+	for (; n < p->n_cpus && !err; n++) {
+		keys[n] = n;
+		fds[n] = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "deferred_ring", 0, 0, bytes, NULL);
+		if (fds[n] < 0)
+			break;
+		err = add_ring(p, fds[n]);
+	}
+	if (n < p->n_cpus)
+		err = err ? err : -errno;
+	else if (!err)
+		err = bpf_map_update_batch(map_fd(p, "deferred_rings"), keys, fds, &count, NULL);
+	while (n > 0)
+		close(fds[--n]);	/* the map and the reader keep the ring */
+	return err ? error_errno(-err, "cannot create the rings for deferred records") : NULL;
+}
+
+struct error *programs_load(const struct programs_options *options, struct programs **ret)
+{
+	_cleanup_(programs_destroyp) struct programs *p = calloc(1, sizeof(*p));
+	const void *bytes = NULL;
+	struct error *err;
+	size_t size = 0;
+	int failed;
+
+	if (!p)
+		return error_nomem();
+	libbpf_set_print(print_to_log);
+	err = choose_object(&bytes, &size);
+	if (err)
+		return err;
+	p->n_cpus = libbpf_num_possible_cpus();
+	p->record = options->record;
+	p->record_arg = options->record_arg;
+	p->object = bpf_object__open_mem(bytes, size, NULL);
+	if (!p->object)
+		return error_errno(errno, "cannot open the BPF object");
+	configure(p, options);
+	failed = bpf_object__load(p->object);
+	if (failed)
+		return error_errno(-failed, "cannot load the BPF programs");
+	p->rule_sets = mmap(NULL, RULE_SETS * sizeof(struct rule_set), PROT_READ | PROT_WRITE, MAP_SHARED,
+			    map_fd(p, "rule_sets"), 0);
+	p->rules = mmap(NULL, RULES_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, map_fd(p, "rules"), 0);
+	if (p->rule_sets == MAP_FAILED || p->rules == MAP_FAILED)
+		return error_errno(errno, "cannot map the rule cache");
+	p->slots_fd = map_fd(p, "slots");
+	p->slot_size = bpf_map__value_size(map_of(p, "slots"));
+	p->counts_fd = map_fd(p, "counts");
+	err = create_rings(p, options->ring_bytes);
+	if (err)
+		return err;
+	*ret = steal_ptr(p);
+	return NULL;
+}
+
+void programs_destroy(struct programs *p)
+{
+	if (!p)
+		return;
+	programs_detach(p);
+	ring_buffer__free(p->rings);
+	if (p->rule_sets && p->rule_sets != MAP_FAILED)
+		munmap(p->rule_sets, RULE_SETS * sizeof(struct rule_set));
+	if (p->rules && p->rules != MAP_FAILED)
+		munmap(p->rules, RULES_BYTES);
+	bpf_object__close(p->object);
+	free(p);
+}
+
+struct error *programs_attach(struct programs *p)
+{
+	struct bpf_program *program = bpf_object__find_program_by_name(p->object, "on_last_chance");
+
+	p->at_exec = bpf_program__attach_raw_tracepoint(program, "sched_prepare_exec");
+	p->at_exit = bpf_program__attach_raw_tracepoint(program, "sched_process_exit");
+	if (!p->at_exec || !p->at_exit)
+		return error_errno(errno, "cannot attach to the exec and exit tracepoints");
+	return NULL;
+}
+
+void programs_detach(struct programs *p)
+{
+	bpf_link__destroy(p->at_exec);
+	bpf_link__destroy(p->at_exit);
+	p->at_exec = p->at_exit = NULL;
+}
+
+int programs_event_fd(const struct programs *p, uint32_t event)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "on_event_%u", event);
+	return bpf_program__fd(bpf_object__find_program_by_name(p->object, name));
+}
+
+int programs_sample_rings_fd(const struct programs *p)
+{
+	return map_fd(p, "sample_rings");
+}
+
+int programs_files_fd(const struct programs *p)
+{
+	return map_fd(p, "files");
+}
+
+struct rule_set *programs_rule_sets(const struct programs *p)
+{
+	return p->rule_sets;
+}
+
+struct unwind_rule *programs_rules(const struct programs *p)
+{
+	return p->rules;
+}
+
+void programs_drain_rings(struct programs *p)
+{
+	ring_buffer__consume(p->rings);
+}
+
+int programs_rings_fd(const struct programs *p)
+{
+	return ring_buffer__epoll_fd(p->rings);
+}
+
+struct error *programs_walk_blocked(struct programs *p)
+{
+	struct bpf_program *program = bpf_object__find_program_by_name(p->object, "walk_blocked");
+	struct bpf_link *link = bpf_program__attach_iter(program, NULL);
+	struct error *err = NULL;
+	char nothing[64];
+	int fd;
+
+	if (!link)
+		return error_errno(errno, "cannot attach the task iterator");
+	fd = bpf_iter_create(bpf_link__fd(link));
+	if (fd < 0)
+		err = error_errno(errno, "cannot run the task iterator");
+	while (fd >= 0 && read(fd, nothing, sizeof(nothing)) > 0)
+		;
+	if (fd >= 0)
+		close(fd);
+	bpf_link__destroy(link);
+	return err;
+}
+
+bool programs_slot_pending(const struct programs *p, uint32_t tid, uint64_t cookie)
+{
+	_cleanup_free_ unsigned char *value = calloc(1, p->slot_size);
+	struct slot_view slot;
+
+	if (!value || bpf_map_lookup_elem(p->slots_fd, &tid, value))
+		return false;
+	memcpy(&slot, value, sizeof(slot));
+	return slot.pending && slot.cookie == cookie;
+}
+
+void programs_counters(const struct programs *p, struct counters *ret)
+{
+	_cleanup_free_ struct counters *per_cpu = calloc(p->n_cpus, sizeof(*per_cpu));
+	uint64_t *sum = (uint64_t *)ret;
+	uint32_t zero = 0;
+
+	memset(ret, 0, sizeof(*ret));
+	if (!per_cpu || bpf_map_lookup_elem(p->counts_fd, &zero, per_cpu))
+		return;
+	for (int cpu = 0; cpu < p->n_cpus; cpu++)
+		for (size_t i = 0; i < sizeof(*ret) / sizeof(*sum); i++)
+			sum[i] += ((uint64_t *)&per_cpu[cpu])[i];
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/* Filling the kernel's rule cache; see rule_cache.h. */
+#include "collect/rule_cache.h"
+
+#include "base/hash.h"
+#include "base/log.h"
+
+#include <string.h>
+
+enum { RULE_ID_COMPLEX = 1 };	/* also for what finds no room in the dictionary */
+
+struct known_rule {
+	struct hash_node node;
+	uint32_t id;
+};
+
+struct rule_cache {
+	struct rule_set *sets;
+	uint32_t n_sets;
+	uint32_t clock;		/* picks the way to evict */
+	struct unwind_rule *rules;
+	uint32_t n_rules;
+	struct hash by_rule;
+	struct known_rule known[MAX_RULES];
+};
+
+/* The number of a rule, which is entered if it is new. */
+static uint32_t rule_id(struct rule_cache *c, const struct unwind_rule *rule)
+{
+	uint64_t hash = hash_bytes(rule, sizeof(*rule));
+	struct known_rule *known;
+
+	hash_each(&c->by_rule, hash, node) {
+		known = container_of(node, struct known_rule, node);
+		if (!memcmp(&c->rules[known->id], rule, sizeof(*rule)))
+			return known->id;
+	}
+	if (c->n_rules >= MAX_RULES)
+		return RULE_ID_COMPLEX;
+	known = &c->known[c->n_rules];
+	known->id = c->n_rules;
+	if (!hash_insert(&c->by_rule, &known->node, hash))
+		return RULE_ID_COMPLEX;
+	/* Blocks that name the rule are published later, by (A). */
+	c->rules[c->n_rules] = *rule;
+	return c->n_rules++;
+}
+
+struct error *rule_cache_create(struct rule_set *sets, uint32_t n_sets, struct unwind_rule *rules,
+				struct rule_cache **ret)
+{
+	const struct unwind_rule unloaded = { .cfa_kind = RULE_CFA_UNLOADED };
+	const struct unwind_rule complex_rule = { .cfa_kind = RULE_CFA_COMPLEX };
+	struct rule_cache *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return error_nomem();
+	c->sets = sets;
+	c->n_sets = n_sets;
+	c->rules = rules;
+	rule_id(c, &unloaded);		/* 0: what programs take for "not there" */
+	rule_id(c, &complex_rule);
+	*ret = c;
+	return NULL;
+}
+
+void rule_cache_destroy(struct rule_cache *c)
+{
+	if (!c)
+		return;
+	hash_free(&c->by_rule);
+	free(c);
+}
+
+static struct rule_set *set_of(const struct rule_cache *c, uint64_t key)
+{
+	return &c->sets[rule_block_hash(key) & (c->n_sets - 1)];
+}
+
+bool rule_cache_has(const struct rule_cache *c, uint32_t file, uint64_t offset)
+{
+	uint64_t key = rule_block_key(file, offset, 0);
+	const struct rule_set *set = set_of(c, key);
+
+	for (int i = 0; i < BLOCK_WAYS; i++)
+		if (set->way[i].key == key)
+			return true;
+	return false;
+}
+
+static struct rule_block *way_for(struct rule_cache *c, uint64_t key)
+{
+	struct rule_set *set = set_of(c, key);
+	struct rule_block *empty = NULL;
+
+	for (int i = 0; i < BLOCK_WAYS; i++) {
+		if (set->way[i].key == key)
+			return &set->way[i];
+		if (!set->way[i].key)
+			empty = &set->way[i];
+	}
+	return empty ? empty : &set->way[c->clock++ % BLOCK_WAYS];
+}
+
+static void put_block(struct rule_cache *c, const struct rule_block *block)
+{
+	struct rule_block *way = way_for(c, block->key);
+
+	/* (A) pairs with (B), block_lookup() in bpf/walker.h. */
+	__atomic_store_n(&way->key, 0, __ATOMIC_SEQ_CST);
+	memcpy((char *)way + sizeof(way->key), (const char *)block + sizeof(block->key),
+	       sizeof(*block) - sizeof(block->key));
+	__atomic_store_n(&way->key, block->key, __ATOMIC_RELEASE);
+}
+
+/* The rows from *at on that begin before end, *at being the one in force at start. False: more than fit. */
+static bool fill_block(struct rule_cache *c, const unwind_rows *rows, size_t at, uint64_t start, uint64_t end,
+		       bool use_fp, struct rule_block *block)
+{
+	static const struct unwind_rule fp = { .cfa_kind = RULE_CFA_FP };
+	unsigned int n = 0;
+
+	for (; at < rows->len && rows->data[at].start < end; at++) {
+		const struct unwind_row *row = &rows->data[at];
+		bool none = row->rule.cfa_kind == RULE_CFA_NONE;
+
+		if (n == BLOCK_ROWS)
+			return false;
+		block->start[n] = row->start > start ? row->start - start : 0;
+		block->rule[n++] = rule_id(c, none && use_fp ? &fp : &row->rule);
+	}
+	for (unsigned int i = n; n && i < BLOCK_ROWS; i++) {
+		block->start[i] = block->start[n - 1];
+		block->rule[i] = block->rule[n - 1];
+	}
+	return true;
+}
+
+static size_t row_at(const unwind_rows *rows, size_t from, uint64_t offset)
+{
+	while (from + 1 < rows->len && rows->data[from + 1].start <= offset)
+		from++;
+	return from;
+}
+
+static void load_dense(struct rule_cache *c, uint32_t file, const unwind_rows *rows, size_t at, uint64_t start,
+		       bool use_fp)
+{
+	enum { PART = 1 << DENSE_SHIFT };
+
+	for (uint64_t part = start; part < start + (1 << BLOCK_SHIFT); part += PART) {
+		struct rule_block block = { .key = rule_block_key(file, part, 1) };
+
+		at = row_at(rows, at, part);
+		fill_block(c, rows, at, part, part + PART, use_fp, &block);
+		put_block(c, &block);
+	}
+}
+
+struct error *rule_cache_load(struct rule_cache *c, uint32_t file, struct unwind_table *table, uint64_t start,
+			      uint64_t end)
+{
+	const uint64_t size = 1 << BLOCK_SHIFT;
+	struct unwind_table_info info;
+	unwind_rows rows = { 0 };
+	struct error *err;
+	size_t at = 0;
+
+	start &= ~(size - 1);
+	end = (end + size - 1) & ~(size - 1);
+	unwind_table_info(table, &info);
+	err = unwind_table_rows(table, start, end, &rows);
+	if (err) {
+		vec_free(&rows);
+		return err;
+	}
+	for (; start < end && rows.len; start += size) {
+		struct rule_block block = { .key = rule_block_key(file, start, 0) };
+
+		at = row_at(&rows, at, start);
+		if (!fill_block(c, &rows, at, start, start + size, !info.n_fdes, &block)) {
+			/* The parts first: a program that sees the dense block looks for them. */
+			load_dense(c, file, &rows, at, start, !info.n_fdes);
+			block.flags = BLOCK_DENSE;
+		}
+		put_block(c, &block);
+	}
+	vec_free(&rows);
+	return NULL;
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/* Records for what exists already; see synthesize.h. */
+#include "collect/synthesize.h"
+
+#include "base/cleanup.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <inttypes.h>
+#include <linux/perf_event.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+struct comm_body {
+	uint32_t pid, tid;
+	char comm[16];
+};
+
+struct mmap2_body {
+	uint32_t pid, tid;
+	uint64_t addr, len, pgoff;
+	uint32_t maj, min;
+	uint64_t ino, ino_generation;
+	uint32_t prot, flags;
+	char filename[4096];
+};
+
+static void closedirp(DIR **dir)
+{
+	if (*dir)
+		closedir(*dir);
+}
+
+static void one_comm(uint32_t pid, uint32_t tid, synthesize_fn fn, void *arg)
+{
+	struct comm_body body = { .pid = pid, .tid = tid };
+	_cleanup_fclose_ FILE *f = NULL;
+	char path[64];
+	size_t n;
+
+	snprintf(path, sizeof(path), "/proc/%" PRIu32 "/task/%" PRIu32 "/comm", pid, tid);
+	f = fopen(path, "re");
+	if (!f)
+		return;
+	n = fread(body.comm, 1, sizeof(body.comm) - 1, f);
+	if (n && body.comm[n - 1] == '\n')
+		body.comm[n - 1] = '\0';
+	fn(arg, PERF_RECORD_COMM, 0, pid, tid, &body, offsetof(struct comm_body, comm) + ((strlen(body.comm) + 8) & ~7u));
+}
+
+static void comms(uint32_t pid, synthesize_fn fn, void *arg)
+{
+	_cleanup_(closedirp) DIR *dir = NULL;
+	struct dirent *entry;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%" PRIu32 "/task", pid);
+	dir = opendir(path);
+	/* The main thread's name first: it is the process's. */
+	one_comm(pid, pid, fn, arg);
+	while (dir && (entry = readdir(dir)))
+		if (isdigit((unsigned char)entry->d_name[0]) && (uint32_t)atoi(entry->d_name) != pid)
+			one_comm(pid, atoi(entry->d_name), fn, arg);
+}
+
+/* One line of /proc/PID/maps; false if it is not of executable code. */
+static bool parse_line(char *line, struct mmap2_body *body)
+{
+	char perms[5] = "";
+	uint64_t end;
+	int name_at = 0;
+
+	line[strcspn(line, "\n")] = '\0';
+	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %" SCNx32 ":%" SCNx32 " %" SCNu64 " %n", &body->addr,
+		   &end, perms, &body->pgoff, &body->maj, &body->min, &body->ino, &name_at) < 7)
+		return false;
+	if (perms[2] != 'x' || end <= body->addr)
+		return false;
+	body->len = end - body->addr;
+	body->prot = PROT_EXEC | (perms[0] == 'r' ? PROT_READ : 0) | (perms[1] == 'w' ? PROT_WRITE : 0);
+	body->flags = perms[3] == 's' ? MAP_SHARED : MAP_PRIVATE;
+	snprintf(body->filename, sizeof(body->filename), "%s", name_at && line[name_at] ? line + name_at : "//anon");
+	return true;
+}
+
+static void mappings(uint32_t pid, synthesize_fn fn, void *arg)
+{
+	_cleanup_fclose_ FILE *f = NULL;
+	_cleanup_free_ char *line = NULL;
+	struct mmap2_body body = { .pid = pid, .tid = pid };
+	char path[32];
+	size_t cap = 0;
+
+	snprintf(path, sizeof(path), "/proc/%" PRIu32 "/maps", pid);
+	f = fopen(path, "re");
+	while (f && getline(&line, &cap, f) > 0) {
+		size_t len;
+
+		if (!parse_line(line, &body))
+			continue;
+		len = strlen(body.filename);
+		memset(body.filename + len, 0, len + 8 < sizeof(body.filename) ? 8 : sizeof(body.filename) - len);
+		fn(arg, PERF_RECORD_MMAP2, PERF_RECORD_MISC_USER, pid, pid, &body,
+		   offsetof(struct mmap2_body, filename) + ((len + 8) & ~(size_t)7));
+	}
+}
+
+void synthesize_process(uint32_t pid, synthesize_fn fn, void *arg)
+{
+	comms(pid, fn, arg);
+	mappings(pid, fn, arg);
+}
+
+void synthesize_all(synthesize_fn fn, void *arg)
+{
+	_cleanup_(closedirp) DIR *dir = opendir("/proc");
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir)))
+		if (isdigit((unsigned char)entry->d_name[0]))
+			synthesize_process(atoi(entry->d_name), fn, arg);
+}

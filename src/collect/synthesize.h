@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What ran before the recording began: names and executable mappings of
+ * existing tasks, read from /proc and told as the records that the kernel
+ * would have written.
+ */
+#ifndef RETOUR_COLLECT_SYNTHESIZE_H
+#define RETOUR_COLLECT_SYNTHESIZE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Body of a COMM or MMAP2 record, without header and trailer; misc goes into the header. */
+typedef void (*synthesize_fn)(void *arg, uint32_t type, uint16_t misc, uint32_t pid, uint32_t tid,
+			      const void *body, size_t size);
+
+/* Every process; those that vanish meanwhile are left out. */
+void synthesize_all(synthesize_fn fn, void *arg);
+void synthesize_process(uint32_t pid, synthesize_fn fn, void *arg);
+
+#endif
