@@ -125,7 +125,8 @@ static struct error *add_functions(struct unwind_source *source, struct elf_file
 
 		if (end <= start || !source_is_code(file, start))
 			continue;
-		if (word_at(p, function + p->flag_offset, 1) & 1)
+		/* The program's very first code only jumps to one that is marked. */
+		if (word_at(p, function + p->flag_offset, 1) & 1 || name_is(p, function, "_rt0_amd64"))
 			err = add(source, FIXED_OUTERMOST, start, end);
 		/* A handler's return address minus one lies before the restorer. */
 		else if (name_is(p, function, "runtime.sigreturn"))
