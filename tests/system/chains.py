@@ -35,6 +35,8 @@ def line_of(sample, own, resolve=None):
     """The user chain as words; own are the file names whose symbols count."""
     words = []
     for frame in sample['user']:
+        if frame.get('inline'):
+            continue
         name = os.path.basename(frame['dso'] or '').removesuffix(' (deleted)')
         symbol = frame.get('sym')
         if name not in own:

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: MIT
+"""What is recorded, for how long, and how a recording ends, in good order or not."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import retour
+import tap
+from chains import MAIN, WORK, Truth
+
+RECURSION = WORK + 'bottom (?:down ){10}' + MAIN
+
+
+def recursion_truth(**options):
+    return Truth(retour.program('recursion'), RECURSION, **options)
+
+
+@tap.test('-p with several processes')
+def several_processes():
+    with retour.Running('recursion', '--count', 10, '--seconds', 20) as one, \
+            retour.Running('recursion', '--count', 10, '--seconds', 20) as two, \
+            retour.Running('recursion', '--count', 10, '--seconds', 20):
+        recording = retour.record('-p', f'{one.pid},{two.pid}', '--duration', 1)
+        assert {s['pid'] for s in recording.samples} == {one.pid, two.pid}
+    recursion_truth().check(recording)
+
+
+@tap.test('-t records one thread only')
+def one_thread():
+    with retour.Running('threads', '--count', 4, '--seconds', 20) as running:
+        tid = json.loads(running.process.stdout.readline())['tid']
+        recording = retour.record('-t', tid, '--duration', 1)
+        assert {s['tid'] for s in recording.samples} == {tid}
+        assert {s['pid'] for s in recording.samples} == {running.pid}
+    assert len(recording.samples) > 50
+
+
+@tap.test('a command, with its descendants and nothing else')
+def command():
+    with retour.Running('recursion', '--count', 10, '--seconds', 20) as other:
+        path = retour.program('plain')
+        recording = retour.record(command=['sh', '-c', f'{path} --seconds 0.5 & {path} --seconds 0.5; wait'])
+        assert other.pid not in {s['pid'] for s in recording.samples}
+    assert len({s['pid'] for s in recording.of('plain')}) == 2
+    Truth(retour.program('plain'), WORK + 'plain_inner plain_middle plain_outer ' + MAIN).check(recording)
+
+
+@tap.test('-a records everything while a command runs')
+def machine_and_command():
+    with retour.Running('recursion', '--count', 10, '--seconds', 20) as other:
+        started = time.monotonic()
+        recording = retour.record_program('plain', options=['-a'])
+        assert 1 <= time.monotonic() - started < 20
+        assert other.pid in {s['pid'] for s in recording.samples}
+    recursion_truth().check(recording)
+    Truth(retour.program('plain'), WORK + 'plain_inner plain_middle plain_outer ' + MAIN).check(recording)
+    assert len({s['cpu'] for s in recording.samples}) == os.cpu_count()
+
+
+@tap.test('--duration')
+def duration():
+    started = time.monotonic()
+    recording = retour.record('-a', '--duration', 1.5, frequency=99)
+    assert 1.5 <= time.monotonic() - started < 10
+    assert 1.4 <= recording.stats['duration_s'] <= 3, recording.stats['duration_s']
+
+
+@tap.test('-F 20000')
+def fast():
+    recording = retour.record_program('recursion', '--count', 10, frequency=20000)
+    assert recursion_truth().check(recording) > 2000
+    assert recording.stats['lost_samples'] == 0, recording.stats
+    assert recording.stats['lost_records'] == 0, recording.stats
+
+
+@tap.test('two events at once')
+def two_events():
+    recording = retour.record_program('recursion', '--count', 10, options=['-e', 'cpu-clock', '-e', 'context-switches'])
+    recursion_truth().check(recording)
+    assert [e['name'] for e in recording.stats['events']] == ['cpu-clock', 'context-switches']
+
+
+@tap.test('samples of one kernel entry share its walk')
+def shared():
+    options = [o for e in ('cpu-clock', 'task-clock') for o in ('-e', e)]
+    recording = retour.record_program('recursion', '--count', 10, options=options)
+    recursion_truth().check(recording)
+    stats = recording.stats
+    assert stats['walks'] <= stats['requests'] <= stats['samples'], stats
+    cookies = [s['cookie'] for s in recording.samples if s['user']]
+    assert len(cookies) - len(set(cookies)) == stats['shared'], f'{len(cookies)} {len(set(cookies))} {stats}'
+
+
+@tap.test('ready to sample within 300 ms')
+def ready():
+    delays = []
+    for _ in range(5):
+        started = time.time_ns()
+        done = retour.succeed('record', '-o', retour.fresh_path(), '--', 'date', '+%s%N')
+        delays.append((int(done.stdout.split()[0]) - started) / 1e6)
+    assert min(delays) < 300, f'{delays} ms'
+
+
+@tap.test('record --json says what stats --json says')
+def json_output():
+    recording = retour.record_program('recursion', '--count', 10, options=['--json'])
+    said = recording.truths()[-1]
+    assert set(said) >= {'samples', 'complete', 'missing', 'truncated_by', 'backend'}, said
+    for key in ('samples', 'no_user', 'with_user_context', 'stitched', 'complete', 'truncated', 'lost_samples'):
+        assert said[key] == recording.stats[key], f'{key}: {said[key]} and {recording.stats[key]}'
+
+
+@tap.test('one quality line, and none with --quiet')
+def quality_line():
+    recording = retour.record_program('recursion', '--count', 10)
+    assert 'bpf' in recording.errors and 'complete' in recording.errors, recording.errors
+    assert 1 <= len(recording.errors.splitlines()) <= 4, recording.errors
+    assert not retour.record_program('recursion', '--count', 10, options=['--quiet']).errors
+
+
+@tap.test('-o - writes the recording to standard output')
+def to_standard_output():
+    path = retour.fresh_path()
+    with open(path, 'wb') as file:
+        retour.succeed('record', '-a', '--duration', 1, '-o', '-', stdout=file)
+    assert retour.Recording(path).samples
+
+
+@tap.test('Ctrl-C ends a recording with a full report')
+def interrupt():
+    path = retour.fresh_path()
+    with retour.Running('recursion', '--count', 10, '--seconds', 30) as running:
+        process = retour.start('record', '-F', 999, '-p', running.pid, '-o', path)
+        time.sleep(2)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+        assert process.returncode == 0, f'exited {process.returncode}: {errors}'
+        assert 'complete' in errors, errors
+        recursion_truth().check(retour.Recording(path))
+
+
+@tap.test('a killed recorder leaves a file that opens with a warning')
+def killed():
+    path = retour.fresh_path()
+    with retour.Running('recursion', '--count', 10, '--seconds', 30) as running:
+        process = retour.start('record', '-F', 4999, '-p', running.pid, '-o', path)
+        retour.wait_for_samples(process, path)
+        time.sleep(1)
+        process.kill()
+        process.communicate()
+        recording = retour.Recording(path)
+        assert path in recording.warnings, f'no warning: {recording.warnings!r}'
+        recursion_truth().check(recording)
+
+
+@tap.test('a full disk: a clear error, and the file opens up to its last whole record')
+def full_disk():
+    folder = retour.fresh_path('.mount')
+    os.mkdir(folder)
+    mounted = subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=1m', 'none', folder],
+                             stderr=subprocess.PIPE, text=True, check=False)
+    if mounted.returncode:
+        raise tap.Skip(f'no tmpfs: {mounted.stderr.strip()}')
+    try:
+        path = os.path.join(folder, 'full.data')
+        done = retour.run('record', '-F', 4999, '-o', path, '--', retour.program('recursion'), '--seconds', '3')
+        assert done.returncode == 1, f'exited {done.returncode}: {done.stderr}'
+        assert path in done.stderr and 'No space left' in done.stderr, done.stderr
+        recording = retour.Recording(path)
+        assert path in recording.warnings, f'no warning: {recording.warnings!r}'
+        Truth(retour.program('recursion'), WORK + 'bottom (?:down ){1000}' + MAIN, least=10).check(recording)
+    finally:
+        subprocess.run(['umount', folder], check=True)
+
+
+@tap.test('--deferred-records')
+def deferred_records():
+    recording = retour.record_program('recursion', '--count', 10, options=['--deferred-records'])
+    recursion_truth().check(recording)
+
+
+def set_online(cpu, online):
+    with open(f'/sys/devices/system/cpu/cpu{cpu}/online', 'w', encoding='ascii') as file:
+        file.write('01'[online])
+
+
+@tap.test('a CPU that goes away and comes back')
+def hot_plug():
+    cpu = os.cpu_count() - 1
+    with retour.Running('recursion', '--count', 10, '--seconds', 20), \
+            retour.Running('recursion', '--count', 10, '--seconds', 20), \
+            retour.Running('recursion', '--count', 10, '--seconds', 20):
+        path = retour.fresh_path()
+        process = retour.start('record', '-F', 999, '-a', '--duration', 4, '-o', path)
+        retour.wait_for_samples(process, path)
+        try:
+            set_online(cpu, False)
+        except OSError as error:
+            process.kill()
+            process.communicate()
+            raise tap.Skip(f'CPU {cpu} cannot be switched off: {error}') from error
+        try:
+            time.sleep(0.5)
+        finally:
+            set_online(cpu, True)
+        back = time.clock_gettime(time.CLOCK_MONOTONIC)
+        _, errors = process.communicate(timeout=30)
+        assert process.returncode == 0, f'exited {process.returncode}: {errors}'
+    recording = retour.Recording(path)
+    recursion_truth().check(recording)
+    last = max(s['time'] for s in recording.samples if s['cpu'] == cpu)
+    first = min(s['time'] for s in recording.samples)
+    assert last - first > 2.5, f'CPU {cpu} was sampled for {last - first} s only, back at {back}'
+
+
+tap.main(retour.unusable())
