@@ -68,11 +68,11 @@ static bool add_cpu_description(struct bytes *out)
 	return false;
 }
 
-static bool add_cmdline(struct bytes *out, const char *const *cmdline)
+static bool add_cmdline(struct bytes *out, char **cmdline)
 {
 	uint32_t n = 0;
 
-	while (cmdline && cmdline[n])
+	while (cmdline[n])
 		n++;
 	add_u32(out, n);
 	for (uint32_t i = 0; i < n; i++)
@@ -80,15 +80,15 @@ static bool add_cmdline(struct bytes *out, const char *const *cmdline)
 	return n > 0;
 }
 
-static bool add_event_description(struct bytes *out, const struct feature_source *source)
+static bool add_event_description(struct bytes *out, const struct session *session)
 {
-	add_u32(out, (uint32_t)source->n_events);
+	add_u32(out, (uint32_t)session->n_events);
 	add_u32(out, PERF_ATTR_SIZE_VER5);
-	for (size_t i = 0; i < source->n_events; i++) {
-		bytes_add(out, &source->attrs[i], PERF_ATTR_SIZE_VER5);
-		add_u32(out, source->ids ? 1 : 0);
-		add_string(out, source->names[i]);
-		if (source->ids)
+	for (size_t i = 0; i < session->n_events; i++) {
+		bytes_add(out, &session->attrs[i], PERF_ATTR_SIZE_VER5);
+		add_u32(out, session_has_ids(session));
+		add_string(out, session->names[i]);
+		if (session_has_ids(session))
 			add_u64(out, i + 1);
 	}
 	return true;
@@ -115,7 +115,7 @@ static bool add_uts_name(struct bytes *out, enum format_feature feature)
 	return true;
 }
 
-bool feature_build(enum format_feature feature, const struct feature_source *source, struct bytes *out)
+bool feature_build(enum format_feature feature, const struct session *session, struct bytes *out)
 {
 	switch (feature) {
 	case FORMAT_HOSTNAME:
@@ -135,13 +135,13 @@ bool feature_build(enum format_feature feature, const struct feature_source *sou
 		add_u64(out, (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 1024);
 		return true;
 	case FORMAT_CMDLINE:
-		return add_cmdline(out, source->cmdline);
+		return add_cmdline(out, session->cmdline);
 	case FORMAT_EVENT_DESC:
-		return add_event_description(out, source);
+		return add_event_description(out, session);
 	case FORMAT_SAMPLE_TIME:
-		add_u64(out, source->first_time);
-		add_u64(out, source->last_time);
-		return source->last_time != 0;
+		add_u64(out, session->first_time);
+		add_u64(out, session->last_time);
+		return session->last_time != 0;
 	case FORMAT_CLOCKID:
 		return add_clock_resolution(out);
 	case FORMAT_STATS:

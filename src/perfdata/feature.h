@@ -5,6 +5,7 @@
 
 #include "base/vec.h"
 #include "perfdata/format.h"
+#include "perfdata/session.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,17 +19,7 @@ struct bytes {
 void bytes_add(struct bytes *bytes, const void *data, size_t size);
 void bytes_free(struct bytes *bytes);
 
-/* What the sections say that the machine itself does not tell. */
-struct feature_source {
-	const char *const *cmdline;		/* NULL-terminated, or NULL */
-	const struct perf_event_attr *attrs;
-	const char *const *names;
-	size_t n_events;
-	bool ids;				/* event i has the one ID i + 1 */
-	uint64_t first_time, last_time;
-};
-
 /* Appends the section to out; false if there is nothing to say. */
-bool feature_build(enum format_feature feature, const struct feature_source *source, struct bytes *out);
+bool feature_build(enum format_feature feature, const struct session *session, struct bytes *out);
 
 #endif

@@ -27,6 +27,14 @@ struct format_header {
 	uint64_t features[4];	/* a bit per section in the table that follows the data */
 };
 
+/*
+ * "retour": stands after the header of our files, where perf's have something
+ * else at once, and before the statistics in a stream.  The header itself
+ * knows no author, and the feature that does is missing from a cut file.
+ */
+#define FORMAT_SIGNATURE 0x000072756f746572ULL
+#define FORMAT_SIGNATURE_OFFSET sizeof(struct format_header)
+
 #define FORMAT_STREAM_HEADER_SIZE offsetof(struct format_header, attr_size)
 #define FORMAT_N_FEATURES 256
 
@@ -57,7 +65,9 @@ enum format_record_type {
 	FORMAT_RECORD_COMPRESSED2 = 83,
 };
 
-#define FORMAT_STATS_MAGIC 0x7374617473746572ULL	/* begins the body of a statistics record */
+/* In the misc field of the statistics in a stream: another record of them follows. */
+#define FORMAT_STATS_MORE 0x8000
+
 #define FORMAT_RECORD_MAX 65528u			/* the largest u16 that keeps records 8-aligned */
 #define FORMAT_STRING_ALIGN 64
 

@@ -154,7 +154,7 @@ struct error *index_build(struct index *index, struct recording *recording, stru
 		return err;
 	if (!recording->events.events.len)
 		return error_new(EINVAL, "%s: has no events", recording->path);
-	if (recording->stream && recording->ours && !recording->stats_seen)
+	if (recording->stream && recording->events.ours && !recording->stats_seen)
 		recording_warn(recording, "the recording is cut: its statistics are missing");
 	sort_entries(index);
 	if (index->deferred.len)

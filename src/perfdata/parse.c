@@ -210,14 +210,13 @@ static void parse_chain(struct cursor *c, struct parse_chains *chains, struct pe
 	}
 }
 
-/* Ours are told by their size and by what can be in them: other tools' raw data is of tracepoints. */
-static void parse_raw(struct cursor *c, struct perfdata_record *ret)
+static void parse_raw(struct cursor *c, bool ours, struct perfdata_record *ret)
 {
 	struct perfdata_sample_extra extra;
 	uint32_t size = take_u32(c);
 	const unsigned char *raw = take(c, size);
 
-	if (!raw || size != sizeof(extra))
+	if (!raw || !ours || size != sizeof(extra))
 		return;
 	memcpy(&extra, raw, sizeof(extra));
 	ret->sample.has_extra = true;
@@ -267,7 +266,7 @@ static bool parse_sample(const struct event_table *events, struct cursor *c, str
 	else if (chains)
 		add_frame(chains, ret, part_of_mode(ret->misc), ret->sample.ip);
 	if (type & PERF_SAMPLE_RAW)
-		parse_raw(c, ret);
+		parse_raw(c, events->ours, ret);
 	return !c->bad;
 }
 

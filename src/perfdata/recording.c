@@ -93,7 +93,8 @@ static bool read_feature(struct recording *r, uint64_t feature, struct span s)
 		return r->os_release;
 	case FORMAT_VERSION:
 		text = span_string(&s);
-		r->ours = text && !strncmp(text, "retour ", 7);
+		if (text && !strncmp(text, "retour ", 7))
+			r->events.ours = true;
 		return text;
 	case FORMAT_EVENT_DESC:
 		return read_event_names(r, s);
@@ -212,6 +213,11 @@ static void find_data(struct recording *r, const struct source *source, struct f
 {
 	uint64_t room = source->size - header->data.offset;
 
+	uint64_t signature = 0;
+
+	r->events.ours = header->attrs.offset >= FORMAT_SIGNATURE_OFFSET + sizeof(signature) &&
+			 source_read(source, FORMAT_SIGNATURE_OFFSET, &signature, sizeof(signature)) &&
+			 signature == FORMAT_SIGNATURE;
 	r->data_start = header->data.offset;
 	if (!header->data.size && !finished_empty(source, header)) {
 		r->data_end = source->size;
@@ -302,13 +308,15 @@ static bool stream_attr(struct recording *r, struct span s)
 	return true;
 }
 
-static bool stream_stats(struct recording *r, uint64_t magic, uint16_t padding, struct span s)
+static bool stream_stats(struct recording *r, uint64_t tag, uint16_t misc, struct span s)
 {
-	if (magic != FORMAT_STATS_MAGIC)
+	size_t padding = misc & ~FORMAT_STATS_MORE;
+
+	if (tag != FORMAT_SIGNATURE)
 		return true;
 	if (padding > s.left || r->stats.vec.len + s.left > SECTION_MAX)
 		return false;
-	r->stats_seen = true;
+	r->stats_seen = !(misc & FORMAT_STATS_MORE);
 	s.left -= padding;
 	return read_feature(r, FORMAT_STATS, s);
 }

@@ -19,7 +19,6 @@ struct recording {
 	struct event_table events;
 	uint64_t data_start, data_end;
 	bool stream;			/* attributes and features come among the records */
-	bool ours;
 	bool stats_seen;		/* a stream's last record, so that a cut one is known */
 	char *warning;			/* the first one, or NULL */
 	char *os_release;

@@ -208,7 +208,7 @@ TEST(we_read_perf_record_of_the_machine_with_several_events)
 		CHECK(!r.sample.has_extra && r.sample.reason == 0);
 		n[r.sample.event]++;
 	}
-	CHECK(n[0] > 10 && n[1] > 10);
+	CHECK(n[0] > 10 && n[1] > 0);
 }
 
 TEST(a_sample_without_a_chain_is_one_frame)

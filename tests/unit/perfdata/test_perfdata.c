@@ -438,6 +438,7 @@ TEST(deferred_records_must_be_announced)
 	error_free(err);
 }
 
+/* A stream has them in several records: it is cut until the last is there. */
 TEST(statistics_may_be_longer_than_a_record)
 {
 	static unsigned char stats[200001];
@@ -446,7 +447,7 @@ TEST(statistics_may_be_longer_than_a_record)
 		stats[i] = (unsigned char)(i * 7 + i / 256);
 	for (int stream = 0; stream < 2; stream++) {
 		const char *path = temp_path("stats");
-		_cleanup_(perfdata_reader_closep) struct perfdata_reader *reader = NULL;
+		_cleanup_(perfdata_reader_closep) struct perfdata_reader *reader = NULL, *cut = NULL;
 		int saved = dup(STDOUT_FILENO), fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 		struct perfdata_writer *w;
 		const void *data;
@@ -457,15 +458,37 @@ TEST(statistics_may_be_longer_than_a_record)
 		dup2(saved, STDOUT_FILENO);
 		CHECK_OK(perfdata_writer_set_stats(w, stats, sizeof(stats)));
 		CHECK_OK(perfdata_writer_finish(w));
-		perfdata_writer_close(w);
 		CHECK_OK(perfdata_reader_open(path, &reader));
 		CHECK(!perfdata_reader_warning(reader));
 		CHECK(perfdata_reader_stats(reader, &data, &size));
 		CHECK_U64(size, sizeof(stats));
 		CHECK(!memcmp(data, stats, size));
+		/* The last record of a stream's statistics: what is over of 65512 bytes each. */
+		CHECK(!truncate(path, (off_t)perfdata_writer_bytes(w) - (16 + (200001 % 65512 + 7) / 8 * 8)));
+		CHECK_OK(perfdata_reader_open(path, &cut));
+		CHECK(perfdata_reader_warning(cut));
+		perfdata_writer_close(w);
 		close(saved);
 		close(fd);
 	}
+}
+
+TEST(a_file_that_shrinks_while_it_is_read_is_counted)
+{
+	const char *path = temp_path("shrinks");
+	_cleanup_(perfdata_writer_closep) struct perfdata_writer *w = create(path, false);
+	_cleanup_(perfdata_reader_closep) struct perfdata_reader *reader = NULL;
+	uint64_t user[20] = {0};
+	unsigned int samples;
+
+	for (unsigned int i = 0; i < 20000; i++)
+		CHECK_OK(perfdata_writer_sample(w, &(struct perfdata_sample){ .time = i, .user = user, .n_user = 20 }));
+	CHECK_OK(perfdata_writer_finish(w));
+	CHECK_OK(perfdata_reader_open(path, &reader));
+	CHECK(!truncate(path, 1500000));
+	samples = read_all(reader);
+	CHECK(samples > 5000 && samples < 19000);
+	CHECK_U64(samples + perfdata_reader_corrupt(reader), 20000);
 }
 
 /* --- errors --- */

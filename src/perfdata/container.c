@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/* Header, attributes and features, as a file or as a stream has them; see container.h. */
+#include "perfdata/container.h"
+
+#include "base/cleanup.h"
+
+#include <string.h>
+
+/* --- file --- */
+
+static struct format_header make_header(const struct session *s)
+{
+	const size_t attr_size = PERF_ATTR_SIZE_VER5 + sizeof(struct format_section);
+	size_t ids_size = session_has_ids(s) ? s->n_events * sizeof(uint64_t) : 0;
+	uint64_t attrs = FORMAT_SIGNATURE_OFFSET + sizeof(uint64_t) + ids_size;
+
+	return (struct format_header){
+		.magic = FORMAT_MAGIC,
+		.size = sizeof(struct format_header),
+		.attr_size = attr_size,
+		.attrs = { attrs, s->n_events * attr_size },
+		.data = { attrs + s->n_events * attr_size, 0 },
+	};
+}
+
+/* Header, signature, IDs, attributes. */
+static struct error *begin_file(struct output *output, const struct session *s)
+{
+	const uint64_t signature = FORMAT_SIGNATURE;
+	struct format_header header = make_header(s);
+	struct error *err = output_append(output, &header, sizeof(header));
+
+	if (!err)
+		err = output_append(output, &signature, sizeof(signature));
+	for (uint64_t id = 1; !err && session_has_ids(s) && id <= s->n_events; id++)
+		err = output_append(output, &id, sizeof(id));
+	for (size_t i = 0; !err && i < s->n_events; i++) {
+		struct format_section ids = {0};
+
+		if (session_has_ids(s))
+			ids = (struct format_section){
+				FORMAT_SIGNATURE_OFFSET + (1 + i) * sizeof(uint64_t), sizeof(uint64_t)
+			};
+		err = output_append(output, &s->attrs[i], PERF_ATTR_SIZE_VER5);
+		if (!err)
+			err = output_append(output, &ids, sizeof(ids));
+	}
+	return err;
+}
+
+/* All features in the order of their bits. */
+struct sections {
+	struct bytes content;
+	VEC(struct format_section) table;	/* offsets count from the start of content */
+	uint64_t features[4];
+};
+
+static void sections_free(struct sections *sections)
+{
+	bytes_free(&sections->content);
+	vec_free(&sections->table);
+}
+
+static bool build_section(enum format_feature feature, const struct session *s, const struct bytes *stats,
+			  struct bytes *out)
+{
+	if (feature != FORMAT_STATS)
+		return feature_build(feature, s, out);
+	bytes_add(out, stats->vec.data, stats->vec.len);
+	return stats->vec.len != 0;
+}
+
+static struct error *build_sections(const struct session *s, const struct bytes *stats, struct sections *ret)
+{
+	for (unsigned int feature = 0; feature < FORMAT_N_FEATURES; feature++) {
+		size_t start = ret->content.vec.len;
+
+		if (!build_section(feature, s, stats, &ret->content)) {
+			ret->content.vec.len = start;
+			continue;
+		}
+		ret->features[feature / 64] |= 1ULL << feature % 64;
+		if (!vec_push(&ret->table, (struct format_section){ start, ret->content.vec.len - start }))
+			return error_nomem();
+	}
+	return ret->content.bad ? error_nomem() : NULL;
+}
+
+static struct error *patch_header(const struct output *output, const struct session *s, uint64_t data_end,
+				  const uint64_t features[4])
+{
+	struct format_header header = make_header(s);
+
+	header.data.size = data_end - header.data.offset;
+	memcpy(header.features, features, sizeof(header.features));
+	return output_patch(output, &header, sizeof(header));
+}
+
+static struct error *finish_file(struct output *output, const struct session *s, const struct bytes *stats)
+{
+	_cleanup_(sections_free) struct sections sections = {0};
+	uint64_t data_end = output->written;
+	struct error *err = build_sections(s, stats, &sections);
+
+	if (!err)
+		err = patch_header(output, s, data_end, (uint64_t[4]){0});
+	if (err)
+		return err;
+	vec_each(&sections.table, section)
+		section->offset += data_end + sections.table.len * sizeof(*section);
+	err = output_append(output, sections.table.data, sections.table.len * sizeof(*sections.table.data));
+	if (!err)
+		err = output_append(output, sections.content.vec.data, sections.content.vec.len);
+	if (!err)
+		err = output_flush(output);
+	return err ? err : patch_header(output, s, data_end, sections.features);
+}
+
+/* --- stream --- */
+
+#define TAGGED_OVERHEAD (sizeof(struct perf_event_header) + sizeof(uint64_t))
+#define TAGGED_MAX (FORMAT_RECORD_MAX - TAGGED_OVERHEAD)
+
+/* A record of bytes behind a tag. */
+static struct error *write_tagged(struct output *output, uint32_t type, uint16_t misc, uint64_t tag,
+				  const unsigned char *data, size_t size)
+{
+	size_t padding = -size % 8;
+	struct put put;
+	struct error *err = output_reserve(output, TAGGED_OVERHEAD + size + padding, &put.at);
+
+	if (err)
+		return err;
+	put_header(&put, type, misc, TAGGED_OVERHEAD + size + padding);
+	put_u64(&put, tag);
+	put_bytes(&put, data, size);
+	put_bytes(&put, &(uint64_t){ 0 }, padding);
+	return NULL;
+}
+
+/* As many records as they need: in those but the last, misc says that more follows, in the last how much is padding. */
+static struct error *write_stats(struct output *output, const struct bytes *stats)
+{
+	const unsigned char *data = stats->vec.data;
+	size_t left = stats->vec.len;
+	struct error *err = NULL;
+
+	for (; !err && left > TAGGED_MAX; left -= TAGGED_MAX, data += TAGGED_MAX)
+		err = write_tagged(output, FORMAT_RECORD_EVENT_TYPE, FORMAT_STATS_MORE, FORMAT_SIGNATURE,
+				   data, TAGGED_MAX);
+	return err ? err : write_tagged(output, FORMAT_RECORD_EVENT_TYPE, (uint16_t)(-left % 8), FORMAT_SIGNATURE,
+					data, left);
+}
+
+static struct error *write_attrs(struct output *output, const struct session *s)
+{
+	size_t size = sizeof(struct perf_event_header) + PERF_ATTR_SIZE_VER5 + (session_has_ids(s) ? 8 : 0);
+
+	for (size_t i = 0; i < s->n_events; i++) {
+		struct put put;
+		struct error *err = output_reserve(output, size, &put.at);
+
+		if (err)
+			return err;
+		put_header(&put, FORMAT_RECORD_ATTR, 0, size);
+		put_bytes(&put, &s->attrs[i], PERF_ATTR_SIZE_VER5);
+		if (session_has_ids(s))
+			put_u64(&put, i + 1);
+	}
+	return NULL;
+}
+
+static struct error *begin_stream(struct output *output, const struct session *s)
+{
+	const uint64_t head[] = { FORMAT_MAGIC, FORMAT_STREAM_HEADER_SIZE };
+	struct error *err = output_append(output, head, sizeof(head));
+
+	if (!err)
+		err = write_attrs(output, s);
+	for (unsigned int feature = 0; !err && feature < FORMAT_STATS; feature++) {
+		struct bytes section = {0};
+
+		/* One that does not fit a record, as of a very long command line, is left out. */
+		if (feature_build(feature, s, &section) && !section.bad && section.vec.len <= TAGGED_MAX)
+			err = write_tagged(output, FORMAT_RECORD_FEATURE, 0, feature,
+					   section.vec.data, section.vec.len);
+		bytes_free(&section);
+	}
+	return err;
+}
+
+/* --- both --- */
+
+struct error *container_begin(struct output *output, const struct session *session)
+{
+	struct error *err = output->stream ? begin_stream(output, session) : begin_file(output, session);
+
+	if (!err)
+		err = output_flush(output);
+	output->data_start = output->written;
+	return err;
+}
+
+struct error *container_finish(struct output *output, const struct session *session, const struct bytes *stats)
+{
+	struct error *err = NULL;
+
+	if (output->stream)
+		err = write_stats(output, stats);
+	if (!err)
+		err = output_flush(output);
+	if (!err && !output->stream)
+		err = finish_file(output, session, stats);
+	return err;
+}
