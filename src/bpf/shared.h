@@ -59,7 +59,10 @@ static inline __u64 rule_block_key(__u32 file, __u64 offset, int dense)
 
 static inline __u32 rule_block_hash(__u64 key)
 {
-	return (__u32)((key * 0x9e3779b97f4a7c15ULL) >> 32);
+	key ^= key >> 29;
+	key *= 0x9e3779b97f4a7c15ULL;
+	key ^= key >> 32;
+	return (__u32)((key * 0xbf58476d1ce4e5b9ULL) >> 40);
 }
 
 /* ---- files and mappings ------------------------------------------------ */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 static const struct cli_verb *const verbs[] = {
+	&cli_record,
 	&cli_report,
 	&cli_script,
 	&cli_stats,

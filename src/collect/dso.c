@@ -30,6 +30,7 @@ struct dso_store {
 	struct rule_cache *cache;
 	struct hash by_key;
 	struct stored_dso *vdso;
+	struct stored_dso *by_number[MAX_FILES];
 	uint32_t next_file;
 };
 
@@ -189,6 +190,7 @@ static void announce(struct dso_store *store, struct stored_dso *d)
 	if (!d->dso.table || d->dso.file || store->next_file >= MAX_FILES)
 		return;
 	d->dso.file = store->next_file++;
+	store->by_number[d->dso.file] = d;
 	if (bpf_map_update_elem(store->files_fd, &d->key, &d->dso.file, BPF_ANY))
 		d->dso.file = 0;
 }
@@ -206,6 +208,48 @@ static struct stored_dso *new_dso(struct dso_store *store, const struct file_key
 		return NULL;
 	}
 	return d;
+}
+
+/* Our own vdso is every 64-bit process's. */
+static struct dso *vdso(struct dso_store *store)
+{
+	const void *image = (const void *)getauxval(AT_SYSINFO_EHDR);
+	_cleanup_free_ unsigned char *copy = NULL;
+	struct stored_dso *d;
+	struct error *err;
+	size_t size = 0, page = sysconf(_SC_PAGESIZE);
+	unsigned char resident;
+
+	if (store->vdso)
+		return &store->vdso->dso;
+	d = calloc(1, sizeof(*d));
+	if (!d)
+		return NULL;
+	store->vdso = d;
+	d->dso.reason = REASON_NO_UNWIND_INFO;
+	while (image && size < VDSO_MAX && !mincore((char *)image + size, page, &resident))
+		size += page;
+	copy = size ? malloc(size) : NULL;
+	if (!copy)
+		return &d->dso;
+	memcpy(copy, image, size);
+	err = elf_file_open_memory(copy, size, "[vdso]", &d->elf);
+	if (err) {
+		log_debug("%s", err->text);
+		error_free(err);
+		return &d->dso;
+	}
+	open_table(d);
+	if (d->dso.table)
+		d->dso.file = FILE_VDSO;
+	return &d->dso;
+}
+
+struct dso *dso_by_number(struct dso_store *store, uint32_t file)
+{
+	if (file == FILE_VDSO)
+		return vdso(store);
+	return file < MAX_FILES && store->by_number[file] ? &store->by_number[file]->dso : NULL;
 }
 
 struct dso *dso_by_key(struct dso_store *store, const struct file_key *key, uint32_t pid, uint64_t start,
@@ -243,7 +287,7 @@ struct dso *dso_by_mapping(struct dso_store *store, uint32_t pid, const struct p
 	if (mapping->user)
 		return mapping->user;
 	if (!strcmp(mapping->path, "[vdso]"))
-		return dso_vdso(store);
+		return vdso(store);
 	fd = open_mapped(pid, mapping->start, mapping->end, &st);
 	if (fd < 0)
 		fd = open_by_path(pid, mapping->path, NULL, &st);
@@ -262,41 +306,6 @@ struct dso *dso_by_mapping(struct dso_store *store, uint32_t pid, const struct p
 	/* Where the kernel shows another inode than stat (overlay), this number is not used. */
 	announce(store, d);
 	process_mapping_set_user(mapping, &d->dso);
-	return &d->dso;
-}
-
-/* Our own vdso is every 64-bit process's. */
-struct dso *dso_vdso(struct dso_store *store)
-{
-	const void *image = (const void *)getauxval(AT_SYSINFO_EHDR);
-	_cleanup_free_ unsigned char *copy = NULL;
-	struct stored_dso *d;
-	struct error *err;
-	size_t size = 0, page = sysconf(_SC_PAGESIZE);
-	unsigned char resident;
-
-	if (store->vdso)
-		return &store->vdso->dso;
-	d = calloc(1, sizeof(*d));
-	if (!d)
-		return NULL;
-	store->vdso = d;
-	d->dso.reason = REASON_NO_UNWIND_INFO;
-	while (image && size < VDSO_MAX && !mincore((char *)image + size, page, &resident))
-		size += page;
-	copy = size ? malloc(size) : NULL;
-	if (!copy)
-		return &d->dso;
-	memcpy(copy, image, size);
-	err = elf_file_open_memory(copy, size, "[vdso]", &d->elf);
-	if (err) {
-		log_debug("%s", err->text);
-		error_free(err);
-		return &d->dso;
-	}
-	open_table(d);
-	if (d->dso.table)
-		d->dso.file = FILE_VDSO;
 	return &d->dso;
 }
 

@@ -40,9 +40,10 @@ DEFINE_CLEANUP(dso_store_destroy, struct dso_store *);
  */
 struct dso *dso_by_key(struct dso_store *store, const struct file_key *key, uint32_t pid, uint64_t start,
 		       uint64_t end, const struct process_mapping *mapping);
+/* The file with a number of the rule cache, FILE_VDSO included; NULL if no file has it. */
+struct dso *dso_by_number(struct dso_store *store, uint32_t file);
 /* The file of a mapping known from records only. NULL without memory. */
 struct dso *dso_by_mapping(struct dso_store *store, uint32_t pid, const struct process_mapping *mapping);
-struct dso *dso_vdso(struct dso_store *store);
 
 /* Loads the rules around a position where one was missed; the amount grows with every miss in the file. */
 void dso_load_rules(struct dso_store *store, struct dso *dso, uint64_t offset);

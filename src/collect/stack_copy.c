@@ -130,7 +130,7 @@ static enum reason find_code(struct finish *f, uint64_t at, struct dso **dso, ui
 
 	if (at >= st->mapping.start && at < st->mapping.end && st->mapping.file != FILE_ANON) {
 		*bias = st->mapping.bias;
-		*dso = st->mapping.file == FILE_VDSO ? dso_vdso(f->c->dsos) :
+		*dso = st->mapping.file != FILE_UNKNOWN ? dso_by_number(f->c->dsos, st->mapping.file) :
 		       dso_by_key(f->c->dsos, &st->key, pid, st->mapping.start, st->mapping.end, m);
 		return *dso ? (*dso)->reason : REASON_FILE_UNREADABLE;
 	}
