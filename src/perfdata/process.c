@@ -33,7 +33,7 @@ struct task_table {
 
 struct process_tracker {
 	struct task_table processes, threads;
-	struct hash paths;
+	struct mapping_pool pool;
 	uint64_t serial;
 	char unknown[16];		/* ":TID" */
 };
@@ -49,9 +49,9 @@ static struct task *task_find(const struct task_table *table, uint32_t id)
 	return NULL;
 }
 
-static void task_free(struct task *task)
+static void task_free(struct process_tracker *tracker, struct task *task)
 {
-	mapping_set_put(task->mappings);
+	mapping_set_put(&tracker->pool, task->mappings);
 	free(task);
 }
 
@@ -73,13 +73,13 @@ static struct task *task_get(struct process_tracker *tracker, struct task_table 
 	return task;
 }
 
-static void task_remove(struct task_table *table, struct task *task)
+static void task_remove(struct process_tracker *tracker, struct task_table *table, struct task *task)
 {
 	hash_remove(&table->hash, &task->node);
-	task_free(task);
+	task_free(tracker, task);
 }
 
-static void task_exit(struct task_table *table, uint32_t id)
+static void task_exit(struct process_tracker *tracker, struct task_table *table, uint32_t id)
 {
 	struct exited *slot = &table->exited[table->n_exited % PROCESS_TRACKER_KEPT_EXITS];
 	struct task *task = task_find(table, id), *old;
@@ -89,15 +89,15 @@ static void task_exit(struct task_table *table, uint32_t id)
 	if (table->n_exited++ >= PROCESS_TRACKER_KEPT_EXITS) {
 		old = task_find(table, slot->id);
 		if (old && old != task && old->serial == slot->serial)
-			task_remove(table, old);
+			task_remove(tracker, table, old);
 	}
 	*slot = (struct exited){ id, task->serial };
 }
 
-static void table_free(struct task_table *table)
+static void table_free(struct process_tracker *tracker, struct task_table *table)
 {
 	hash_each_all(&table->hash, node)
-		task_free(container_of(node, struct task, node));
+		task_free(tracker, container_of(node, struct task, node));
 	hash_free(&table->hash);
 }
 
@@ -110,9 +110,9 @@ void process_tracker_destroy(struct process_tracker *tracker)
 {
 	if (!tracker)
 		return;
-	table_free(&tracker->processes);
-	table_free(&tracker->threads);
-	hash_free(&tracker->paths);	/* emptied by the last mappings */
+	table_free(tracker, &tracker->processes);
+	table_free(tracker, &tracker->threads);
+	mapping_pool_free(&tracker->pool);
 	free(tracker);
 }
 
@@ -135,7 +135,7 @@ static bool feed_mmap(struct process_tracker *tracker, const struct perfdata_rec
 		return true;
 	memcpy(map.build_id, record->mmap.build_id, sizeof(map.build_id));
 	process = task_get(tracker, &tracker->processes, record->pid);
-	return process && mapping_set_add(&process->mappings, &tracker->paths, &map);
+	return process && mapping_set_add(&tracker->pool, &process->mappings, &map);
 }
 
 static bool feed_comm(struct process_tracker *tracker, const struct perfdata_record *record)
@@ -148,7 +148,7 @@ static bool feed_comm(struct process_tracker *tracker, const struct perfdata_rec
 	snprintf(thread->comm, sizeof(thread->comm), "%s", record->comm.comm);
 	process = record->comm.exec ? task_find(&tracker->processes, record->pid) : NULL;
 	if (process) {
-		mapping_set_put(process->mappings);
+		mapping_set_put(&tracker->pool, process->mappings);
 		process->mappings = NULL;
 	}
 	return true;
@@ -160,7 +160,7 @@ static struct task *task_renew(struct process_tracker *tracker, struct task_tabl
 	struct task *old = task_find(table, id);
 
 	if (old)
-		task_remove(table, old);
+		task_remove(tracker, table, old);
 	return task_get(tracker, table, id);
 }
 
@@ -193,9 +193,9 @@ static bool feed_fork(struct process_tracker *tracker, const struct perfdata_rec
 
 static void feed_exit(struct process_tracker *tracker, const struct perfdata_record *record)
 {
-	task_exit(&tracker->threads, record->tid);
+	task_exit(tracker, &tracker->threads, record->tid);
 	if (record->pid == record->tid)
-		task_exit(&tracker->processes, record->pid);
+		task_exit(tracker, &tracker->processes, record->pid);
 }
 
 bool process_tracker_feed(struct process_tracker *tracker, const struct perfdata_record *record)

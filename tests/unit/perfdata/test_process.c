@@ -246,6 +246,28 @@ TEST(an_id_that_is_used_again_is_another_process)
 	end();
 }
 
+/* Forks that differ by one mapping each from a huge parent: copies are refused before they fill the memory. */
+TEST(a_hostile_recording_cannot_fill_the_memory)
+{
+	struct perfdata_record r = { .type = PERF_RECORD_MMAP2, .pid = 1 };
+	unsigned int refused = 0;
+
+	begin();
+	for (uint64_t i = 0; i < 30000; i++)
+		map_at(1, 0x1000 * i, 0x1000 * i + 0x800, 0, "x");
+	r.mmap.len = 0x1000;
+	r.mmap.filename = "y";
+	for (uint32_t pid = 2; pid < 2000; pid++) {
+		forked(1, 1, pid, pid);
+		r.mmap.start = (1ULL << 40) + pid * 0x1000ULL;
+		refused += !process_tracker_feed(tracker, &r);
+	}
+	CHECK(refused > 1000);
+	CHECK(mallinfo2().uordblks + mallinfo2().hblkhd < 400u << 20);
+	end();
+	CHECK(mallinfo2().uordblks + mallinfo2().hblkhd < 10u << 20);
+}
+
 static double seconds(void)
 {
 	struct timespec ts;
