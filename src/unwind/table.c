@@ -191,6 +191,7 @@ static uint64_t fill_segment(struct fill *f, uint64_t offset, uint64_t end)
 	stop = end - s->offset < s->size ? end : s->offset + s->size;
 	f->to_offset = s->offset - s->vaddr;
 	f->pos = offset - f->to_offset;
+	f->budget = SOURCE_BUDGET_BASE + (stop - offset) * SOURCE_BUDGET_PER_BYTE;
 	fill(f, 0, stop - f->to_offset);
 	return stop;
 }
@@ -198,9 +199,7 @@ static uint64_t fill_segment(struct fill *f, uint64_t offset, uint64_t end)
 struct error *unwind_table_rows(struct unwind_table *table, uint64_t start, uint64_t end, unwind_rows *rows)
 {
 	struct fill f = { .table = table, .rows = rows, .first = rows->len };
-	uint64_t bytes = start < end ? end - start : 0;
 
-	f.budget = SOURCE_BUDGET_BASE + (bytes < UINT32_MAX ? bytes : UINT32_MAX) * SOURCE_BUDGET_PER_BYTE;
 	while (start < end && !f.no_memory)
 		start = fill_segment(&f, start, end);
 	return f.no_memory ? error_nomem() : NULL;

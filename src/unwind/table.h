@@ -31,7 +31,7 @@ typedef VEC(struct unwind_row) unwind_rows;
 struct unwind_table_info {
 	uint64_t text_start, text_end;	/* file offsets: hull of the executable segments */
 	uint64_t n_fdes;
-	uint64_t n_bad_fdes;		/* skipped as corrupt so far */
+	uint64_t n_bad_fdes;		/* times that one was skipped as corrupt so far */
 };
 
 /*
