@@ -149,6 +149,7 @@ TEST(perf_shows_what_we_wrote)
 	CHECK(strstr(out, "# cmdline : retour record -a"));
 	CHECK(strstr(out, "# perf version : retour "));
 	CHECK(strstr(out, "# event : name = my-faults"));
+	CHECK(strstr(out, "use_clockid = 1") && strstr(out, ", clockid = 1"));
 	CHECK(strstr(out, "# clockid frequency: 1000 MHz"));
 	CHECK(strstr(out, "program    43 [000]     0.000002:       1000 cpu-clock:"));
 	CHECK(strstr(out, "my-faults:"));

@@ -493,29 +493,59 @@ TEST(a_file_that_shrinks_while_it_is_read_is_counted)
 
 /* --- errors --- */
 
+static void limit_file_size(rlim_t size)
+{
+	signal(SIGXFSZ, SIG_IGN);
+	CHECK(!setrlimit(RLIMIT_FSIZE, &(struct rlimit){ size, size }));
+}
+
+static void check_error_names(struct error *err, const char *path)
+{
+	CHECK(err && strstr(err->text, path));
+	error_free(err);
+}
+
 TEST(a_full_disk_leaves_whole_records)
 {
 	const char *path = temp_path("full");
 	_cleanup_(perfdata_reader_closep) struct perfdata_reader *reader = NULL;
 	struct perfdata_writer *w = create(path, false);
+	uint64_t user[20] = {0}, head = perfdata_writer_bytes(w), size = 0;
 	struct error *err = NULL;
-	unsigned int samples;
-	uint64_t user[20] = {0};
+	struct stat st;
 
-	signal(SIGXFSZ, SIG_IGN);
-	CHECK(!setrlimit(RLIMIT_FSIZE, &(struct rlimit){ 3000003, 3000003 }));
-	for (unsigned int i = 0; !err && i < 100000; i++)
+	limit_file_size(3000003);
+	for (unsigned int i = 0; !err && i < 100000; i++) {
 		err = perfdata_writer_sample(w, &(struct perfdata_sample){ .time = i, .user = user, .n_user = 20 });
-	CHECK(err && err->code == EFBIG && strstr(err->text, path));
-	error_free(err);
-	err = perfdata_writer_finish(w);
-	CHECK(err && strstr(err->text, path));
-	error_free(err);
+		if (!size)
+			size = perfdata_writer_bytes(w) - head;
+	}
+	CHECK(err && err->code == EFBIG);
+	check_error_names(err, path);
+	check_error_names(perfdata_writer_finish(w), path);
 	perfdata_writer_close(w);
+	CHECK(!stat(path, &st));
+	CHECK_U64(((uint64_t)st.st_size - head) % size, 0);
 	CHECK_OK(perfdata_reader_open(path, &reader));
 	CHECK(strstr(perfdata_reader_warning(reader), "not finished"));
-	samples = read_all(reader);
-	CHECK(samples > 3000000 / 250 && samples < 3000000 / 200);
+	CHECK_U64(read_all(reader), (3000003 - head) / size);
+	CHECK_U64(perfdata_reader_corrupt(reader), 0);
+}
+
+TEST(a_disk_that_is_full_at_the_end_takes_no_feature_for_a_record)
+{
+	const char *path = temp_path("almost");
+	_cleanup_(perfdata_reader_closep) struct perfdata_reader *reader = NULL;
+	struct perfdata_writer *w = create(path, false);
+
+	for (unsigned int i = 0; i < 100; i++)
+		CHECK_OK(perfdata_writer_sample(w, &(struct perfdata_sample){ .time = i }));
+	limit_file_size(perfdata_writer_bytes(w) + 300);
+	check_error_names(perfdata_writer_finish(w), path);
+	perfdata_writer_close(w);
+	CHECK_OK(perfdata_reader_open(path, &reader));
+	CHECK(strstr(perfdata_reader_warning(reader), "feature sections are missing"));
+	CHECK_U64(read_all(reader), 100);
 	CHECK_U64(perfdata_reader_corrupt(reader), 0);
 }
 
