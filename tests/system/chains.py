@@ -27,8 +27,23 @@ _AROUND = (r'(?:(?:ld|libc|libgcc|libstdc\+\+|vdso|plt|now|program_start|_init|_
 EDGES = re.compile(rf'{_AROUND}(?:(?:main )?libc libc )?_start |{_AROUND}ld ')
 STATIC_EDGES = re.compile(r'(?:(?!burn|plain_)\S+ )*_start ')
 
-# Every program passes exec and exit once, which may hit one sample each.
-PASSING = {'exec': 3, 'exiting': 3, 'not-returned': 1}
+# Start-up code of gcc and crti.o that carries no unwind information.
+_NO_CFI = re.compile(r'(?:(?:libc|ld|plt) )*(?:_init|_fini|frame_dummy|(?:de)?register_tm_clones|'
+                     r'__do_global_dtors_aux) .*|(?:(?:libc|ld) )*(?:libstdc\+\+|libgcc) (?:(?:libc|ld) (?:libstdc\+\+|libgcc) )?')
+_NO_CFI_REASONS = ('no unwind info', 'bad frame pointer')
+# glibc ends the unwind information of clone before its system call.
+_CLONE = 'libc '
+
+# Every program passes exec and exit once, which may hit a sample each.
+PASSING = {'exec': 3, 'regs-changed': 2, 'exiting': 3, 'not-returned': 1}
+# A rule that is not loaded yet, or a lock that is held, may cut a chain short; what there is must be right.
+_CUT = ('stack copy too short', 'stack copy lost', 'mappings busy')
+
+
+def known_symbol(frame):
+    """The symbol of a frame, None where there is only [dso+0xoffset]."""
+    symbol = frame.get('sym')
+    return None if not symbol or symbol.startswith('[') else symbol
 
 
 def line_of(sample, own, resolve=None):
@@ -38,7 +53,7 @@ def line_of(sample, own, resolve=None):
         if frame.get('inline'):
             continue
         name = os.path.basename(frame['dso'] or '').removesuffix(' (deleted)')
-        symbol = frame.get('sym')
+        symbol = known_symbol(frame)
         if name not in own:
             stem = name.split('.so')[0]
             words.append(SHORT.get(stem, stem or 'nowhere'))
@@ -61,6 +76,8 @@ class Truth:
     missing   how many samples may have no chain, by reason: a number, or a share if it is a float
     callers   whether return addresses are checked against the machine code (True)
     least     how many samples have to hit the work (50)
+    clones    whether samples in the system call of clone are expected (False)
+    imprecise regular expression of chains that no unwind table describes; 0.5 % of the samples at most
     """
 
     def __init__(self, program, chain, **options):
@@ -73,29 +90,43 @@ class Truth:
         self.resolve = options.get('resolve')
         self.elf = Elf(program) if options.get('callers', True) else None
         self.least = options.get('least', 50)
+        self.clones = options.get('clones', False)
+        self.imprecise = re.compile(options.get('imprecise', '(?!)'))
 
     def check(self, recording, samples=None):
         """Every sample of the program is right, and there are enough of them."""
         if samples is None:
             samples = recording.of(os.path.basename(self.program))
-        hits, missing, wrong = 0, {}, {}
-        for sample in samples:
+        lines = [(sample, line_of(sample, self.own, self.resolve)) for sample in samples]
+        self._check_missing(samples)
+        right = {line for _, line in lines if self.chain.fullmatch(line) or self.edges.fullmatch(line)}
+        hits, cut, imprecise, wrong = 0, 0, 0, {}
+        for sample, line in lines:
             if not sample['user']:
-                if not self._no_user(sample):
-                    missing[sample['reason']] = missing.get(sample['reason'], 0) + 1
                 continue
-            line = line_of(sample, self.own, self.resolve)
             error, hit = self._judge(sample, line)
             hits += hit
-            if error:
+            if error and sample['reason'] in _CUT and any(r.startswith(line) for r in right):
+                cut += 1
+            elif error and self.imprecise.fullmatch(line):
+                imprecise += 1
+            elif error:
                 wrong.setdefault((error, sample['reason'], squeeze(line)), []).append(sample)
         assert not wrong, self._explain(wrong, len(samples))
+        assert cut <= max(3, len(samples) / 100), f'{cut} of {len(samples)} chains cut short'
+        assert imprecise <= len(samples) / 200, f'{imprecise} of {len(samples)} chains imprecise'
+        assert hits >= self.least, f'only {hits} of {len(samples)} samples hit the work'
+        return hits
+
+    def _check_missing(self, samples):
+        missing = {}
+        for sample in samples:
+            if not sample['user'] and not self._no_user(sample):
+                missing[sample['reason']] = missing.get(sample['reason'], 0) + 1
         for reason, count in missing.items():
             allowed = self.missing.get(reason, 0)
             allowed = allowed * len(samples) if isinstance(allowed, float) else allowed
             assert count <= allowed, f'{count} of {len(samples)} chains missing: {reason}'
-        assert hits >= self.least, f'only {hits} of {len(samples)} samples hit the work'
-        return hits
 
     @staticmethod
     def _no_user(sample):
@@ -109,6 +140,8 @@ class Truth:
             if not sample['complete']:
                 return 'not complete', True
             return (self.elf.wrong_call(sample, self.own) if self.elf else None), True
+        if sample['reason'] in _NO_CFI_REASONS and (_NO_CFI.fullmatch(line) or self.clones and line == _CLONE):
+            return None, False
         if self.edges.fullmatch(line):
             return (None if sample['complete'] else 'not complete outside the work'), False
         return 'wrong chain', False

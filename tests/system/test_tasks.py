@@ -17,6 +17,7 @@ def process_truth(chain, **options):
 def fork():
     recording = retour.record_program('processes', 'fork')
     truth = process_truth(WORK + 'child_side leaves_stack (?:deeper ){16}coroutine libc ',
+                          reasons=[None, 'no unwind info'], clones=True,
                           edges=re.compile(EDGES.pattern + r'|(?:(?:libc|ld|plt) )*(?:leaves_stack )?'
                                            r'(?:deeper ){0,16}(?:coroutine )?libc |'
                                            r'(?:libc |plt |map_stack )*mode_fork ' + MAIN))
@@ -50,7 +51,7 @@ def storm():
     process_truth('(?:(?:burn )?before_exec )?(?:mode_storm )?' + MAIN, least=1000,
                   edges=re.compile(EDGES.pattern + r'|(?:libc |ld |plt )*mode_storm ' + MAIN
                                    + r'|(?:libc )+(?:mode_storm ' + MAIN + ')?'),
-                  missing={'exec': 0.5, 'exiting': 0.05, 'regs-changed': 0.02}).check(recording, samples)
+                  missing={'exec': 0.5, 'exiting': 0.05, 'regs-changed': 0.02}, clones=True).check(recording, samples)
     assert len({s['pid'] for s in samples}) > 1000
 
 
@@ -62,7 +63,7 @@ def threads():
     Truth(retour.program('threads'), WORK + f'thread_bottom (?:nest )+thread_main {THREAD}',
           edges=re.compile(EDGES.pattern + rf'|(?:\S+ )?(?:(?:libc|ld|plt|vdso) )*(?:nest )*(?:thread_main )?{THREAD}|'
                            rf'(?:libc |plt )*{MAIN}|libc '),
-          missing={'exiting': 0.02}).check(recording)
+          missing={'exiting': 0.02}, clones=True).check(recording)
     for sample in recording.of('threads'):
         frames = [f['sym'] for f in sample['user']]
         if 'thread_bottom' in frames:
@@ -75,7 +76,7 @@ def churn():
     Truth(retour.program('threads'), f'burn brief_thread {THREAD}',
           edges=re.compile(EDGES.pattern + rf'|(?:(?:libc|ld|plt|vdso) )*(?:brief_thread )?{THREAD}|'
                            rf'(?:libc |plt )*{WORK}{MAIN}|libc '),
-          missing={'exiting': 0.05}).check(recording)
+          missing={'exiting': 0.05}, clones=True).check(recording)
 
 
 @tap.test('a task that asks on one CPU and returns on another')
@@ -84,7 +85,7 @@ def migrates():
     Truth(retour.program('waits'), '(?:libc )+reads_zeros mode_migrates ' + MAIN,
           edges=re.compile(EDGES.pattern + rf'|(?:libc |plt )*(?:pin )?mover {THREAD}|libc |'
                            rf'(?:plt )?{WORK}(?:reads_zeros )?(?:mode_migrates )?{MAIN}|'
-                           rf'(?:libc |plt )*(?:pin )?(?:mode_migrates )?{MAIN}')).check(recording)
+                           rf'(?:libc |plt )*(?:pin )?(?:mode_migrates )?{MAIN}'), clones=True).check(recording)
     moved = [s for s in recording.of('waits') if s['user'] and s['return_cpu'] not in (None, s['cpu'])]
     assert len(moved) > 5, f'{len(moved)} of {len(recording.of("waits"))} returned on another CPU'
     assert {s['cpu'] for s in moved} == {0, 1}
@@ -120,7 +121,7 @@ def faults():
 @tap.test('task-clock')
 def task_clock():
     recording = retour.record_program('recursion', '--count', 10, options=['-e', 'task-clock'])
-    Truth(retour.program('recursion'), WORK + 'bottom (?:down ){10}' + MAIN).check(recording)
+    Truth(retour.program('recursion'), '(?:' + WORK + 'bottom (?:down ){10}|(?:down )+)' + MAIN).check(recording)
 
 
 @tap.test('io_uring workers have no user part')
