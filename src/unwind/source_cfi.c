@@ -10,7 +10,7 @@
 
 #include <elf.h>
 
-#define UNSIZED_MAX (64u << 20)	/* of a section found without section headers */
+#define SECTION_MAX (64u << 20)	/* many times what the largest browsers have */
 
 bool source_is_code(const struct elf_file *file, uint64_t vaddr)
 {
@@ -98,13 +98,22 @@ static bool use_header(struct unwind_source *source, const struct elf_section *h
 				header->vaddr - source->section.vaddr);
 }
 
+/* A section of sane size: it stays in memory for as long as the table does. */
+static bool find_section(struct elf_file *file, const char *name, struct elf_section *ret)
+{
+	uint64_t offset, size;
+
+	return (!elf_file_section_range(file, name, &offset, &size) || size <= SECTION_MAX) &&
+	       elf_file_section(file, name, ret);
+}
+
 static bool find_header(struct elf_file *file, struct elf_section *ret)
 {
 	uint64_t vaddr, size;
 
-	if (elf_file_section(file, ".eh_frame_hdr", ret))
+	if (find_section(file, ".eh_frame_hdr", ret))
 		return true;
-	if (!elf_file_phdr(file, PT_GNU_EH_FRAME, &vaddr, &size))
+	if (!elf_file_phdr(file, PT_GNU_EH_FRAME, &vaddr, &size) || size > SECTION_MAX)
 		return false;
 	*ret = (struct elf_section){ elf_file_at(file, vaddr, size), size, vaddr };
 	return ret->data;
@@ -128,8 +137,8 @@ static bool find_unsized(struct elf_file *file, const struct elf_section *header
 		if (vaddr < s[i].vaddr || vaddr - s[i].vaddr >= s[i].size)
 			continue;
 		size = s[i].size - (vaddr - s[i].vaddr);
-		if (size > UNSIZED_MAX)
-			size = UNSIZED_MAX;
+		if (size > SECTION_MAX)
+			size = SECTION_MAX;
 		*ret = (struct elf_section){ elf_file_at(file, vaddr, size), size, vaddr };
 		return ret->data;
 	}
@@ -141,7 +150,7 @@ struct error *source_open_eh_frame(struct elf_file *file, struct unwind_source *
 	struct elf_section section, header;
 	bool has_header = find_header(file, &header);
 
-	if (!elf_file_section(file, ".eh_frame", &section) &&
+	if (!find_section(file, ".eh_frame", &section) &&
 	    !(has_header && find_unsized(file, &header, &section)))
 		return NULL;
 	ret->rows = cfi_rows;
@@ -155,7 +164,7 @@ struct error *source_open_debug_frame(struct elf_file *file, struct unwind_sourc
 {
 	struct elf_section section;
 
-	if (!elf_file_section(file, ".debug_frame", &section))
+	if (!find_section(file, ".debug_frame", &section))
 		return NULL;
 	ret->rows = cfi_rows;
 	ret->section = (struct cfi_section){ section.data, section.size, 0, true };

@@ -12,7 +12,7 @@
 static void reserve(struct image *image, size_t size)
 {
 	while (image->cap < size) {
-		size_t cap = image->cap ? image->cap * 2 : 0x40000;
+		size_t cap = image->cap ? image->cap * 2 : 0x20000;
 		unsigned char *data = realloc(image->data, cap);
 
 		if (!data)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Finding functions: entry layouts, pointer encodings, the search table, sources and their precedence. */
+#include "seeds.h"
 #include "table_fixture.h"
 
 #include "unwind/cursor.h"
@@ -405,6 +406,88 @@ TEST(the_entry_point_is_outermost_unless_the_file_says_otherwise)
 	CHECK_RULE(&f, 0x148, RSP(8));
 	CHECK_RULE(&f, 0x150, NO_RULE);
 	fixture_close(&f);
+}
+
+/* Three functions of 64 bytes: an ordinary one, the end of a stack, the signal restorer. */
+TEST(go_programs_say_where_their_stacks_end)
+{
+	static const char *const names[] = { ".gopclntab", ".data.rel.ro.gopclntab" };
+	struct bytes b;
+
+	seed_gopclntab(&b);
+	for (int i = 0; i < 2; i++) {
+		struct fixture f;
+
+		fixture_init(&f);
+		image_add(&f.image, names[i], SHF_ALLOC, b.data, b.size);
+		fixture_open(&f);
+		CHECK_RULE(&f, 63, NO_RULE);
+		CHECK_RULE(&f, 64, OUTERMOST_RULE);
+		CHECK_RULE(&f, 126, OUTERMOST_RULE);
+		/* A handler returns to the restorer's first byte: one before it is looked up. */
+		for (uint64_t at = 127; at < 192; at++)
+			CHECK_RULE(&f, at, .cfa_kind = RULE_CFA_RSP_DEREF, .cfa_off = 160,
+				   .ra_kind = RULE_RA_RSP, .ra_off = 168, .rbp_kind = RULE_RBP_RSP,
+				   .rbp_off = 120, .flags = RULE_SIGNAL);
+		CHECK_RULE(&f, 192, NO_RULE);
+		fixture_close(&f);
+	}
+}
+
+TEST(go_comes_before_what_its_cfi_says)
+{
+	struct bytes go, frame = { .size = 0 };
+	struct fixture f;
+	size_t cie = put_cie(&frame, "", 0, PROGRAM(CIE_START));
+
+	put_fde(&frame, cie, 0, IMAGE_TEXT, 192, PROGRAM(0));
+	seed_gopclntab(&go);
+	fixture_init(&f);
+	image_add(&f.image, ".gopclntab", SHF_ALLOC, go.data, go.size);
+	image_add(&f.image, ".eh_frame", SHF_ALLOC, frame.data, frame.size);
+	fixture_open(&f);
+	CHECK_RULE(&f, 63, RSP(8));
+	CHECK_RULE(&f, 64, OUTERMOST_RULE);
+	fixture_close(&f);
+}
+
+static void rows_of(const void *image, size_t size, unwind_rows *rows)
+{
+	struct unwind_table_info info;
+	struct unwind_table *table;
+	struct elf_file *file;
+
+	CHECK_OK(elf_file_open_memory(image, size, "image", &file));
+	CHECK_OK(unwind_table_open(file, &table));
+	unwind_table_info(table, &info);
+	CHECK_OK(unwind_table_rows(table, info.text_start, info.text_end, rows));
+	unwind_table_close(table);
+	elf_file_close(file);
+}
+
+TEST(section_headers_are_not_needed)
+{
+	unwind_rows with = {0}, without = {0};
+	FILE *self = fopen("/proc/self/exe", "r");
+	unsigned char *image = malloc(16u << 20);
+	Elf64_Ehdr *eh = (Elf64_Ehdr *)image;
+	size_t size;
+
+	CHECK(self && image);
+	size = fread(image, 1, 16u << 20, self);
+	CHECK(size > sizeof(*eh) && size < 16u << 20);
+	rows_of(image, size, &with);
+	eh->e_shoff = 0;
+	eh->e_shnum = 0;
+	eh->e_shstrndx = 0;
+	rows_of(image, size, &without);
+	CHECK(with.len > 10);
+	CHECK_U64(without.len, with.len);
+	CHECK(!memcmp(with.data, without.data, with.len * sizeof(*with.data)));
+	fclose(self);
+	free(image);
+	vec_free(&with);
+	vec_free(&without);
 }
 
 TEST(a_file_without_any_information_opens)
