@@ -138,7 +138,7 @@ static struct error *write_tagged(struct output *output, uint32_t type, uint16_t
 	return NULL;
 }
 
-/* As many records as they need: in those but the last, misc says that more follows, in the last how much is padding. */
+/* As many records as they need.  misc says that more follow, or in the last how much of it is padding. */
 static struct error *write_stats(struct output *output, const struct bytes *stats)
 {
 	const unsigned char *data = stats->vec.data;
@@ -148,8 +148,9 @@ static struct error *write_stats(struct output *output, const struct bytes *stat
 	for (; !err && left > TAGGED_MAX; left -= TAGGED_MAX, data += TAGGED_MAX)
 		err = write_tagged(output, FORMAT_RECORD_EVENT_TYPE, FORMAT_STATS_MORE, FORMAT_SIGNATURE,
 				   data, TAGGED_MAX);
-	return err ? err : write_tagged(output, FORMAT_RECORD_EVENT_TYPE, (uint16_t)(-left % 8), FORMAT_SIGNATURE,
-					data, left);
+	if (err)
+		return err;
+	return write_tagged(output, FORMAT_RECORD_EVENT_TYPE, (uint16_t)(-left % 8), FORMAT_SIGNATURE, data, left);
 }
 
 static struct error *write_attrs(struct output *output, const struct session *s)

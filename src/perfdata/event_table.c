@@ -35,11 +35,11 @@ bool event_table_add(struct event_table *table, const void *data, size_t size)
 	struct perf_event_attr attr = {0};
 	char *name;
 
-	if (size < PERF_ATTR_SIZE_VER0 || table->events.len >= MAX_EVENTS)
+	if (size < PERF_ATTR_SIZE_VER0 || table->list.len >= MAX_EVENTS)
 		return false;
 	memcpy(&attr, data, size < sizeof(attr) ? size : sizeof(attr));
 	if (!vec_reserve(&table->layouts, table->layouts.len + 1) ||
-	    !vec_reserve(&table->events, table->events.len + 1))
+	    !vec_reserve(&table->list, table->list.len + 1))
 		return false;
 	name = default_name(attr.type, attr.config);
 	if (!name)
@@ -49,7 +49,7 @@ bool event_table_add(struct event_table *table, const void *data, size_t size)
 		.read_format = attr.read_format,
 		.sample_id_all = attr.sample_id_all,
 	};
-	table->events.data[table->events.len++] = (struct perfdata_reader_event){
+	table->list.data[table->list.len++] = (struct perfdata_reader_event){
 		.name = name,
 		.type = attr.type,
 		.config = attr.config,
@@ -65,12 +65,12 @@ bool event_table_add_id(struct event_table *table, uint64_t id, uint32_t event)
 
 bool event_table_set_name(struct event_table *table, size_t event, const char *name)
 {
-	char *copy = event < table->events.len ? strdup(name) : NULL;
+	char *copy = event < table->list.len ? strdup(name) : NULL;
 
 	if (!copy)
 		return false;
-	free((char *)table->events.data[event].name);
-	table->events.data[event].name = copy;
+	free((char *)table->list.data[event].name);
+	table->list.data[event].name = copy;
 	return true;
 }
 
@@ -89,10 +89,10 @@ void event_table_finish(struct event_table *table)
 
 void event_table_free(struct event_table *table)
 {
-	vec_each(&table->events, event)
+	vec_each(&table->list, event)
 		free((char *)event->name);
 	vec_free(&table->layouts);
-	vec_free(&table->events);
+	vec_free(&table->list);
 	vec_free(&table->ids);
 }
 
@@ -111,7 +111,8 @@ bool event_table_find(const struct event_table *table, uint64_t id, uint32_t *re
 uint64_t event_read_size(const struct event_layout *layout, uint64_t first)
 {
 	uint64_t format = layout->read_format;
-	uint64_t times = !!(format & PERF_FORMAT_TOTAL_TIME_ENABLED) + !!(format & PERF_FORMAT_TOTAL_TIME_RUNNING);
+	uint64_t times = !!(format & PERF_FORMAT_TOTAL_TIME_ENABLED) +
+			 !!(format & PERF_FORMAT_TOTAL_TIME_RUNNING);
 	uint64_t value = 1 + !!(format & PERF_FORMAT_ID) + !!(format & (1u << 4) /* PERF_FORMAT_LOST */);
 
 	if (!(format & PERF_FORMAT_GROUP))

@@ -25,7 +25,7 @@ struct event_id {
 
 struct event_table {
 	VEC(struct event_layout) layouts;
-	VEC(struct perfdata_reader_event) events;	/* of the same length */
+	VEC(struct perfdata_reader_event) list;		/* of the same length */
 	VEC(struct event_id) ids;			/* sorted by event_table_finish() */
 	bool ours;					/* raw data is a struct perfdata_sample_extra */
 };

@@ -19,7 +19,7 @@ static struct error *add_record(struct pass *p, const unsigned char *data, struc
 	struct perfdata_record record;
 	struct parse_result result;
 
-	if (!p->recording->events.events.len)
+	if (!p->recording->events.list.len)
 		return error_new(EINVAL, "%s: has records before its attributes", p->recording->path);
 	if (!parse_record(&p->recording->events, data, place.size, NULL, &record, &result)) {
 		p->index->corrupt++;
@@ -55,7 +55,8 @@ static uint64_t appendix_size(uint32_t type, const unsigned char *data, size_t s
 static struct error *add_user_record(struct pass *p, uint32_t type, const unsigned char *data, size_t size)
 {
 	if (type == FORMAT_RECORD_COMPRESSED || type == FORMAT_RECORD_COMPRESSED2)
-		return error_new(ENOTSUP, "%s: its records are compressed; record without -z", p->recording->path);
+		return error_new(ENOTSUP, "%s: its records are compressed; record without -z",
+				 p->recording->path);
 	if (type == FORMAT_RECORD_ATTR && p->index->entries.len + p->index->deferred.len)
 		p->index->corrupt++;	/* it would change how earlier records read */
 	else if (!recording_user_record(p->recording, data, size))
@@ -139,6 +140,13 @@ static void sort_entries(struct index *index)
 	}
 }
 
+static void sort_deferred(struct index *index)
+{
+	if (index->deferred.len)
+		qsort(index->deferred.data, index->deferred.len, sizeof(*index->deferred.data),
+		      compare_deferred);
+}
+
 struct error *index_build(struct index *index, struct recording *recording, struct source *source)
 {
 	struct pass p = { index, recording, source, 0 };
@@ -152,13 +160,12 @@ struct error *index_build(struct index *index, struct recording *recording, stru
 		err = scan_record(&p, &at);
 	if (err)
 		return err;
-	if (!recording->events.events.len)
+	if (!recording->events.list.len)
 		return error_new(EINVAL, "%s: has no events", recording->path);
 	if (recording->stream && recording->events.ours && !recording->stats_seen)
 		recording_warn(recording, "the recording is cut: its statistics are missing");
 	sort_entries(index);
-	if (index->deferred.len)
-		qsort(index->deferred.data, index->deferred.len, sizeof(*index->deferred.data), compare_deferred);
+	sort_deferred(index);
 	return NULL;
 }
 

@@ -63,7 +63,8 @@ static void path_put(struct mapping_pool *pool, struct path *path)
 }
 
 /* Takes over the reference of path. */
-static struct mapping *mapping_new(struct mapping_pool *pool, const struct process_mapping *map, struct path *path)
+static struct mapping *mapping_new(struct mapping_pool *pool, const struct process_mapping *map,
+				   struct path *path)
 {
 	struct mapping *mapping = path ? malloc(sizeof(*mapping)) : NULL;
 
@@ -86,7 +87,8 @@ static void mapping_put(struct mapping_pool *pool, struct mapping *mapping)
 }
 
 /* The part of the mapping between start and end. */
-static struct mapping *mapping_part(struct mapping_pool *pool, const struct mapping *whole, uint64_t start, uint64_t end)
+static struct mapping *mapping_part(struct mapping_pool *pool, const struct mapping *whole, uint64_t start,
+				    uint64_t end)
 {
 	struct process_mapping map = whole->map;
 

@@ -74,20 +74,25 @@ static const char *take_string(struct cursor *c)
 
 /* --- which event, and when --- */
 
-/* The words before the ID in a sample, or 0 words after it in a trailer: both follow from sample_type. */
+/* The size of fields that take a word each. */
+static size_t words(uint64_t fields)
+{
+	return (size_t)__builtin_popcountll(fields);
+}
+
+/* Where the ID is in samples, counted from the start, and in trailers, from the end. */
 static size_t id_words_before(uint64_t type)
 {
 	if (type & PERF_SAMPLE_IDENTIFIER)
 		return 0;
-	return !!(type & PERF_SAMPLE_IP) + !!(type & PERF_SAMPLE_TID) + !!(type & PERF_SAMPLE_TIME) +
-	       !!(type & PERF_SAMPLE_ADDR);
+	return words(type & (PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_ADDR));
 }
 
 static size_t id_words_after(uint64_t type)
 {
 	if (type & PERF_SAMPLE_IDENTIFIER)
 		return 0;
-	return !!(type & PERF_SAMPLE_CPU) + !!(type & PERF_SAMPLE_STREAM_ID);
+	return words(type & (PERF_SAMPLE_CPU | PERF_SAMPLE_STREAM_ID));
 }
 
 /*
@@ -122,13 +127,15 @@ static void trailer_event(const struct event_table *events, const struct cursor 
 	event_table_find(events, id, ret);
 }
 
+#define TRAILER_FIELDS (PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_ID | PERF_SAMPLE_STREAM_ID | \
+			PERF_SAMPLE_CPU | PERF_SAMPLE_IDENTIFIER)
+
 /* Takes the sample_id trailer off the end of the body. */
 static void parse_trailer(const struct event_layout *layout, struct cursor *body, struct perfdata_record *ret,
 			  struct parse_result *result)
 {
-	uint64_t type = layout->sample_type & (PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_ID |
-					       PERF_SAMPLE_STREAM_ID | PERF_SAMPLE_CPU | PERF_SAMPLE_IDENTIFIER);
-	size_t size = (size_t)__builtin_popcountll(type) * 8;
+	uint64_t type = layout->sample_type & TRAILER_FIELDS;
+	size_t size = words(type) * 8;
 	struct cursor c;
 
 	if (!layout->sample_id_all)
@@ -144,7 +151,7 @@ static void parse_trailer(const struct event_layout *layout, struct cursor *body
 	if (type & PERF_SAMPLE_TIME)
 		ret->time = take_u64(&c);
 	result->has_time = type & PERF_SAMPLE_TIME;
-	take(&c, (!!(type & PERF_SAMPLE_ID) + !!(type & PERF_SAMPLE_STREAM_ID)) * 8u);
+	take(&c, words(type & (PERF_SAMPLE_ID | PERF_SAMPLE_STREAM_ID)) * 8);
 	if (type & PERF_SAMPLE_CPU)
 		ret->cpu = take_u32(&c);
 }
@@ -188,18 +195,18 @@ static void parse_chain(struct cursor *c, struct parse_chains *chains, struct pe
 {
 	uint64_t n = take_u64(c);
 	enum part part = part_of_mode(ret->misc);
-	const unsigned char *words = n <= PARSE_CHAIN_MAX ? take(c, n * 8) : NULL;
+	const unsigned char *from = n <= PARSE_CHAIN_MAX ? take(c, n * 8) : NULL;
 
-	if (!words) {
+	if (!from) {
 		c->bad = true;
 		return;
 	}
 	for (uint64_t i = 0; chains && i < n; i++) {
 		uint64_t word;
 
-		memcpy(&word, words + i * 8, sizeof(word));
+		memcpy(&word, from + i * 8, sizeof(word));
 		if (word == PERFDATA_CONTEXT_USER_DEFERRED && i + 1 < n) {
-			memcpy(&result->cookie, words + ++i * 8, sizeof(result->cookie));
+			memcpy(&result->cookie, from + ++i * 8, sizeof(result->cookie));
 			result->deferred = true;
 			part = PART_OTHER;
 		} else if (word >= (uint64_t)PERF_CONTEXT_MAX) {
@@ -254,7 +261,7 @@ static bool parse_sample(const struct event_table *events, struct cursor *c, str
 	if (type & PERF_SAMPLE_TIME)
 		ret->time = take_u64(c);
 	result->has_time = type & PERF_SAMPLE_TIME;
-	take(c, (!!(type & PERF_SAMPLE_ADDR) + !!(type & PERF_SAMPLE_ID) + !!(type & PERF_SAMPLE_STREAM_ID)) * 8u);
+	take(c, words(type & (PERF_SAMPLE_ADDR | PERF_SAMPLE_ID | PERF_SAMPLE_STREAM_ID)) * 8);
 	if (type & PERF_SAMPLE_CPU)
 		ret->cpu = (uint32_t)take_u64(c);
 	if (type & PERF_SAMPLE_PERIOD)
@@ -315,17 +322,17 @@ static void parse_deferred(struct cursor *c, struct parse_chains *chains, struct
 			   struct parse_result *result)
 {
 	uint64_t n;
-	const unsigned char *words;
+	const unsigned char *from;
 
 	result->cookie = take_u64(c);
 	n = take_u64(c);
-	words = n <= PARSE_CHAIN_MAX ? take(c, n * 8) : NULL;
-	if (!words) {
+	from = n <= PARSE_CHAIN_MAX ? take(c, n * 8) : NULL;
+	if (!from) {
 		c->bad = true;
 		return;
 	}
 	if (chains)
-		memcpy(chains->user, words, n * 8);
+		memcpy(chains->user, from, n * 8);
 	ret->sample.n_user = n;
 }
 

@@ -214,7 +214,8 @@ bool process_tracker_feed(struct process_tracker *tracker, const struct perfdata
 	return true;
 }
 
-const struct process_mapping *process_tracker_find(struct process_tracker *tracker, uint32_t pid, uint64_t address)
+const struct process_mapping *process_tracker_find(struct process_tracker *tracker, uint32_t pid,
+						   uint64_t address)
 {
 	const struct task *process = task_find(&tracker->processes, pid);
 

@@ -48,7 +48,8 @@ DEFINE_CLEANUP(process_tracker_destroy, struct process_tracker *);
 bool process_tracker_feed(struct process_tracker *tracker, const struct perfdata_record *record);
 
 /* The mapping at address, valid until the next feed; NULL if there is none. */
-const struct process_mapping *process_tracker_find(struct process_tracker *tracker, uint32_t pid, uint64_t address);
+const struct process_mapping *process_tracker_find(struct process_tracker *tracker, uint32_t pid,
+						   uint64_t address);
 
 /* As process_tracker_find(): sets the consumer's pointer. */
 static inline void process_mapping_set_user(const struct process_mapping *mapping, void *user)

@@ -67,8 +67,8 @@ const char *perfdata_reader_warning(const struct perfdata_reader *reader)
 
 size_t perfdata_reader_events(const struct perfdata_reader *reader, const struct perfdata_reader_event **ret)
 {
-	*ret = reader->recording.events.events.data;
-	return reader->recording.events.events.len;
+	*ret = reader->recording.events.list.data;
+	return reader->recording.events.list.len;
 }
 
 bool perfdata_reader_stats(const struct perfdata_reader *reader, const void **data, size_t *size)
@@ -126,7 +126,7 @@ static void merge_deferred(struct perfdata_reader *reader, struct perfdata_recor
 	sample->sample.cookie = cookie;
 	sample->sample.n_user = 0;
 	if (found && read_record(reader, found->place, &deferred, &result) &&
-	    deferred.type == PERFDATA_RECORD_CALLCHAIN_DEFERRED) {
+	    deferred.type == PERFDATA_RECORD_CALLCHAIN_DEFERRED && deferred.sample.n_user) {
 		sample->sample.n_user = deferred.sample.n_user;
 		if (!sample->sample.has_extra)
 			sample->sample.return_cpu = (uint16_t)deferred.cpu;

@@ -22,7 +22,8 @@ struct perfdata_reader;
  * Which fields are set follows from type.
  */
 struct perfdata_record {
-	uint32_t type;			/* PERF_RECORD_SAMPLE, MMAP2 (MMAP is delivered as MMAP2), COMM, FORK, EXIT, LOST, … */
+	/* PERF_RECORD_SAMPLE, COMM, FORK, EXIT, LOST…, and MMAP2, as which MMAP is delivered too. */
+	uint32_t type;
 	uint16_t misc;
 	uint64_t time;			/* 0 if unknown */
 	uint32_t pid, tid, cpu;

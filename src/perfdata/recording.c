@@ -75,7 +75,7 @@ static bool read_event_names(struct recording *r, struct span s)
 		if (!span_skip(&s, attr_size) || !span_u32(&s, &n_ids))
 			return false;
 		name = span_string(&s);
-		if (!name || !span_skip(&s, (uint64_t)n_ids * 8) || i >= r->events.events.len)
+		if (!name || !span_skip(&s, (uint64_t)n_ids * 8) || i >= r->events.list.len)
 			return false;
 		event_table_set_name(&r->events, i, name);
 	}
@@ -150,19 +150,21 @@ static void read_sections(struct recording *r, const struct source *source, cons
 		bad += !read_section(r, source, feature, &section);
 	}
 	if (bad)
-		recording_warn(r, "the recording is cut or damaged: %u of its feature sections cannot be read", bad);
+		recording_warn(r, "the recording is cut or damaged: %u of its feature sections cannot be read",
+			       bad);
 }
 
 /* --- header and attributes --- */
 
 static bool read_ids(struct recording *r, const struct source *source, const struct format_section *ids)
 {
-	uint32_t event = (uint32_t)r->events.events.len - 1;
+	uint32_t event = (uint32_t)r->events.list.len - 1;
 
 	for (uint64_t done = 0; done + 8 <= ids->size; done += 8) {
 		uint64_t id;
 
-		if (ids->offset > UINT64_MAX - done || !source_read(source, ids->offset + done, &id, sizeof(id)) ||
+		if (ids->offset > UINT64_MAX - done ||
+		    !source_read(source, ids->offset + done, &id, sizeof(id)) ||
 		    !event_table_add_id(&r->events, id, event))
 			return false;
 	}
@@ -190,20 +192,30 @@ static struct error *read_attrs(struct recording *r, const struct source *source
 		if (!event_table_add(&r->events, attr, size - sizeof(ids)) || !read_ids(r, source, &ids))
 			return error_new(EINVAL, "%s: its attributes are cut or corrupt", r->path);
 	}
-	if (!r->events.events.len)
+	if (!r->events.list.len)
 		return error_new(EINVAL, "%s: has no events", r->path);
 	event_table_finish(&r->events);
 	return NULL;
 }
 
-/* perf sets feature bits at the start, retour at the end; the sections are there if they are where they must be. */
-static bool finished_empty(const struct source *source, const struct format_header *header)
+static uint64_t count_features(const struct format_header *header)
 {
-	uint64_t n = 0, table;
-	struct format_section first;
+	uint64_t n = 0;
 
 	for (unsigned int i = 0; i < 4; i++)
 		n += (uint64_t)__builtin_popcountll(header->features[i]);
+	return n;
+}
+
+/*
+ * A recording without records is told from an unfinished one by its sections,
+ * if they are where they must be: perf sets the feature bits at the start.
+ */
+static bool finished_empty(const struct source *source, const struct format_header *header)
+{
+	uint64_t n = count_features(header), table;
+	struct format_section first;
+
 	table = header->data.offset + n * sizeof(first);
 	return n && source_read(source, header->data.offset, &first, sizeof(first)) &&
 	       first.offset == table && first.size <= source->size - first.offset;
@@ -221,7 +233,7 @@ static void find_data(struct recording *r, const struct source *source, struct f
 	r->data_start = header->data.offset;
 	if (!header->data.size && !finished_empty(source, header)) {
 		r->data_end = source->size;
-		recording_warn(r, "the recording was not finished: what it holds up to its last whole record is shown");
+		recording_warn(r, "the recording was not finished: it is read up to its last whole record");
 	} else if (header->data.size > room) {
 		r->data_end = source->size;
 		recording_warn(r, "the recording is cut: %llu of %llu bytes of its records are missing",
@@ -231,7 +243,7 @@ static void find_data(struct recording *r, const struct source *source, struct f
 		r->data_end = header->data.offset + header->data.size;
 		read_sections(r, source, header);
 	}
-	if (!r->warning && !(header->features[0] | header->features[1] | header->features[2] | header->features[3]))
+	if (!count_features(header))
 		recording_warn(r, "the recording was not finished: its feature sections are missing");
 }
 
@@ -301,7 +313,7 @@ static bool stream_attr(struct recording *r, struct span s)
 		uint64_t id;
 
 		memcpy(&id, s.at, sizeof(id));
-		if (!event_table_add_id(&r->events, id, (uint32_t)r->events.events.len - 1))
+		if (!event_table_add_id(&r->events, id, (uint32_t)r->events.list.len - 1))
 			return false;
 	}
 	event_table_finish(&r->events);

@@ -15,13 +15,13 @@
 
 static struct error *spool(int from, const char *path, int *ret)
 {
-	const char *dir = getenv("TMPDIR");
-	_cleanup_close_ int fd = open(dir ? dir : "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	const char *dir = getenv("TMPDIR") ?: "/tmp";
+	_cleanup_close_ int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	_cleanup_free_ unsigned char *buffer = malloc(WINDOW_SIZE);
 	ssize_t n;
 
 	if (fd < 0)
-		return error_errno(errno, "%s: cannot create a temporary file for it in %s", path, dir ? dir : "/tmp");
+		return error_errno(errno, "%s: cannot create a temporary file for it in %s", path, dir);
 	if (!buffer)
 		return error_nomem();
 	while ((n = read(from, buffer, WINDOW_SIZE)) != 0) {

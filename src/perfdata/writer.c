@@ -89,7 +89,8 @@ static void put_chain(struct put *put, const struct chain *c, const struct perfd
 struct error *perfdata_writer_sample(struct perfdata_writer *w, const struct perfdata_sample *s)
 {
 	struct perfdata_sample_extra extra = { .cookie = s->cookie, .return_cpu = s->return_cpu };
-	size_t fixed = sizeof(struct perf_event_header) + (session_has_ids(&w->session) ? 56 : 48) + sizeof(uint32_t) + sizeof(extra);
+	size_t fixed = sizeof(struct perf_event_header) + (session_has_ids(&w->session) ? 56 : 48) +
+		       sizeof(uint32_t) + sizeof(extra);
 	struct chain chain = chain_fit(w, s, (FORMAT_RECORD_MAX - fixed) / 8);
 	size_t size = fixed + chain.words * 8;
 	struct put put;
@@ -98,7 +99,8 @@ struct error *perfdata_writer_sample(struct perfdata_writer *w, const struct per
 	if (err)
 		return err;
 	extra.reason = chain.reason;
-	put_header(&put, PERF_RECORD_SAMPLE, s->user_mode ? PERF_RECORD_MISC_USER : PERF_RECORD_MISC_KERNEL, size);
+	put_header(&put, PERF_RECORD_SAMPLE,
+		   s->user_mode ? PERF_RECORD_MISC_USER : PERF_RECORD_MISC_KERNEL, size);
 	if (session_has_ids(&w->session))
 		put_u64(&put, s->event + 1);
 	put_u64(&put, s->ip);
@@ -127,7 +129,8 @@ struct error *perfdata_writer_deferred(struct perfdata_writer *w, uint32_t pid, 
 	struct error *err;
 
 	if (!w->deferred_records)
-		return error_new(EINVAL, "%s: deferred records were not announced in its attributes", w->output.path);
+		return error_new(EINVAL, "%s: deferred records were not announced in its attributes",
+				 w->output.path);
 	err = output_reserve(&w->output, size, &put.at);
 	if (err)
 		return err;
@@ -148,7 +151,8 @@ struct error *perfdata_writer_record(struct perfdata_writer *w, uint32_t type, u
 	struct error *err;
 
 	if (size > FORMAT_RECORD_MAX - overhead - padding)
-		return error_new(EMSGSIZE, "%s: a record of type %u with %zu bytes is too long", w->output.path, type, size);
+		return error_new(EMSGSIZE, "%s: a record of type %u with %zu bytes is too long",
+				 w->output.path, type, size);
 	err = output_reserve(&w->output, overhead + size + padding, &put.at);
 	if (err)
 		return err;

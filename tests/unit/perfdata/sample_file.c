@@ -131,8 +131,8 @@ static struct error *write_end(struct perfdata_writer *w, bool nothing_lost)
 struct error *sample_file_write(const char *path, const struct sample_file_options *options)
 {
 	static const struct perfdata_event events[] = {
-		{ .name = "cpu-clock", .type = PERF_TYPE_SOFTWARE, .config = PERF_COUNT_SW_CPU_CLOCK, .frequency = 999 },
-		{ .name = "my-faults", .type = PERF_TYPE_SOFTWARE, .config = PERF_COUNT_SW_PAGE_FAULTS, .period = 1 },
+		{ "cpu-clock", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK, .frequency = 999 },
+		{ "my-faults", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS, .period = 1 },
 	};
 	static const char *const cmdline[] = { "retour", "record", "-a", NULL };
 	_cleanup_(perfdata_writer_closep) struct perfdata_writer *w = NULL;

@@ -139,7 +139,8 @@ TEST(every_field_before_the_chain_is_skipped_right)
 	} reads[] = {
 		{ 0, 1, { 1 } },
 		{ PERF_FORMAT_ID, 2, { 1, 77 } },
-		{ PERF_FORMAT_TOTAL_TIME_ENABLED | PERF_FORMAT_TOTAL_TIME_RUNNING | PERF_FORMAT_ID, 4, { 1, 2, 3, 77 } },
+		{ PERF_FORMAT_TOTAL_TIME_ENABLED | PERF_FORMAT_TOTAL_TIME_RUNNING | PERF_FORMAT_ID, 4,
+		  { 1, 2, 3, 77 } },
 		{ PERF_FORMAT_GROUP, 4, { 3, 1, 2, 3 } },
 		{ PERF_FORMAT_GROUP | PERF_FORMAT_ID | PERF_FORMAT_TOTAL_TIME_ENABLED, 6, { 2, 9, 1, 77, 2, 78 } },
 		{ PERF_FORMAT_ID | 1u << 4, 3, { 1, 77, 0 } },
@@ -213,7 +214,8 @@ static void put_chain(uint16_t misc, unsigned int n, const uint64_t *words)
 TEST(context_markers_divide_a_chain)
 {
 	static const uint64_t mixed[] = {
-		(uint64_t)PERF_CONTEXT_HV, 1, (uint64_t)PERF_CONTEXT_GUEST_KERNEL, 2, (uint64_t)PERF_CONTEXT_KERNEL, 3, 4,
+		(uint64_t)PERF_CONTEXT_HV, 1, (uint64_t)PERF_CONTEXT_GUEST_KERNEL, 2,
+		(uint64_t)PERF_CONTEXT_KERNEL, 3, 4,
 		(uint64_t)PERF_CONTEXT_GUEST_USER, 5, (uint64_t)PERF_CONTEXT_USER, 6, 7,
 	};
 	static const uint64_t bare[] = { 8, 9 };

@@ -174,13 +174,15 @@ TEST(perf_reads_our_streams_in_silence)
 	}
 }
 
+/* -B: Debian's perf may crash when it looks for build IDs in whatever damaged program runs on the machine. */
 static void perf_record(const char *options)
 {
 	need_perf();
-	if (run("perf record -q -F 999 %s -o theirs -- sh -c "
-		"'i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; ls -R /usr/lib/x86_64-linux-gnu >/dev/null'",
-		options))
-		SKIP("perf may not record here");
+	if (!run("perf record -q -B -F 999 %s -o theirs -- "
+		 "sh -c 'i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; ls -R /usr/lib >/dev/null'", options))
+		return;
+	printf("# %s\n", (char *)temp_read(temp_path("err"), NULL));
+	SKIP("perf record does not work here");
 }
 
 TEST(we_read_perf_record_g)
@@ -237,8 +239,8 @@ TEST(we_read_what_perf_pipes)
 	struct perfdata_record r;
 
 	need_perf();
-	if (run("perf record -q -F 999 -e cpu-clock -g -o - -- ls -R /usr/lib/x86_64-linux-gnu | cat >piped"))
-		SKIP("perf may not record here");
+	if (run("perf record -q -F 999 -e cpu-clock -g -o - -- ls -R /usr/lib | cat >piped && test -s piped"))
+		SKIP("perf record does not work here");
 	CHECK_OK(perfdata_reader_open(temp_path("piped"), &reader));
 	while (perfdata_reader_next(reader, &r)) {
 		samples += r.type == PERF_RECORD_SAMPLE;

@@ -401,7 +401,7 @@ TEST(deferred_records_merge_by_tid_and_cookie_in_either_order)
 	} want[] = {
 		{ 0x111, REASON_NONE }, { 0x111, REASON_NONE }, { 0x222, REASON_NONE }, { 0x111, REASON_NONE },
 		{ 0, REASON_RECORD_LOST }, { 0, REASON_EXEC }, { 0, REASON_RECORD_LOST },
-		{ 0, REASON_KERNEL_THREAD },
+		{ 0, REASON_KERNEL_THREAD }, { 0, REASON_RECORD_LOST },
 	};
 	struct perfdata_record r;
 
@@ -417,6 +417,8 @@ TEST(deferred_records_merge_by_tid_and_cookie_in_either_order)
 	put_waiting(w, 3, 19, 5, REASON_MAX_DEPTH);	/* truncated, and then lost */
 	put_waiting(w, 3, 20, 0, REASON_KERNEL_THREAD);	/* that asked for none */
 	put_deferred(w, 9, 21, 9, 0x999);		/* that nobody asked for */
+	put_waiting(w, 4, 22, 8, REASON_NONE);		/* whose record is empty */
+	CHECK_OK(perfdata_writer_deferred(w, 4, 4, 23, 0, 8, NULL, 0));
 	CHECK_OK(perfdata_writer_finish(w));
 	CHECK_OK(perfdata_reader_open(path, &reader));
 	for (size_t i = 0; i < sizeof(want) / sizeof(*want); i++) {
@@ -482,7 +484,8 @@ TEST(a_file_that_shrinks_while_it_is_read_is_counted)
 	unsigned int samples;
 
 	for (unsigned int i = 0; i < 20000; i++)
-		CHECK_OK(perfdata_writer_sample(w, &(struct perfdata_sample){ .time = i, .user = user, .n_user = 20 }));
+		CHECK_OK(perfdata_writer_sample(w, &(struct perfdata_sample){
+			.time = i, .user = user, .n_user = 20 }));
 	CHECK_OK(perfdata_writer_finish(w));
 	CHECK_OK(perfdata_reader_open(path, &reader));
 	CHECK(!truncate(path, 1500000));

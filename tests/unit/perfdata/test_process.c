@@ -47,7 +47,8 @@ static void exited(uint32_t pid, uint32_t tid)
 	CHECK(process_tracker_feed(tracker, &r));
 }
 
-static void check_map(uint32_t pid, uint64_t address, const char *path, uint64_t start, uint64_t end, uint64_t pgoff)
+static void check_map(uint32_t pid, uint64_t address, const char *path, uint64_t start, uint64_t end,
+		      uint64_t pgoff)
 {
 	const struct process_mapping *map = process_tracker_find(tracker, pid, address);
 
@@ -199,10 +200,11 @@ TEST(threads_share_the_mappings_and_have_names)
 
 TEST(a_fork_that_perf_made_up_copies_nothing)
 {
-	struct perfdata_record r = { .type = PERF_RECORD_FORK, .misc = PERF_RECORD_MISC_FORK_EXEC, .pid = 2, .tid = 2 };
+	struct perfdata_record r = { .type = PERF_RECORD_FORK, .pid = 2, .tid = 2 };
 
 	begin();
 	map_at(1, 0x1000, 0x2000, 0, "a");
+	r.misc = PERF_RECORD_MISC_FORK_EXEC;
 	r.task.ppid = r.task.ptid = 1;
 	CHECK(process_tracker_feed(tracker, &r));
 	check_none(2, 0x1000);
