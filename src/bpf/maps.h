@@ -66,6 +66,14 @@ struct {
 	__type(value, struct counters);
 } counts SEC(".maps");
 
+/* The processes or threads to sample, by id; the value means nothing. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_SCOPE);
+	__type(key, u32);
+	__type(value, u32);
+} scope SEC(".maps");
+
 /* Samples: perf's rings, for they may be written from NMI on top of a write. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);

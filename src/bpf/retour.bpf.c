@@ -8,6 +8,7 @@
  *	on_return	task work, in the task's own context, faultable: walk
  *	on_last_chance	exec or exit: the user context is about to vanish while
  *			the kernel entry goes on: walk now, without faulting
+ *	on_fork		what a process in scope forks is in scope
  *	walk_blocked	iterator at the end of a session: tasks that have not
  *			returned are walked from outside
  */
@@ -15,6 +16,7 @@
 
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
 
 #include "base/reason.h"
 #include "bpf/shared.h"
@@ -52,6 +54,13 @@ static const u32 zero;
 			c_->field += (n);                                           \
 	} while (0)
 
+static __always_inline bool in_scope(struct task_struct *task)
+{
+	u32 id = config.scope == SCOPE_THREADS ? task->pid : task->tgid;
+
+	return config.scope == SCOPE_SYSTEM || bpf_map_lookup_elem(&scope, &id);
+}
+
 /* ---- output ------------------------------------------------------------ */
 
 static __always_inline long ring_write(void *data, u64 size, bool urgent)
@@ -65,6 +74,15 @@ static __always_inline long ring_write(void *data, u64 size, bool urgent)
 	if (urgent || bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) > config.wake_bytes)
 		flags = BPF_RB_FORCE_WAKEUP;
 	return bpf_ringbuf_output(ring, data, size, flags);
+}
+
+/* Copies are large: the second half of a ring is kept for chains. */
+static __always_inline bool room_for_copy(void)
+{
+	u32 cpu = bpf_get_smp_processor_id();
+	void *ring = bpf_map_lookup_elem(&deferred_rings, &cpu);
+
+	return ring && bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) < bpf_ringbuf_query(ring, BPF_RB_RING_SIZE) / 2;
 }
 
 static __always_inline void record_head(struct deferred_record *r, u32 type, const struct walk *w)
@@ -224,6 +242,12 @@ static __always_inline void write_copy(struct walk_io *io, int mode)
 	struct stack_record *st = &s->copy.stack;
 	u32 n = w->n;
 
+	w->reason = REASON_COPY_LOST;
+	if (!room_for_copy()) {
+		COUNT(copy_lost, 1);
+		write_chain(s);
+		return;
+	}
 	COUNT(stack_copies, 1);
 	w->reason = 0;
 	record_head(&s->copy.head, RECORD_STACK, w);
@@ -248,9 +272,12 @@ static __always_inline void write_copy(struct walk_io *io, int mode)
 	st->mapping = w->mapping;
 	st->key = w->key;
 	save_regs(st->regs, io->regs);
-	c.address = w->frame.sp & ~7ULL;
-	c.end = 0;
-	bpf_find_vma(io->task, c.address, stack_end, &c.end, 0);
+	/* From the innermost frame, for its registers may be needed, unless that is far below. */
+	c.address = (w->frame.sp - io->regs->sp < STACK_CHUNK ? io->regs->sp : w->frame.sp) & ~7ULL;
+	c.end = c.address + STACK_CHUNK;	/* if its mapping cannot be had now */
+	for (u32 i = 0; i < 4; i++)
+		if (bpf_find_vma(io->task, c.address, stack_end, &c.end, 0) != -EBUSY)
+			break;
 	if (c.end < c.address)
 		c.end = c.address;
 	bpf_loop(STACK_CHUNKS, mode == WALK_FAULT ? (void *)copy_chunk_fault :
@@ -390,6 +417,15 @@ static __always_inline struct slot *slot_of(struct task_struct *task, bool creat
 	return slot;
 }
 
+static __always_inline void begin_entry(struct slot *slot, struct mm_struct *mm, const struct pt_regs *regs)
+{
+	slot->cookie = new_cookie();
+	slot->mm = (u64)mm;
+	slot->ip = regs->ip;
+	slot->sp = regs->sp;
+	COUNT(requests, 1);
+}
+
 /*
  * Asks for the chain of this kernel entry.  The kernel refuses with EBUSY as
  * long as the work of this entry waits or runs: then the entry's cookie is
@@ -398,16 +434,20 @@ static __always_inline struct slot *slot_of(struct task_struct *task, bool creat
 static __always_inline u32 request(struct slot *slot, struct task_struct *task, struct mm_struct *mm, u64 *cookie)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
-	long err = schedule_on_return(task, &slot->work, &slots, on_return);
+	long err;
 
+	if (slot->walked && regs->ip == slot->ip && regs->sp == slot->sp) {
+		/* Still the entry that on_last_chance() walked. */
+		if (slot->mm != (u64)mm)
+			return REASON_NOT_STARTED;
+		*cookie = slot->cookie;
+		return 0;
+	}
+	err = schedule_on_return(task, &slot->work, &slots, on_return);
 	if (!err) {
-		slot->cookie = new_cookie();
-		slot->mm = (u64)mm;
-		slot->ip = regs->ip;
-		slot->sp = regs->sp;
+		begin_entry(slot, mm, regs);
 		slot->walked = 0;
 		slot->pending = 1;
-		COUNT(requests, 1);
 	} else if (err != -EBUSY || !slot->cookie) {
 		return REASON_SCHEDULE_FAILED;
 	}
@@ -429,13 +469,18 @@ static __always_inline u32 sample_user(struct task_struct *task, u64 *cookie)
 	if (flags & (PF_IO_WORKER | PF_USER_WORKER))
 		return REASON_IO_WORKER;
 	if (flags & PF_EXITING) {
-		/* on_last_chance() has walked this entry already, if it is in scope. */
-		slot = slot_of(task, false);
-		if (slot && slot->walked) {
-			*cookie = slot->cookie;
-			return 0;
+		slot = slot_of(task, mm != NULL);
+		if (!slot)
+			return mm ? REASON_EXITING : REASON_NO_MM;
+		/* Task work is over; on_last_chance() answers, or has answered. */
+		if (!slot->walked && !slot->pending) {
+			if (!mm)
+				return REASON_NO_MM;
+			begin_entry(slot, mm, (struct pt_regs *)bpf_task_pt_regs(task));
+			slot->pending = 1;
 		}
-		return mm ? REASON_EXITING : REASON_NO_MM;
+		*cookie = slot->cookie;
+		return 0;
 	}
 	if (!mm)
 		return REASON_NO_MM;
@@ -459,7 +504,7 @@ static __always_inline int on_event(struct bpf_perf_event_data *ctx, u16 event)
 	u64 id = bpf_get_current_pid_tgid();
 	long size = 0;
 
-	if (!r)
+	if (!r || !in_scope(task))
 		return 0;
 	r->type = RECORD_SAMPLE;
 	r->event = event;
@@ -502,30 +547,34 @@ DEFINE_EVENT(4)
 /* ---- where the user context ends before the kernel entry does ----------- */
 
 /*
- * Samples that follow in the same entry (the mappings of the new program, the
- * tear-down of the old one) share this chain: it is their true user context.
+ * Samples that follow in the same entry share this chain as long as the memory
+ * it belongs to is the task's, and through the tear-down at exit.
  */
 static __always_inline void walk_now(struct task_struct *task)
 {
-	struct slot *slot = slot_of(task, config.whole_system);
+	struct slot *slot = in_scope(task) ? slot_of(task, true) : NULL;
 	struct mm_struct *mm = task->mm;
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	struct scratch *s;
-	u64 cookie;
 
 	if (!slot || slot->walked || !mm || (task->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER)) ||
 	    regs->cs == 0x23)
 		return;
-	if (!slot->pending && request(slot, task, mm, &cookie))
+	if (!slot->pending)
+		begin_entry(slot, mm, regs);
+	slot->walked = 1;	/* first: samples that hit during the walk share it */
+	if (regs->ip != slot->ip || regs->sp != slot->sp) {
+		write_reason(slot->cookie, task->tgid, task->pid, REASON_REGS_CHANGED);
 		return;
-	if (regs->ip != slot->ip || regs->sp != slot->sp)
-		return;
+	}
 	s = scratch_get(task->pid);
-	if (!s)
+	if (!s) {
+		COUNT(no_scratch, 1);
+		write_reason(slot->cookie, task->tgid, task->pid, REASON_NO_SCRATCH);
 		return;
+	}
 	walk_slot(slot, task, mm, regs, s, WALK_NOFAULT);
 	scratch_put(s);
-	slot->walked = 1;
 }
 
 /* One program for both tracepoints, attached twice: it needs none of their arguments. */
@@ -533,6 +582,18 @@ SEC("raw_tp")
 int on_last_chance(void *ctx)
 {
 	walk_now(bpf_get_current_task_btf());
+	return 0;
+}
+
+/* ---- scope -------------------------------------------------------------- */
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
+{
+	u32 from = parent->tgid, to = child->tgid, value = 0;
+
+	if (from != to && bpf_map_lookup_elem(&scope, &from))
+		bpf_map_update_elem(&scope, &to, &value, BPF_ANY);
 	return 0;
 }
 

@@ -14,6 +14,7 @@ enum retour_limits {
 	MAX_KERNEL_FRAMES = 127,	/* the kernel's own default bound */
 	MAX_EVENTS = 8,			/* sampling events of one session */
 	MAX_SLOTS = 16384,		/* tasks that can be sampled at once */
+	MAX_SCOPE = 65536,		/* processes or threads of a session */
 	MAX_FILES = 16384,		/* mapped files known to the rule cache */
 	MAX_RULES = 16384,		/* distinct rules */
 	N_SCRATCH = 128,		/* walks under way at once */
@@ -149,8 +150,11 @@ struct config {
 	__u32 max_depth;
 	__u32 rule_set_mask;	/* number of sets of the rule cache, less one */
 	__u32 wake_bytes;	/* wake the recorder at this much unread data */
-	__u32 whole_system;	/* every task is in scope, sampled before or not */
+	__u32 scope;		/* enum scope_kind */
 };
+
+/* Which tasks are sampled: all, those of processes in a map (and what they fork), or threads in it. */
+enum scope_kind { SCOPE_SYSTEM, SCOPE_PROCESSES, SCOPE_THREADS };
 
 struct counters {
 	__u64 requests, walks, slots_full, sample_lost, record_lost, copy_lost;

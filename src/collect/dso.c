@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-enum { FIRST_WINDOW = 64 << 10, MAX_WINDOW = 1 << 20, VDSO_MAX = 64 << 10 };
+enum { FIRST_WINDOW = 32 << 10, MAX_WINDOW = 256 << 10, VDSO_MAX = 64 << 10 };
 
 struct stored_dso {
 	struct dso dso;
@@ -277,10 +277,40 @@ struct dso *dso_by_key(struct dso_store *store, const struct file_key *key, uint
 	return &d->dso;
 }
 
-struct dso *dso_by_mapping(struct dso_store *store, uint32_t pid, const struct process_mapping *mapping)
+/* Addresses and paths are reused: is this the file that the record meant? */
+static bool is_mapped_file(const struct stored_dso *d, const struct process_mapping *mapping)
+{
+	unsigned char id[20] = { 0 };
+
+	if (mapping->build_id_size)
+		return d->elf && elf_file_build_id(d->elf, id) == mapping->build_id_size &&
+		       !memcmp(id, mapping->build_id, mapping->build_id_size);
+	return d->key.ino == mapping->ino && d->key.dev == (mapping->maj << 20 | mapping->min);
+}
+
+/* The file behind fd (consumed, may be -1), entered into the store, if it is the mapping's. */
+static struct stored_dso *take_if_same(struct dso_store *store, int fd, const struct stat *st,
+				       const struct process_mapping *mapping)
 {
 	struct stored_dso *d;
 	struct file_key key;
+
+	if (fd < 0)
+		return NULL;
+	key = key_of(st);
+	d = find_key(store, &key);
+	if (!d)
+		d = new_dso(store, &key);
+	if (d && d->dso.reason == REASON_FILE_UNREADABLE)
+		open_elf(d, steal_fd(&fd), mapping->path);
+	if (fd >= 0)
+		close(fd);
+	return d && is_mapped_file(d, mapping) ? d : NULL;
+}
+
+struct dso *dso_by_mapping(struct dso_store *store, uint32_t pid, const struct process_mapping *mapping)
+{
+	struct stored_dso *d;
 	struct stat st;
 	int fd;
 
@@ -289,18 +319,9 @@ struct dso *dso_by_mapping(struct dso_store *store, uint32_t pid, const struct p
 	if (!strcmp(mapping->path, "[vdso]"))
 		return vdso(store);
 	fd = open_mapped(pid, mapping->start, mapping->end, &st);
-	if (fd < 0)
-		fd = open_by_path(pid, mapping->path, NULL, &st);
-	if (fd < 0)
-		return NULL;
-	key = key_of(&st);
-	d = find_key(store, &key);
+	d = take_if_same(store, fd, &st, mapping);
 	if (!d)
-		d = new_dso(store, &key);
-	if (d && d->dso.reason == REASON_FILE_UNREADABLE)
-		open_elf(d, steal_fd(&fd), mapping->path);
-	if (fd >= 0)
-		close(fd);
+		d = take_if_same(store, open_by_path(pid, mapping->path, NULL, &st), &st, mapping);
 	if (!d)
 		return NULL;
 	/* Where the kernel shows another inode than stat (overlay), this number is not used. */
@@ -333,5 +354,5 @@ void dso_load_rules(struct dso_store *store, struct dso *dso, uint64_t offset)
 		error_free(err);
 	}
 	if (dso->window < MAX_WINDOW)
-		dso->window *= 4;
+		dso->window *= 2;
 }

@@ -3,15 +3,15 @@
 #include "collect/perf_events.h"
 
 #include "base/log.h"
-#include "base/vec.h"
 
 #include <bpf/bpf.h>
-#include <dirent.h>
 #include <errno.h>
+#include <linux/netlink.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -23,18 +23,17 @@ struct cpu {
 
 struct perf_events {
 	struct perf_events_options options;
-	struct session_options session;
 	struct perf_event_attr ring_attr;
 	struct cpu **cpus;		/* possible CPUs; NULL: never online */
 	bool *cpu_seen;			/* online at the last look */
+	int uevents;			/* tells of CPUs that went offline between two looks; -1: cannot be had */
 	int n_cpus;
 	bool enabled;
-	VEC(int) task_fds;
 };
 
-static int perf_event_open(struct perf_event_attr *attr, pid_t pid, int cpu)
+static int perf_event_open(struct perf_event_attr *attr, int cpu)
 {
-	return syscall(SYS_perf_event_open, attr, pid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+	return syscall(SYS_perf_event_open, attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
 }
 
 static void init_ring_attr(struct perf_events *e)
@@ -61,40 +60,35 @@ static void init_event_attr(const struct perf_events *e, const struct session_ev
 		.size = sizeof(*attr),
 		.config = event->config,
 		.freq = 1,
-		.sample_freq = e->session.frequency,
+		.sample_freq = e->options.frequency,
 		.disabled = 1,
 		.exclude_guest = event->type == PERF_TYPE_HARDWARE,
 	};
 }
 
-static struct error *open_error(const struct session_event *event, int err, const char *where)
+static struct error *open_error(const struct session_event *event, int err, int cpu)
 {
 	if (err == EINVAL)
-		return error_errno(err, "cannot open event %s %s (is -F above kernel.perf_event_max_sample_rate?)",
-				   event->name, where);
-	return error_errno(err, "cannot open event %s %s", event->name, where);
+		return error_errno(err, "cannot open event %s on CPU %d "
+				   "(is -F above kernel.perf_event_max_sample_rate?)", event->name, cpu);
+	return error_errno(err, "cannot open event %s on CPU %d", event->name, cpu);
 }
 
-/* Opens event i on a task or CPU, its program attached. */
-static struct error *open_event(struct perf_events *e, size_t i, pid_t pid, int cpu, bool inherit, int *ret)
+/* Opens event i on a CPU, its program attached. */
+static struct error *open_event(struct perf_events *e, size_t i, int cpu, int *ret)
 {
-	const struct session_event *event = &e->session.events[i];
+	const struct session_event *event = &e->options.events[i];
 	struct perf_event_attr attr;
-	char where[48];
 	int fd;
 
 	init_event_attr(e, event, &attr);
-	attr.inherit = inherit;
-	fd = perf_event_open(&attr, pid, cpu);
-	if (pid >= 0)
-		snprintf(where, sizeof(where), "for task %d", (int)pid);
-	else
-		snprintf(where, sizeof(where), "on CPU %d", cpu);
+	fd = perf_event_open(&attr, cpu);
 	if (fd < 0)
-		return open_error(event, errno, where);
+		return open_error(event, errno, cpu);
 	if (ioctl(fd, PERF_EVENT_IOC_SET_BPF, e->options.program_fds[i]) ||
 	    (e->enabled && ioctl(fd, PERF_EVENT_IOC_ENABLE, 0))) {
-		struct error *err = error_errno(errno, "cannot attach to event %s %s", event->name, where);
+		struct error *err = error_errno(errno, "cannot attach to event %s on CPU %d",
+						event->name, cpu);
 
 		close(fd);
 		return err;
@@ -109,7 +103,7 @@ static struct error *open_ring(struct perf_events *e, struct cpu *c, int cpu)
 {
 	struct epoll_event want = { .events = EPOLLIN, .data.fd = -1 };
 	struct error *err;
-	int fd = perf_event_open(&e->ring_attr, -1, cpu);
+	int fd = perf_event_open(&e->ring_attr, cpu);
 
 	if (fd < 0)
 		return error_errno(errno, "cannot open the ring of CPU %d", cpu);
@@ -145,8 +139,8 @@ static struct error *open_cpu(struct perf_events *e, int cpu)
 		memset(c->fds, -1, sizeof(c->fds));
 	}
 	err = open_ring(e, c, cpu);
-	for (size_t i = 0; !err && e->session.scope == SESSION_SYSTEM && i < e->session.n_events; i++)
-		err = open_event(e, i, -1, cpu, false, &c->fds[i]);
+	for (size_t i = 0; !err && i < e->options.n_events; i++)
+		err = open_event(e, i, cpu, &c->fds[i]);
 	if (err)
 		close_cpu(c);
 	else
@@ -195,9 +189,37 @@ static struct error *follow_cpu(struct perf_events *e, int cpu)
 	return NULL;
 }
 
+static void open_uevents(struct perf_events *e)
+{
+	struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = 1 };
+
+	e->uevents = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT);
+	if (e->uevents >= 0 && bind(e->uevents, (struct sockaddr *)&address, sizeof(address))) {
+		close(e->uevents);
+		e->uevents = -1;
+	}
+}
+
+/* Closes the events of CPUs that went offline, even if they have come back since. */
+static void read_uevents(struct perf_events *e)
+{
+	char message[4096];
+	ssize_t n;
+	int cpu;
+
+	while (e->uevents >= 0 && (n = recv(e->uevents, message, sizeof(message) - 1, 0)) > 0) {
+		message[n] = '\0';
+		if (sscanf(message, "offline@/devices/system/cpu/cpu%d", &cpu) == 1 && cpu >= 0 &&
+		    cpu < e->n_cpus && e->cpus[cpu])
+			close_cpu(e->cpus[cpu]);
+	}
+}
+
 bool perf_events_follow_cpus(struct perf_events *e)
 {
 	struct error *err;
+
+	read_uevents(e);
 
 	memset(e->cpu_seen, 0, e->n_cpus * sizeof(*e->cpu_seen));
 	err = each_online_cpu(e, follow_cpu);
@@ -211,69 +233,6 @@ bool perf_events_follow_cpus(struct perf_events *e)
 	return true;
 }
 
-/* ---- tasks ---------------------------------------------------------------- */
-
-static struct error *open_task(struct perf_events *e, pid_t tid)
-{
-	bool inherit = e->session.scope == SESSION_PROCESSES;
-
-	for (size_t i = 0; i < e->session.n_events; i++) {
-		struct error *err;
-		int fd;
-
-		err = open_event(e, i, tid, -1, inherit, &fd);
-		if (err)
-			return err;
-		if (!vec_push(&e->task_fds, fd)) {
-			close(fd);
-			return error_nomem();
-		}
-	}
-	return NULL;
-}
-
-/* Every thread; those that end meanwhile do not matter, and new ones inherit. */
-static struct error *open_process(struct perf_events *e, pid_t pid)
-{
-	char path[64];
-	struct dirent *entry;
-	struct error *err = NULL;
-	size_t opened = 0;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
-	dir = opendir(path);
-	if (!dir)
-		return error_errno(ESRCH, "process %d", (int)pid);
-	while (!err && (entry = readdir(dir))) {
-		pid_t tid = atoi(entry->d_name);
-
-		if (tid <= 0)
-			continue;
-		err = open_task(e, tid);
-		if (err && err->code == ESRCH) {
-			error_free(err);
-			err = NULL;
-			continue;
-		}
-		opened++;
-	}
-	closedir(dir);
-	if (!err && !opened)
-		err = error_errno(ESRCH, "process %d", (int)pid);
-	return err;
-}
-
-static struct error *open_tasks(struct perf_events *e)
-{
-	struct error *err = NULL;
-
-	for (size_t i = 0; !err && i < e->session.n_pids; i++)
-		err = e->session.scope == SESSION_THREADS ? open_task(e, e->session.pids[i]) :
-							    open_process(e, e->session.pids[i]);
-	return err;
-}
-
 /* ---- all ------------------------------------------------------------------ */
 
 struct error *perf_events_open(const struct perf_events_options *options, struct perf_events **ret)
@@ -283,17 +242,16 @@ struct error *perf_events_open(const struct perf_events_options *options, struct
 
 	if (!e)
 		return error_nomem();
+	e->uevents = -1;
 	e->options = *options;
-	e->session = *options->session;
 	e->n_cpus = sysconf(_SC_NPROCESSORS_CONF);
 	e->cpus = calloc(e->n_cpus, sizeof(*e->cpus));
 	e->cpu_seen = calloc(e->n_cpus, sizeof(*e->cpu_seen));
 	if (!e->cpus || !e->cpu_seen)
 		return error_nomem();
 	init_ring_attr(e);
+	open_uevents(e);
 	err = each_online_cpu(e, open_cpu);
-	if (!err && e->session.scope != SESSION_SYSTEM)
-		err = open_tasks(e);
 	if (err)
 		return err;
 	*ret = steal_ptr(e);
@@ -306,8 +264,6 @@ static void control(struct perf_events *e, unsigned long request)
 		for (int i = 0; e->cpus[cpu] && i < SESSION_MAX_EVENTS; i++)
 			if (e->cpus[cpu]->fds[i] >= 0)
 				ioctl(e->cpus[cpu]->fds[i], request, 0);
-	vec_each(&e->task_fds, fd)
-		ioctl(*fd, request, 0);
 }
 
 struct error *perf_events_enable(struct perf_events *e)
@@ -339,6 +295,8 @@ void perf_events_close(struct perf_events *e)
 {
 	if (!e)
 		return;
+	if (e->uevents >= 0)
+		close(e->uevents);
 	for (int cpu = 0; e->cpus && cpu < e->n_cpus; cpu++) {
 		if (!e->cpus[cpu])
 			continue;
@@ -347,8 +305,5 @@ void perf_events_close(struct perf_events *e)
 	}
 	free(e->cpus);
 	free(e->cpu_seen);
-	vec_each(&e->task_fds, fd)
-		close(*fd);
-	vec_free(&e->task_fds);
 	free(e);
 }

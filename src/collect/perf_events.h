@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The perf events of a session: sampling events that run the BPF programs, on
- * every CPU or on given tasks and what they fork, and one event a CPU whose
- * ring carries samples and side-band records.  CPUs may come and go.
+ * The perf events of a session, on every CPU: sampling events that run the BPF
+ * programs, and one event whose ring carries samples and side-band records.
+ * CPUs may come and go.
+ *
+ * Recordings of processes use the same events, and the programs choose: events
+ * bound to tasks would start a new period with every fork, and so hardly see
+ * programs that live shorter than a period.
  */
 #ifndef RETOUR_COLLECT_PERF_EVENTS_H
 #define RETOUR_COLLECT_PERF_EVENTS_H
@@ -19,8 +23,10 @@ enum { PERF_EVENTS_TRAILER = 24 };	/* sample_id: pid, tid, time, cpu, reserved *
 struct perf_events;
 
 struct perf_events_options {
-	const struct session_options *session;
-	const int *program_fds;		/* one an event */
+	const struct session_event *events;
+	size_t n_events;
+	uint32_t frequency;
+	int program_fds[SESSION_MAX_EVENTS];
 	int sample_rings_fd;		/* the BPF map of the rings */
 	size_t ring_bytes;
 	int epoll_fd;			/* rings are added to it */

@@ -5,7 +5,6 @@
 #include "base/log.h"
 
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdio.h>
@@ -22,16 +21,22 @@ struct slot_view {
 };
 
 struct programs {
+	const void *bytes;		/* of the object file */
+	size_t size;
 	struct bpf_object *object;
-	struct bpf_link *at_exec, *at_exit;
+	struct bpf_link *at_exec, *at_exit, *at_fork;
 	struct ring_buffer *rings;
 	programs_record_fn record;
 	void *record_arg;
 	struct rule_set *rule_sets;
 	struct unwind_rule *rules;
-	int slots_fd, slot_size, counts_fd;
+	int slots_fd, slot_size, counts_fd, scope_fd;
+	enum scope_kind scope;
 	int n_cpus;
 };
+
+#define WALK_BLOCKED "walk_blocked"
+#define ON_FORK "on_fork"
 
 enum { RULES_BYTES = MAX_RULES * sizeof(struct unwind_rule) };
 
@@ -46,28 +51,14 @@ static int print_to_log(enum libbpf_print_level level, const char *fmt, va_list 
 	return 0;
 }
 
-/* The prototype of the kfunc goes by its name: see the two objects in bpf/meson.build. */
-static struct error *choose_object(const void **bytes, size_t *size)
-{
-	struct btf *btf = btf__load_vmlinux_btf();
-	struct error *err = NULL;
-
-	if (!btf)
-		return error_errno(errno, "cannot read the kernel's type information (/sys/kernel/btf/vmlinux)");
-	if (btf__find_by_name_kind(btf, "bpf_task_work_schedule_resume", BTF_KIND_FUNC) > 0)
-		*bytes = retour_bpf_implicit__elf_bytes(size);
-	else if (btf__find_by_name_kind(btf, "bpf_task_work_schedule_resume_impl", BTF_KIND_FUNC) > 0)
-		*bytes = retour_bpf__elf_bytes(size);
-	else
-		err = error_new(EOPNOTSUPP, "this kernel cannot run BPF programs as a task returns to user space "
-				"(bpf_task_work_schedule_resume, Linux 6.18)");
-	btf__free(btf);
-	return err;
-}
-
 static struct bpf_map *map_of(const struct programs *p, const char *name)
 {
 	return bpf_object__find_map_by_name(p->object, name);
+}
+
+static struct bpf_program *program_of(struct bpf_object *object, const char *name)
+{
+	return bpf_object__find_program_by_name(object, name);
 }
 
 static int map_fd(const struct programs *p, const char *name)
@@ -75,13 +66,14 @@ static int map_fd(const struct programs *p, const char *name)
 	return bpf_map__fd(map_of(p, name));
 }
 
+/* Sizes the maps, and chooses the programs: all that record, but for events that the session lacks. */
 static void configure(struct programs *p, const struct programs_options *options)
 {
 	struct config config = {
 		.max_depth = options->max_depth,
 		.rule_set_mask = RULE_SETS - 1,
 		.wake_bytes = options->ring_bytes / 4,
-		.whole_system = options->whole_system,
+		.scope = options->scope,
 	};
 	struct bpf_program *program;
 	uint32_t i = 0;
@@ -94,6 +86,37 @@ static void configure(struct programs *p, const struct programs_options *options
 		if (!strncmp(bpf_program__name(program), "on_event_", 9))
 			bpf_program__set_autoload(program, i++ < options->n_events);
 	}
+	bpf_program__set_autoload(program_of(p->object, WALK_BLOCKED), false);
+	bpf_program__set_autoload(program_of(p->object, ON_FORK), options->scope == SCOPE_PROCESSES);
+}
+
+/*
+ * The kfunc's prototype differs between kernels, so there are two objects
+ * (bpf/meson.build).  Loading one is the probe: it fails early where the kfunc
+ * is not as declared.
+ */
+static struct error *load_object(struct programs *p, const struct programs_options *options)
+{
+	int failed = 0;
+
+	for (int i = 0; i < 2; i++) {
+		p->bytes = i ? retour_bpf_implicit__elf_bytes(&p->size) : retour_bpf__elf_bytes(&p->size);
+		p->object = bpf_object__open_mem(p->bytes, p->size, NULL);
+		if (!p->object)
+			return error_errno(errno, "cannot open the BPF object");
+		configure(p, options);
+		failed = bpf_object__load(p->object);
+		if (!failed)
+			return NULL;
+		bpf_object__close(p->object);
+		p->object = NULL;
+		if (failed == -EPERM || failed == -EACCES)
+			break;
+	}
+	if (failed == -ESRCH)
+		return error_new(EOPNOTSUPP, "this kernel cannot run BPF programs as a task returns to user space "
+				 "(bpf_task_work_schedule_resume, Linux 6.18)");
+	return error_errno(-failed, "cannot load the BPF programs");
 }
 
 static int hand_over(void *arg, void *data, size_t size)
@@ -141,27 +164,17 @@ static struct error *create_rings(struct programs *p, uint32_t bytes)
 struct error *programs_load(const struct programs_options *options, struct programs **ret)
 {
 	_cleanup_(programs_destroyp) struct programs *p = calloc(1, sizeof(*p));
-	const void *bytes = NULL;
 	struct error *err;
-	size_t size = 0;
-	int failed;
 
 	if (!p)
 		return error_nomem();
 	libbpf_set_print(print_to_log);
-	err = choose_object(&bytes, &size);
-	if (err)
-		return err;
 	p->n_cpus = libbpf_num_possible_cpus();
 	p->record = options->record;
 	p->record_arg = options->record_arg;
-	p->object = bpf_object__open_mem(bytes, size, NULL);
-	if (!p->object)
-		return error_errno(errno, "cannot open the BPF object");
-	configure(p, options);
-	failed = bpf_object__load(p->object);
-	if (failed)
-		return error_errno(-failed, "cannot load the BPF programs");
+	err = load_object(p, options);
+	if (err)
+		return err;
 	p->rule_sets = mmap(NULL, RULE_SETS * sizeof(struct rule_set), PROT_READ | PROT_WRITE, MAP_SHARED,
 			    map_fd(p, "rule_sets"), 0);
 	p->rules = mmap(NULL, RULES_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, map_fd(p, "rules"), 0);
@@ -170,6 +183,8 @@ struct error *programs_load(const struct programs_options *options, struct progr
 	p->slots_fd = map_fd(p, "slots");
 	p->slot_size = bpf_map__value_size(map_of(p, "slots"));
 	p->counts_fd = map_fd(p, "counts");
+	p->scope_fd = map_fd(p, "scope");
+	p->scope = options->scope;
 	err = create_rings(p, options->ring_bytes);
 	if (err)
 		return err;
@@ -193,12 +208,14 @@ void programs_destroy(struct programs *p)
 
 struct error *programs_attach(struct programs *p)
 {
-	struct bpf_program *program = bpf_object__find_program_by_name(p->object, "on_last_chance");
+	struct bpf_program *program = program_of(p->object, "on_last_chance");
 
 	p->at_exec = bpf_program__attach_raw_tracepoint(program, "sched_prepare_exec");
 	p->at_exit = bpf_program__attach_raw_tracepoint(program, "sched_process_exit");
-	if (!p->at_exec || !p->at_exit)
-		return error_errno(errno, "cannot attach to the exec and exit tracepoints");
+	if (p->scope == SCOPE_PROCESSES)
+		p->at_fork = bpf_program__attach_trace(program_of(p->object, ON_FORK));
+	if (!p->at_exec || !p->at_exit || (p->scope == SCOPE_PROCESSES && !p->at_fork))
+		return error_errno(errno, "cannot attach to the fork, exec and exit tracepoints");
 	return NULL;
 }
 
@@ -206,7 +223,8 @@ void programs_detach(struct programs *p)
 {
 	bpf_link__destroy(p->at_exec);
 	bpf_link__destroy(p->at_exit);
-	p->at_exec = p->at_exit = NULL;
+	bpf_link__destroy(p->at_fork);
+	p->at_exec = p->at_exit = p->at_fork = NULL;
 }
 
 int programs_event_fd(const struct programs *p, uint32_t event)
@@ -214,7 +232,7 @@ int programs_event_fd(const struct programs *p, uint32_t event)
 	char name[32];
 
 	snprintf(name, sizeof(name), "on_event_%u", event);
-	return bpf_program__fd(bpf_object__find_program_by_name(p->object, name));
+	return bpf_program__fd(program_of(p->object, name));
 }
 
 int programs_sample_rings_fd(const struct programs *p)
@@ -247,9 +265,31 @@ int programs_rings_fd(const struct programs *p)
 	return ring_buffer__epoll_fd(p->rings);
 }
 
-struct error *programs_walk_blocked(struct programs *p)
+/* A second object with the one program, on the maps of the first: it costs its loading time at the end only. */
+static struct error *load_walk_blocked(struct programs *p, struct bpf_object **ret)
 {
-	struct bpf_program *program = bpf_object__find_program_by_name(p->object, "walk_blocked");
+	struct bpf_object *object = bpf_object__open_mem(p->bytes, p->size, NULL);
+	struct bpf_program *program;
+	struct bpf_map *map;
+	int failed = object ? 0 : -errno;
+
+	bpf_object__for_each_program(program, object)
+		bpf_program__set_autoload(program, !strcmp(bpf_program__name(program), WALK_BLOCKED));
+	bpf_object__for_each_map(map, object)
+		if (!failed)
+			failed = bpf_map__reuse_fd(map, map_fd(p, bpf_map__name(map)));
+	if (!failed)
+		failed = bpf_object__load(object);
+	if (failed) {
+		bpf_object__close(object);
+		return error_errno(-failed, "cannot load the task iterator");
+	}
+	*ret = object;
+	return NULL;
+}
+
+static struct error *run_iterator(struct bpf_program *program)
+{
 	struct bpf_link *link = bpf_program__attach_iter(program, NULL);
 	struct error *err = NULL;
 	char nothing[64];
@@ -266,6 +306,34 @@ struct error *programs_walk_blocked(struct programs *p)
 		close(fd);
 	bpf_link__destroy(link);
 	return err;
+}
+
+struct error *programs_walk_blocked(struct programs *p)
+{
+	struct bpf_object *object = NULL;
+	struct error *err = load_walk_blocked(p, &object);
+
+	if (err)
+		return err;
+	err = run_iterator(program_of(object, WALK_BLOCKED));
+	bpf_object__close(object);
+	return err;
+}
+
+struct error *programs_scope_add(struct programs *p, uint32_t id)
+{
+	uint32_t value = 0;
+
+	if (bpf_map_update_elem(p->scope_fd, &id, &value, BPF_ANY))
+		return error_errno(errno, "cannot add %u to what is recorded", id);
+	return NULL;
+}
+
+void programs_forget(struct programs *p, uint32_t tid)
+{
+	bpf_map_delete_elem(p->slots_fd, &tid);
+	if (p->scope != SCOPE_SYSTEM)
+		bpf_map_delete_elem(p->scope_fd, &tid);
 }
 
 bool programs_slot_pending(const struct programs *p, uint32_t tid, uint64_t cookie)

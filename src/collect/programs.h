@@ -21,7 +21,7 @@ typedef void (*programs_record_fn)(void *arg, const void *data, uint32_t size);
 struct programs_options {
 	uint32_t n_events;
 	uint32_t max_depth;
-	bool whole_system;
+	enum scope_kind scope;
 	uint32_t ring_bytes;	/* of each CPU's deferred ring, a power of two */
 	programs_record_fn record;	/* is handed every record of these rings */
 	void *record_arg;
@@ -35,7 +35,7 @@ ERROR_CHECK struct error *programs_load(const struct programs_options *options, 
 void programs_destroy(struct programs *programs);
 DEFINE_CLEANUP(programs_destroy, struct programs *);
 
-/* Attaches what runs at exec and exit; from here to programs_detach() walks may happen. */
+/* Attaches what runs at fork, exec and exit; from here to programs_detach() walks may happen. */
 ERROR_CHECK struct error *programs_attach(struct programs *programs);
 void programs_detach(struct programs *programs);
 
@@ -51,6 +51,10 @@ int programs_rings_fd(const struct programs *programs);
 
 /* Walks what has not returned to user space, from outside. */
 ERROR_CHECK struct error *programs_walk_blocked(struct programs *programs);
+/* A process or thread enters the scope, or leaves it; forks are followed by the kernel side. */
+ERROR_CHECK struct error *programs_scope_add(struct programs *programs, uint32_t id);
+/* A task has ended: frees what the kernel side remembers of it. */
+void programs_forget(struct programs *programs, uint32_t tid);
 /* Is the request of this cookie still unanswered? */
 bool programs_slot_pending(const struct programs *programs, uint32_t tid, uint64_t cookie);
 void programs_counters(const struct programs *programs, struct counters *ret);

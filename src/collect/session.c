@@ -19,20 +19,32 @@
 #include "perfdata/writer.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 
 enum {
-	SAMPLE_RING_BYTES = 4 << 20,	/* a CPU; a second at 10 kHz */
-	DEFERRED_RING_BYTES = 4 << 20,
+	SAMPLE_RINGS_BYTES = 64 << 20,	/* of all CPUs together … */
+	MAX_SAMPLE_RING = 4 << 20,	/* … and of one: a second at 10 kHz */
+	DEFERRED_RINGS_BYTES = 128 << 20,
+	MAX_DEFERRED_RING = 8 << 20,
+	MIN_RING = 256 << 10,
 	SETTLE_MS = 100,		/* at the end, for tasks on their way to user space */
 	CPU_LOOK_NS = 200000000,
 	FLUSH_NS = 1000000000,
+	FORGET_NS = 500000000,
+	RECORDER_NICE = -10,
 	COPY_PATIENCE_NS = 1000000000,	/* for the rest of a stack copy */
 };
 
 enum event_kind { EVENT_PERF, EVENT_SAMPLE, EVENT_DEFERRED };
+
+struct ended_task {
+	uint32_t tid;
+	uint64_t time;
+};
 
 struct session {
 	struct session_options options;
@@ -48,6 +60,7 @@ struct session {
 	struct stitcher *stitcher;
 	struct perfdata_writer *writer;
 	struct session_stats stats;
+	VEC(struct ended_task) ended;	/* to be forgotten, by age */
 	struct error *write_error;	/* the first; it ends the session */
 	int epoll_fd;
 	uint64_t start_ns, end_ns, looked_ns, flushed_ns;
@@ -156,8 +169,10 @@ static void take_side_band(struct session *s, const struct perf_event_header *he
 	case PERF_RECORD_COMM:
 	case PERF_RECORD_FORK:
 	case PERF_RECORD_EXIT:
+		if (header->type == PERF_RECORD_EXIT)
+			vec_push(&s->ended, (struct ended_task){ record.tid, record.time });
 		process_tracker_feed(s->processes, &record);
-		if (scope_feed(&s->scope, &record))
+		if (scope_feed(&s->scope, &record) || record.pid == PROCESS_KERNEL_PID)
 			write_side_band(s, header, &record);
 		break;
 	}
@@ -265,12 +280,13 @@ static void take_synthesized(void *arg, uint32_t type, uint16_t misc, uint32_t p
 
 static void synthesize(struct session *s)
 {
+	synthesize_kernel(take_synthesized, s);
 	if (s->options.scope == SESSION_SYSTEM) {
 		synthesize_all(take_synthesized, s);
 		return;
 	}
 	for (size_t i = 0; i < s->options.n_pids; i++)
-		synthesize_process(s->options.pids[i], take_synthesized, s);
+		synthesize_process(thread_group_of(s->options.pids[i]), take_synthesized, s);
 }
 
 /* ---- life ------------------------------------------------------------------- */
@@ -291,11 +307,21 @@ static struct error *create_writer(struct session *s)
 	return perfdata_writer_create(s->options.output, &options, &s->writer);
 }
 
+/* A power of two. */
+static uint32_t ring_bytes(uint32_t all, uint32_t most)
+{
+	uint32_t bytes = most, n_cpus = sysconf(_SC_NPROCESSORS_CONF);
+
+	while (bytes > MIN_RING && bytes > all / n_cpus)
+		bytes /= 2;
+	return bytes;
+}
+
 static struct error *open_events(struct session *s)
 {
-	int fds[SESSION_MAX_EVENTS];
 	struct perf_events_options options = {
-		.session = &s->options, .program_fds = fds, .ring_bytes = SAMPLE_RING_BYTES,
+		.events = s->options.events, .n_events = s->options.n_events, .frequency = s->options.frequency,
+		.ring_bytes = ring_bytes(SAMPLE_RINGS_BYTES, MAX_SAMPLE_RING),
 		.sample_rings_fd = programs_sample_rings_fd(s->programs), .epoll_fd = s->epoll_fd,
 	};
 	struct epoll_event want = { .events = EPOLLIN, .data.fd = -1 };
@@ -303,7 +329,7 @@ static struct error *open_events(struct session *s)
 	struct error *err;
 
 	for (size_t i = 0; i < s->options.n_events; i++)
-		fds[i] = programs_event_fd(s->programs, i);
+		options.program_fds[i] = programs_event_fd(s->programs, i);
 	err = perf_events_open(&options, &s->events);
 	if (err)
 		return err;
@@ -320,11 +346,15 @@ static struct error *set_up(struct session *s)
 {
 	struct programs_options options = {
 		.n_events = s->options.n_events, .max_depth = s->options.max_depth,
-		.whole_system = s->options.scope == SESSION_SYSTEM, .ring_bytes = DEFERRED_RING_BYTES,
+		.scope = s->options.scope == SESSION_SYSTEM ? SCOPE_SYSTEM :
+			 s->options.scope == SESSION_THREADS ? SCOPE_THREADS : SCOPE_PROCESSES,
+		.ring_bytes = ring_bytes(DEFERRED_RINGS_BYTES, MAX_DEFERRED_RING),
 		.record = drained_deferred, .record_arg = s,
 	};
 	struct error *err = programs_load(&options, &s->programs);
 
+	for (size_t i = 0; !err && i < s->options.n_pids; i++)
+		err = programs_scope_add(s->programs, s->options.pids[i]);
 	if (!err)
 		err = open_events(s);
 	if (!err)
@@ -360,7 +390,7 @@ struct error *session_create(const struct session_options *options, struct sessi
 		return error_new(EINVAL, "a session takes 1 to %d events and 1 to %d frames", SESSION_MAX_EVENTS,
 				 SESSION_MAX_DEPTH);
 	for (size_t i = 0; i < options->n_pids; i++)
-		scope_add(&s->scope, options->pids[i]);
+		scope_add(&s->scope, thread_group_of(options->pids[i]));
 	err = set_up(s);
 	if (err)
 		return err;
@@ -372,6 +402,8 @@ struct error *session_start(struct session *s)
 {
 	struct error *err = programs_attach(s->programs);
 
+	/* A recorder that waits for a busy CPU loses records; it is allowed to fail. */
+	setpriority(PRIO_PROCESS, 0, RECORDER_NICE);
 	s->start_ns = clock_monotonic_ns();
 	if (!err)
 		err = perf_events_enable(s->events);
@@ -380,12 +412,33 @@ struct error *session_start(struct session *s)
 	return err;
 }
 
+/*
+ * The kernel side is told of ended tasks late, so that their last samples find
+ * them; an id that is in use again is left alone.
+ */
+static void forget_ended(struct session *s, uint64_t now)
+{
+	size_t n = 0;
+
+	while (n < s->ended.len && s->ended.data[n].time + FORGET_NS < now) {
+		char path[32];
+
+		snprintf(path, sizeof(path), "/proc/%" PRIu32, s->ended.data[n].tid);
+		if (access(path, F_OK))
+			programs_forget(s->programs, s->ended.data[n].tid);
+		n++;
+	}
+	s->ended.len -= n;
+	memmove(s->ended.data, s->ended.data + n, s->ended.len * sizeof(*s->ended.data));
+}
+
 static void housekeeping(struct session *s)
 {
 	uint64_t now = clock_monotonic_ns();
 
 	if (now - s->looked_ns > CPU_LOOK_NS) {
 		s->looked_ns = now;
+		forget_ended(s, now);
 		perf_events_follow_cpus(s->events);
 	}
 	if (now - s->flushed_ns > FLUSH_NS && !s->write_error) {
@@ -519,6 +572,7 @@ void session_destroy(struct session *s)
 	event_table_free(&s->ring_table);
 	event_queue_free(&s->queue);
 	scope_free(&s->scope);
+	vec_free(&s->ended);
 	error_free(s->write_error);
 	if (s->epoll_fd >= 0)
 		close(s->epoll_fd);

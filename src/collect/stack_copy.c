@@ -168,7 +168,8 @@ static int step_full(struct finish *f, struct dso *dso, uint64_t offset, struct 
 		return WALK_OUTERMOST;
 	if (reason)
 		return reason;
-	if (!signal_frame && regs.value[UNWIND_RSP] <= frame->sp)
+	/* The innermost frame may have its return address in a register, and no frame. */
+	if (!signal_frame && regs.value[UNWIND_RSP] < frame->sp + !frame->innermost)
 		return REASON_BACKWARDS;
 	*frame = (struct walk_frame){
 		.pc = regs.value[UNWIND_RIP], .sp = regs.value[UNWIND_RSP], .bp = regs.value[UNWIND_RBP],

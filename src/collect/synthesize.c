@@ -123,3 +123,53 @@ void synthesize_all(synthesize_fn fn, void *arg)
 		if (isdigit((unsigned char)entry->d_name[0]))
 			synthesize_process(atoi(entry->d_name), fn, arg);
 }
+
+uint32_t thread_group_of(uint32_t tid)
+{
+	_cleanup_fclose_ FILE *f = NULL;
+	char line[128];
+	uint32_t tgid = 0;
+
+	snprintf(line, sizeof(line), "/proc/%" PRIu32 "/status", tid);
+	f = fopen(line, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "Tgid: %" SCNu32, &tgid) == 1)
+			break;
+	return tgid;
+}
+
+/* The addresses of _text and _etext; false where they are hidden. */
+static bool kernel_text(uint64_t *start, uint64_t *end)
+{
+	_cleanup_fclose_ FILE *f = fopen("/proc/kallsyms", "re");
+	char line[512], name[64];
+	uint64_t address;
+
+	*start = *end = 0;
+	while (f && !*end && fgets(line, sizeof(line), f)) {
+		if (!strstr(line, " _") || sscanf(line, "%" SCNx64 " %*c %63s", &address, name) != 2)
+			continue;
+		if (!strcmp(name, "_text"))
+			*start = address;
+		else if (!strcmp(name, "_etext"))
+			*end = address;
+	}
+	return *start && *end > *start;
+}
+
+void synthesize_kernel(synthesize_fn fn, void *arg)
+{
+	/* perf relocates by the symbol after the underscore: the offset is its address. */
+	struct {
+		uint32_t pid, tid;
+		uint64_t addr, len, pgoff;
+		char filename[24];
+	} body = { .pid = UINT32_MAX, .filename = "[kernel.kallsyms]_text" };
+	uint64_t end;
+
+	if (!kernel_text(&body.addr, &end))
+		return;
+	body.len = end - body.addr;
+	body.pgoff = body.addr;
+	fn(arg, PERF_RECORD_MMAP, PERF_RECORD_MISC_KERNEL, body.pid, 0, &body, sizeof(body));
+}

@@ -10,12 +10,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Body of a COMM or MMAP2 record, without header and trailer; misc goes into the header. */
+/* Body of a COMM, MMAP or MMAP2 record, without header and trailer; misc goes into the header. */
 typedef void (*synthesize_fn)(void *arg, uint32_t type, uint16_t misc, uint32_t pid, uint32_t tid,
 			      const void *body, size_t size);
 
 /* Every process; those that vanish meanwhile are left out. */
 void synthesize_all(synthesize_fn fn, void *arg);
 void synthesize_process(uint32_t pid, synthesize_fn fn, void *arg);
+/* The kernel's own mapping, as perf's readers need it to name kernel addresses. */
+void synthesize_kernel(synthesize_fn fn, void *arg);
+/* The process of a thread; 0 if there is no such thread. */
+uint32_t thread_group_of(uint32_t tid);
 
 #endif

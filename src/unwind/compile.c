@@ -180,7 +180,12 @@ static bool compile_ra(struct unwind_rule *rule, const struct frame_rule *ra)
 		rule->ra_kind = RULE_RA_CFA;
 		return true;
 	}
-	/* reg and ra_off share their place. */
+	/* vfork keeps it in a register.  reg and ra_off share their place. */
+	if (ra->kind == FRAME_REGISTER && !ra->offset && ra->reg < UNWIND_RIP && rule->cfa_kind == RULE_CFA_RSP) {
+		rule->ra_kind = RULE_RA_REG;
+		rule->reg = ra->reg;
+		return true;
+	}
 	if (!saved_at(ra, &reg, &offset) || reg != UNWIND_RSP || !fits_short(offset) ||
 	    rule->cfa_kind == RULE_CFA_REG || rule->cfa_kind == RULE_CFA_RSP_INDEX_DEREF)
 		return false;

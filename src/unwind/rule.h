@@ -32,6 +32,7 @@ enum rule_cfa_kind {
 enum rule_ra_kind {
 	RULE_RA_CFA = 0,	/* *(CFA - 8) */
 	RULE_RA_RSP,		/* *(rsp + ra_off): signal frames */
+	RULE_RA_REG,		/* R[reg], with RULE_CFA_RSP; innermost frame only: vfork */
 };
 
 enum rule_rbp_kind {
@@ -56,7 +57,7 @@ struct unwind_rule {
 	short cfa_add;
 	union {
 		short ra_off;		/* RULE_RA_RSP */
-		short reg;		/* RULE_CFA_REG, RULE_CFA_RSP_INDEX_DEREF */
+		short reg;		/* RULE_CFA_REG, RULE_CFA_RSP_INDEX_DEREF, RULE_RA_REG */
 	};
 };
 

@@ -134,9 +134,14 @@ WALK_INLINE int walk_apply(const struct unwind_rule *rule, struct walk_frame *f,
 	ret = walk_cfa(rule, f, arg, &cfa);
 	if (ret)
 		return ret;
-	/* A signal may have switched to another stack; nothing else can go down. */
-	if (!(rule->flags & RULE_SIGNAL) && cfa <= f->sp)
+	/*
+	 * A signal may have switched to another stack; nothing else can go down,
+	 * and only a function that keeps its return address in a register stays.
+	 */
+	if (!(rule->flags & RULE_SIGNAL) && cfa <= f->sp && (cfa < f->sp || rule->ra_kind != RULE_RA_REG))
 		return REASON_BACKWARDS;
+	if (rule->ra_kind == RULE_RA_REG && !f->innermost)
+		return WALK_MISS;
 
 	if (rule->ra_kind == RULE_RA_CFA && rule->rbp_kind == RULE_RBP_CFA && rule->rbp_off == -16) {
 		if (!WALK_READ(arg, cfa - 16, words, 2))
@@ -147,7 +152,9 @@ WALK_INLINE int walk_apply(const struct unwind_rule *rule, struct walk_frame *f,
 	} else {
 		bp_at = (long long)rule->rbp_off;
 		bp_at += rule->rbp_kind == RULE_RBP_CFA ? cfa : rule->rbp_kind == RULE_RBP_RSP ? f->sp : f->bp;
-		if (!WALK_READ(arg, rule->ra_kind == RULE_RA_RSP ? f->sp + rule->ra_off : cfa - 8, words, 1))
+		if (rule->ra_kind == RULE_RA_REG)
+			words[0] = WALK_REG(arg, (unsigned short)rule->reg);
+		else if (!WALK_READ(arg, rule->ra_kind == RULE_RA_RSP ? f->sp + rule->ra_off : cfa - 8, words, 1))
 			return REASON_PAGE_UNREADABLE;
 		if (rule->rbp_kind == RULE_RBP_LOST) {
 			f->bp_lost = 1;
