@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Bytes by pread, with read-ahead; see source.h. */
+/*
+ * Bytes by pread through a cache of blocks; see source.h.
+ *
+ * Records in order of time jump to and fro between the chunks that each CPU's
+ * ring was written in: a cache with a block for each of many CPUs makes that
+ * as cheap as reading in order.
+ */
 #include "perfdata/source.h"
 
 #include "base/cleanup.h"
+#include "base/hash.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,20 +18,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define WINDOW_SIZE (1u << 20)
+#define SPOOL_SIZE (1u << 16)
 
 static struct error *spool(int from, const char *path, int *ret)
 {
 	const char *dir = getenv("TMPDIR") ?: "/tmp";
 	_cleanup_close_ int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	_cleanup_free_ unsigned char *buffer = malloc(WINDOW_SIZE);
+	_cleanup_free_ unsigned char *buffer = malloc(SPOOL_SIZE);
 	ssize_t n;
 
 	if (fd < 0)
 		return error_errno(errno, "%s: cannot create a temporary file for it in %s", path, dir);
 	if (!buffer)
 		return error_nomem();
-	while ((n = read(from, buffer, WINDOW_SIZE)) != 0) {
+	while ((n = read(from, buffer, SPOOL_SIZE)) != 0) {
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -44,6 +51,7 @@ struct error *source_open(struct source *source, const char *path)
 	_cleanup_close_ int fd = -1;
 	struct stat st;
 
+	*source = (struct source){ .fd = -1 };
 	if (!strcmp(path, "-"))
 		fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
 	else
@@ -63,27 +71,21 @@ struct error *source_open(struct source *source, const char *path)
 		if (fstat(fd, &st))
 			return error_errno(errno, "%s: cannot read its temporary copy", path);
 	}
-	unsigned char *window = malloc(WINDOW_SIZE);
-	unsigned char *single = malloc(SOURCE_VIEW_MAX);
-
-	if (!window || !single) {
-		free(window);
-		free(single);
+	source->view = malloc(SOURCE_VIEW_MAX);
+	if (!source->view)
 		return error_nomem();
-	}
-	*source = (struct source){
-		.fd = steal_fd(&fd), .size = (uint64_t)st.st_size, .window = window, .single = single,
-	};
+	source->fd = steal_fd(&fd);
+	source->size = (uint64_t)st.st_size;
 	return NULL;
 }
 
 void source_close(struct source *source)
 {
-	if (source->window)
+	if (source->view)
 		close(source->fd);
-	free(source->window);
-	free(source->single);
-	*source = (struct source){ .fd = -1 };
+	for (size_t i = 0; i < SOURCE_SETS * SOURCE_WAYS; i++)
+		free(source->blocks[i / SOURCE_WAYS][i % SOURCE_WAYS].data);
+	free(source->view);
 }
 
 static size_t read_some(const struct source *source, uint64_t offset, unsigned char *buffer, size_t size)
@@ -109,29 +111,41 @@ bool source_read(const struct source *source, uint64_t offset, void *buffer, siz
 	return read_some(source, offset, buffer, size) == size;
 }
 
-static bool in_window(const struct source *source, uint64_t offset, size_t size)
+/* The cached block, or the least recently used of its set with the new content; NULL without memory. */
+static const struct source_block *get_block(struct source *source, uint64_t number)
 {
-	return offset >= source->window_start && size <= source->window_len &&
-	       offset - source->window_start <= source->window_len - size;
+	struct source_block *set = source->blocks[hash_u64(number) % SOURCE_SETS], *victim = set;
+
+	for (struct source_block *block = set; block < set + SOURCE_WAYS; block++) {
+		if (block->data && block->number == number) {
+			block->last_use = ++source->clock;
+			return block;
+		}
+		if (block->last_use < victim->last_use)
+			victim = block;
+	}
+	if (!victim->data)
+		victim->data = malloc(SOURCE_BLOCK_SIZE);
+	if (!victim->data)
+		return NULL;
+	victim->number = number;
+	victim->last_use = ++source->clock;
+	victim->len = read_some(source, number * SOURCE_BLOCK_SIZE, victim->data, SOURCE_BLOCK_SIZE);
+	return victim;
 }
 
-/*
- * Records in order of time come mostly in order of offset too.  A view a
- * little ahead of the last one moves the window there; a jump reads what it
- * needs and no more, so that any order costs one small read a record at most.
- */
 const unsigned char *source_view(struct source *source, uint64_t offset, size_t size)
 {
-	bool near = offset - source->last < WINDOW_SIZE;
-
 	if (size > SOURCE_VIEW_MAX || offset > source->size || size > source->size - offset)
 		return NULL;
-	source->last = offset;
-	if (!in_window(source, offset, size) && near) {
-		source->window_start = offset;
-		source->window_len = read_some(source, offset, source->window, WINDOW_SIZE);
+	for (size_t done = 0, part; done < size; done += part) {
+		const struct source_block *block = get_block(source, (offset + done) / SOURCE_BLOCK_SIZE);
+		size_t at = (offset + done) % SOURCE_BLOCK_SIZE;
+
+		if (!block || at >= block->len)
+			return NULL;
+		part = block->len - at < size - done ? block->len - at : size - done;
+		memcpy(source->view + done, block->data + at, part);
 	}
-	if (in_window(source, offset, size))
-		return source->window + (offset - source->window_start);
-	return read_some(source, offset, source->single, size) == size ? source->single : NULL;
+	return source->view;
 }

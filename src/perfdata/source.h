@@ -15,19 +15,30 @@
 
 #define SOURCE_VIEW_MAX (1u << 16)
 
+/* A part of the file, aligned to its size. */
+struct source_block {
+	uint64_t number, last_use;
+	unsigned char *data;		/* NULL: not in use yet */
+	size_t len;			/* short at the end of the file */
+};
+
+enum {
+	SOURCE_BLOCK_SIZE = 1 << 14,
+	SOURCE_SETS = 64,
+	SOURCE_WAYS = 4,
+};
+
 struct source {
 	int fd;
 	uint64_t size;
-	unsigned char *window;		/* read ahead of views that go forward */
-	uint64_t window_start;
-	size_t window_len;
-	unsigned char *single;		/* a view away from the window */
-	uint64_t last;			/* offset of the last view */
+	uint64_t clock;			/* counts uses of blocks */
+	struct source_block blocks[SOURCE_SETS][SOURCE_WAYS];
+	unsigned char *view;
 };
 
 /* path "-" is standard input. */
 ERROR_CHECK struct error *source_open(struct source *source, const char *path);
-/* Accepts a zeroed source. */
+/* Accepts what source_open() left behind on failure, and zeros. */
 void source_close(struct source *source);
 
 /* All of the range, or false. */

@@ -189,7 +189,7 @@ int main(int argc, char **argv)
 {
 	static unsigned char seeds[8][MAX_SIZE], data[MAX_SIZE];
 	size_t sizes[8];
-	unsigned int rounds = 20000;
+	unsigned int rounds = 50000;
 
 	for (int i = 1; i < argc; i++)
 		LLVMFuzzerTestOneInput(data, read_file(argv[i], data));

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <sys/resource.h>
+#include <time.h>
 
 static const struct sample_file_options variants[] = {
 	{ .n_events = 1 },
@@ -377,6 +378,31 @@ TEST(records_of_one_time_keep_their_order_and_those_without_time_their_place)
 		CHECK(perfdata_reader_next(reader, &r));
 		CHECK_U64(r.sample.ip, ip);
 	}
+}
+
+/* As a machine's rings are flushed: in turn for each CPU, a chunk of records that overlaps all others in time. */
+TEST(chunks_of_many_cpus_are_read_in_order_of_time_without_reading_all_of_each_again)
+{
+	enum { CPUS = 64, PER_CHUNK = 2000 };
+	const char *path = temp_path("chunks");
+	_cleanup_(perfdata_writer_closep) struct perfdata_writer *w = create(path, false);
+	_cleanup_(perfdata_reader_closep) struct perfdata_reader *reader = NULL;
+	uint64_t user[25] = {0}, time = 0;
+	struct perfdata_record r;
+	clock_t start;
+
+	for (unsigned int cpu = 0; cpu < CPUS; cpu++)
+		for (unsigned int i = 0; i < PER_CHUNK; i++)
+			CHECK_OK(perfdata_writer_sample(w, &(struct perfdata_sample){
+				.time = 1 + i * CPUS + cpu, .cpu = cpu, .user = user, .n_user = 25 }));
+	CHECK_OK(perfdata_writer_finish(w));
+	start = clock();
+	CHECK_OK(perfdata_reader_open(path, &reader));
+	while (perfdata_reader_next(reader, &r))
+		CHECK_U64(r.time, ++time);
+	CHECK_U64(time, CPUS * PER_CHUNK);
+	/* 0.05 s; seconds if each jump reads far ahead. */
+	CHECK(clock() - start < CLOCKS_PER_SEC);
 }
 
 static void put_deferred(struct perfdata_writer *w, uint32_t tid, uint64_t time, uint64_t cookie, uint64_t ip)
