@@ -12,16 +12,15 @@ from chains import EDGES, MAIN, WORK, Truth
 THOUSAND = f'(?:{WORK}bottom (?:down ){{1000}}|(?:down )+){MAIN}'
 
 
-def check(name, chain, *args, **options):
+def check(name, chain, frequency=retour.FREQUENCY, **options):
     """Records the program and compares all its chains."""
-    options = {'own': (), **options}
-    recording = retour.record_program(name, *args)
+    recording = retour.record_program(name, frequency=frequency)
     return Truth(retour.program(name), chain, **options).check(recording), recording
 
 
 @tap.test('recursion 1,000 deep')
 def recursion():
-    _, recording = check('recursion', THOUSAND)
+    _, recording = check('recursion', THOUSAND, frequency=499)
     assert recording.stats['max_depth'] >= 1000, recording.stats['max_depth']
 
 
@@ -101,12 +100,12 @@ def jit_bare():
 
 @tap.test('--max-depth')
 def max_depth():
-    recording = retour.record_program('recursion', options=['--max-depth', 100])
+    recording = retour.record_program('recursion', options=['--max-depth', 100], frequency=499)
     Truth(retour.program('recursion'), '(?:' + WORK + 'bottom )?(?:down )+', reasons=['max depth'],
           callers=False).check(recording)
     depths = {len(s['user']) for s in recording.samples if s['reason'] == 'max depth'}
     assert depths == {100}, f'truncated at {depths}'
-    whole = retour.record_program('recursion', '--count', 1000, options=['--max-depth', 1010])
+    whole = retour.record_program('recursion', options=['--max-depth', 1010], frequency=499)
     Truth(retour.program('recursion'), THOUSAND).check(whole)
 
 

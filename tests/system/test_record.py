@@ -3,6 +3,7 @@
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import time
@@ -119,6 +120,24 @@ def quality_line():
     assert 'bpf' in recording.errors and 'complete' in recording.errors, recording.errors
     assert 1 <= len(recording.errors.splitlines()) <= 4, recording.errors
     assert not retour.record_program('recursion', '--count', 10, options=['--quiet']).errors
+
+
+@tap.test('a live line on a terminal only')
+def live_line():
+    ours, theirs = pty.openpty()
+    process = retour.start('record', '-a', '--duration', 1.5, '-o', retour.fresh_path(), stderr=theirs)
+    os.close(theirs)
+    shown = b''
+    try:
+        while chunk := os.read(ours, 4096):
+            shown += chunk
+    except OSError:     # how a terminal says that the other side has gone
+        pass
+    os.close(ours)
+    process.communicate(timeout=20)
+    assert shown.count(b'complete') >= 3 and b'\r' in shown and b'lost' in shown, shown
+    quiet = retour.record('-a', '--duration', 1.5, frequency=99)
+    assert '\r' not in quiet.errors and '\033' not in quiet.errors, quiet.errors
 
 
 @tap.test('-o - writes the recording to standard output')

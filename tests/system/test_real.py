@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: MIT
+"""Chains of real programs, as Debian builds them, against another unwinder.
+
+Each program sleeps again and again in one place.  eu-stack (libdw) walks it when
+it is stopped there, and the recorded chains of that sleep must be the same
+addresses.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import retour
+import tap
+
+PROGRAMS = {
+    'python3': ['python3', '-c', 'import time\ndef f(n):\n  while n == 0: time.sleep(0.004)\n  f(n - 1)\nf(30)'],
+    'perl': ['perl', '-e', 'sub f { my $n = shift; if ($n) { f($n - 1) } else { select(undef, undef, undef, 0.004) '
+                           'while 1 } } f(30)'],
+    'bash': ['bash', '-c', 'exec 9<> <(:); f() { while :; do read -t 0.004 -u 9; done; }; f'],
+    'tail': ['tail', '-f', '-s', '0.004', '---disable-inotify', '/etc/passwd'],
+    'top': ['top', '-b', '-d', '0.02'],
+}
+
+
+def eu_stack(pid):
+    """Addresses of the stopped process, innermost first; None if it was not walked to its end."""
+    done = subprocess.run(['eu-stack', '-1', '-n', '0', '-p', str(pid)], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, check=False)
+    addresses = [int(a, 16) for a in re.findall(r'^#\d+\s+(0x[0-9a-f]+)', done.stdout, re.MULTILINE)]
+    return None if done.returncode or not addresses else addresses
+
+
+def stopped_stacks(pid, count):
+    """The distinct stacks at which the process was stopped."""
+    stacks = set()
+    for _ in range(count):
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(0.01)
+        stack = eu_stack(pid)
+        os.kill(pid, signal.SIGCONT)
+        if stack:
+            stacks.add(tuple(stack))
+        time.sleep(0.003)
+    return stacks
+
+
+def check(command):
+    if not shutil.which('eu-stack'):
+        raise tap.Skip('eu-stack is not installed (package elfutils)')
+    if not shutil.which(command[0]):
+        raise tap.Skip(f'{command[0]} is not installed')
+    process = subprocess.Popen([os.path.realpath(shutil.which(command[0])), *command[1:]], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        time.sleep(0.3)
+        assert process.poll() is None, f'{command} ended'
+        stacks = stopped_stacks(process.pid, 12)
+        recording = retour.record('-e', 'context-switches', '-p', process.pid, '--duration', 1)
+    finally:
+        process.kill()
+        process.wait()
+    samples = [s for s in recording.samples if s['pid'] == process.pid]
+    assert len(samples) > 5, f'{len(samples)} samples'
+    incomplete = [s for s in samples if not s['complete']]
+    assert not incomplete, f'{len(incomplete)} of {len(samples)} not complete: {incomplete[0]["reason"]}'
+    same = sum(tuple(int(f['ip'], 16) for f in s['user'] if not f['inline']) in stacks for s in samples)
+    assert same >= len(samples) / 2, (f'{same} of {len(samples)} chains are among the {len(stacks)} of eu-stack:\n'
+                                      f'{[hex(a) for a in next(iter(stacks))]}\n'
+                                      f'{[f["ip"] for f in samples[len(samples) // 2]["user"]]}')
+
+
+for name, arguments in PROGRAMS.items():
+    tap.test(f'{name} against eu-stack')(lambda arguments=arguments: check(arguments))
+
+tap.main(retour.unusable())
