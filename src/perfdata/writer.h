@@ -49,6 +49,11 @@ struct perfdata_sample {
 /* path "-" is standard output (then nothing is ever patched in). */
 ERROR_CHECK struct error *perfdata_writer_create(const char *path, const struct perfdata_writer_options *options,
 						 struct perfdata_writer **ret);
+/*
+ * A chain that does not fit a record (64 KiB) is cut at its outer end, with
+ * REASON_MAX_DEPTH.  With deferred_records a sample with a cookie refers to its
+ * user chain; sample->user is not written, and n_user serves to tell the cut.
+ */
 ERROR_CHECK struct error *perfdata_writer_sample(struct perfdata_writer *writer, const struct perfdata_sample *sample);
 /* A type 22 record; only with options.deferred_records. */
 ERROR_CHECK struct error *perfdata_writer_deferred(struct perfdata_writer *writer, uint32_t pid, uint32_t tid,
