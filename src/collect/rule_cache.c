@@ -7,11 +7,6 @@
 
 #include <string.h>
 
-/* Of the walker, only the search in a block is used here. */
-#define WALK_READ(arg, address, words, n) false
-#define WALK_REG(arg, number) 0
-#include "unwind/walk.h"
-
 enum { RULE_ID_COMPLEX = 1 };	/* also for what finds no room in the dictionary */
 
 struct known_rule {
@@ -92,47 +87,12 @@ static const struct rule_block *find_block(const struct rule_cache *c, uint64_t 
 	return NULL;
 }
 
-static const struct rule_block *find_block(const struct rule_cache *c, uint64_t key)
-{
-	const struct rule_set *set = set_of(c, key);
-
-	for (int i = 0; i < BLOCK_WAYS; i++)
-		if (set->way[i].key == key)
-			return &set->way[i];
-	return NULL;
-}
-
 bool rule_cache_has(const struct rule_cache *c, uint32_t file, uint64_t offset)
 {
 	const struct rule_block *block = find_block(c, rule_block_key(file, offset, 0));
 
 	/* The parts of a dense block are evicted on their own. */
 	return block && (!(block->flags & BLOCK_DENSE) || find_block(c, rule_block_key(file, offset, 1)));
-}
-
-static const struct rule_block *find_block(const struct rule_cache *c, uint64_t key)
-{
-	const struct rule_set *set = set_of(c, key);
-
-	for (int i = 0; i < BLOCK_WAYS; i++)
-		if (set->way[i].key == key)
-			return &set->way[i];
-	return NULL;
-}
-
-bool rule_cache_find(const struct rule_cache *c, uint32_t file, uint64_t offset, struct unwind_rule *ret)
-{
-	const struct rule_block *block = find_block(c, rule_block_key(file, offset, 0));
-	unsigned int at = offset & ((1 << BLOCK_SHIFT) - 1);
-
-	if (block && block->flags & BLOCK_DENSE) {
-		block = find_block(c, rule_block_key(file, offset, 1));
-		at = offset & ((1 << DENSE_SHIFT) - 1);
-	}
-	if (!block)
-		return false;
-	*ret = c->rules[block->rule[walk_block_row(block->start, at)]];
-	return true;
 }
 
 static struct rule_block *way_for(struct rule_cache *c, uint64_t key)
@@ -153,9 +113,8 @@ static void put_block(struct rule_cache *c, const struct rule_block *block)
 {
 	struct rule_block *way = way_for(c, block->key);
 
-	/* (A) pairs with (B), block_lookup() in bpf/walker.h: the key goes first and comes last. */
-	__atomic_store_n(&way->key, 0, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_RELEASE);
+	/* (A) pairs with (B), block_lookup() in bpf/walker.h. */
+	__atomic_store_n(&way->key, 0, __ATOMIC_SEQ_CST);
 	memcpy((char *)way + sizeof(way->key), (const char *)block + sizeof(block->key),
 	       sizeof(*block) - sizeof(block->key));
 	__atomic_store_n(&way->key, block->key, __ATOMIC_RELEASE);
