@@ -189,7 +189,7 @@ static bool load_missing(struct replay *r)
 	struct replay_file *f = file_at(r, at, &offset);
 	u64 start;
 
-	if (!f || (w->mapping.file != FILE_UNKNOWN && rule_cache_has(r->cache, f->file, offset)))
+	if (!f || (w->mapping.file != FILE_UNKNOWN && rule_lookup(f->file, offset)))
 		return false;
 	start = offset > LOAD_WINDOW / 4 ? offset - LOAD_WINDOW / 4 : 0;
 	error_free(rule_cache_load(r->cache, f->file, f->table, start, start + LOAD_WINDOW));
