@@ -32,7 +32,8 @@ static void append(const char *s, size_t len, void *arg)
 
 	if (len > MAX_TEXT - text->len)
 		longjmp(text->too_long, 1);
-	memcpy(text->data + text->len, s, len);
+	if (len)	/* s may be NULL otherwise */
+		memcpy(text->data + text->len, s, len);
 	text->len += len;
 }
 

@@ -17,6 +17,15 @@
 #define SOURCE_BUDGET_PER_BYTE 64u
 #define SOURCE_BUDGET_ENTRY 8u	/* parsing an entry costs as much as this many */
 
+/* Where Go's function table lies in the file, see source_go.c. */
+struct go_table {
+	const struct elf_file *file;
+	uint64_t offset, size;
+	uint64_t text_start, text_end;	/* addresses */
+	uint64_t distances;		/* an offset into the table */
+	unsigned int flag_offset;	/* into a function's record */
+};
+
 struct unwind_source {
 	struct fde_index index;
 	/*
@@ -25,7 +34,10 @@ struct unwind_source {
 	 */
 	bool (*rows)(const struct unwind_source *source, size_t i, uint64_t *budget, frame_row_fn emit,
 		     void *arg);
-	struct cfi_section section;
+	union {
+		struct cfi_section section;
+		struct go_table go;
+	};
 	uint64_t n_bad;		/* entries refused when the index was built */
 };
 
@@ -41,7 +53,7 @@ static inline void unwind_source_close(struct unwind_source *source)
 ERROR_CHECK struct error *source_open_eh_frame(struct elf_file *file, struct unwind_source *ret);
 ERROR_CHECK struct error *source_open_debug_frame(struct elf_file *file, struct unwind_source *ret);
 ERROR_CHECK struct error *source_open_sframe(struct elf_file *file, struct unwind_source *ret);
-/* Where Go's stacks end and its signal frames begin, which its CFI does not say. */
+/* Go's own function table, which also knows where its stacks end and what its signal frames are. */
 ERROR_CHECK struct error *source_open_go(struct elf_file *file, struct unwind_source *ret);
 /* The entry point as the end of every stack. */
 ERROR_CHECK struct error *source_open_entry(struct elf_file *file, struct unwind_source *ret);

@@ -69,7 +69,7 @@ void unwind_table_info(const struct unwind_table *table, struct unwind_table_inf
 		if (s[i].offset + s[i].size > info.text_end)
 			info.text_end = s[i].offset + s[i].size;
 	}
-	for (size_t i = SOURCE_EH_FRAME; i <= SOURCE_SFRAME; i++) {
+	for (size_t i = 0; i < SOURCE_ENTRY; i++) {
 		info.n_fdes += table->source[i].index.n;
 		info.n_bad_fdes += table->source[i].n_bad;
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The unwind table of one DSO: rules by file offset, compiled on demand from
- * .eh_frame, .debug_frame, .sframe, and the entry point.
+ * .eh_frame, .debug_frame, .sframe, Go's function table, and the entry point.
  *
  * Nothing is compiled when a table is opened but an index of the FDEs; a range
  * of text is compiled when asked for.  Corrupt input yields rules of kind
@@ -30,7 +30,7 @@ typedef VEC(struct unwind_row) unwind_rows;
 
 struct unwind_table_info {
 	uint64_t text_start, text_end;	/* file offsets: hull of the executable segments */
-	uint64_t n_fdes;
+	uint64_t n_fdes;		/* functions that something is known of */
 	uint64_t n_bad_fdes;		/* times that one was skipped as corrupt so far */
 };
 

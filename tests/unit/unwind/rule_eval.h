@@ -62,7 +62,12 @@ static inline bool rule_eval(const struct unwind_rule *rule, const struct unwind
 
 	if (!rule_eval_cfa(rule, regs, &e.cfa))
 		return false;
-	e.ra = rule->ra_kind == RULE_RA_CFA ? fake_word(e.cfa - 8) : fake_word(rsp + (uint64_t)(int64_t)rule->ra_off);
+	switch (rule->ra_kind) {
+	case RULE_RA_CFA: e.ra = fake_word(e.cfa - 8); break;
+	case RULE_RA_RSP: e.ra = fake_word(rsp + (uint64_t)(int64_t)rule->ra_off); break;
+	case RULE_RA_REG: e.ra = regs->value[rule->reg]; break;
+	default: return false;
+	}
 	switch (rule->rbp_kind) {
 	case RULE_RBP_SAME: e.rbp = rbp; break;
 	case RULE_RBP_CFA: e.rbp = fake_word(e.cfa + off); break;

@@ -137,7 +137,8 @@ void seed_gopclntab(struct bytes *b)
 {
 	static const char names[] = "main.main\0runtime.goexit\0runtime.sigreturn";
 	static const uint32_t name[] = { 0, 10, 25 };
-	const uint64_t functions = 128;
+	static const unsigned char distances[] = { 0, 2, 4, 48, 50, 47, 10, 0 };	/* 0, then 24, then 0 again */
+	const uint64_t functions = 128, distances_at = functions + 32 + 3 * 48;
 
 	b->size = 0;
 	put_u32(b, 0xfffffff1);
@@ -146,8 +147,9 @@ void seed_gopclntab(struct bytes *b)
 	put_u64(b, 0);
 	put_u64(b, IMAGE_TEXT);
 	put_u64(b, 72);			/* names */
-	while (b->size < 64)
+	while (b->size < 56)
 		put_u8(b, 0);
+	put_u64(b, distances_at);
 	put_u64(b, functions);
 	put(b, names, sizeof(names));
 	while (b->size < functions)
@@ -164,8 +166,9 @@ void seed_gopclntab(struct bytes *b)
 		put_u32(b, i * FUNCTION_SIZE);
 		put_u32(b, name[i]);
 		while (b->size < end)
-			put_u8(b, b->size == end - 48 + 41 ? i == 1 : 0);
+			put_u8(b, b->size == end - 48 + 41 ? i == 1 : b->size == end - 48 + 16 ? i == 0 : 0);
 	}
+	put(b, distances, sizeof(distances));
 }
 
 bool seed_c_library(char *path, size_t size)

@@ -117,7 +117,8 @@ TEST(every_way_to_save_a_register)
 		/* The return address. */
 		{ { DW_CFA_undefined, 16 }, 2, { OUTERMOST_RULE } },
 		{ { 0x90, 2 }, 2, { COMPLEX_RULE } },
-		{ { DW_CFA_register, 16, 1 }, 3, { COMPLEX_RULE } },
+		{ { DW_CFA_register, 16, 1 }, 3, { RSP(8), .ra_kind = RULE_RA_REG, .reg = 1 } },
+		{ { DW_CFA_register, 16, 16 }, 3, { COMPLEX_RULE } },
 		{ { DW_CFA_same_value, 16 }, 2, { COMPLEX_RULE } },
 		{ { DW_CFA_expression, 16, 2, DW_OP_breg7, 40 }, 5,
 		  { RSP(8), .ra_kind = RULE_RA_RSP, .ra_off = 40 } },

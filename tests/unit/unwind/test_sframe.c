@@ -201,7 +201,7 @@ TEST(flexible_functions)
 	CHECK_RULE(&f, 0, .cfa_kind = RULE_CFA_RBP_DEREF, .cfa_off = -8, .rbp_kind = RULE_RBP_RBP);
 	CHECK_RULE(&f, 8, .cfa_kind = RULE_CFA_REG, .cfa_off = 8, .reg = 10);
 	CHECK_RULE(&f, 16, RSP(32), SAVED(-16));
-	CHECK_RULE(&f, 24, COMPLEX_RULE);
+	CHECK_RULE(&f, 24, RSP(8), .ra_kind = RULE_RA_REG, .reg = 1);
 	CHECK_RULE(&f, 32, .cfa_kind = RULE_CFA_RSP_DEREF, .cfa_off = 160);
 	CHECK_U64(bad_fdes(&f), 0);
 	fixture_close(&f);

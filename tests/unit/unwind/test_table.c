@@ -408,8 +408,8 @@ TEST(the_entry_point_is_outermost_unless_the_file_says_otherwise)
 	fixture_close(&f);
 }
 
-/* Three functions of 64 bytes: an ordinary one, the end of a stack, the signal restorer. */
-TEST(go_programs_say_where_their_stacks_end)
+/* Three functions of 64 bytes: one with a frame, the end of a stack, the signal restorer. */
+TEST(go_programs_have_a_table_of_their_own)
 {
 	static const char *const names[] = { ".gopclntab", ".data.rel.ro.gopclntab" };
 	struct bytes b;
@@ -421,7 +421,10 @@ TEST(go_programs_say_where_their_stacks_end)
 		fixture_init(&f);
 		image_add(&f.image, names[i], SHF_ALLOC, b.data, b.size);
 		fixture_open(&f);
-		CHECK_RULE(&f, 63, NO_RULE);
+		CHECK_RULE(&f, 3, RSP(8));
+		CHECK_RULE(&f, 4, RSP(32), SAVED(-16));
+		CHECK_RULE(&f, 53, RSP(32), SAVED(-16));
+		CHECK_RULE(&f, 63, RSP(8));
 		CHECK_RULE(&f, 64, OUTERMOST_RULE);
 		CHECK_RULE(&f, 126, OUTERMOST_RULE);
 		/* A handler returns to the restorer's first byte: one before it is looked up. */
@@ -440,7 +443,8 @@ TEST(go_comes_before_what_its_cfi_says)
 	struct fixture f;
 	size_t cie = put_cie(&frame, "", 0, PROGRAM(CIE_START));
 
-	put_fde(&frame, cie, 0, IMAGE_TEXT, 192, PROGRAM(0));
+	put_fde(&frame, cie, 0, IMAGE_TEXT, 192, PROGRAM(0x0e, 120));
+	put_fde(&frame, cie, 0, IMAGE_TEXT + 192, 64, PROGRAM(0x0e, 112));
 	seed_gopclntab(&go);
 	fixture_init(&f);
 	image_add(&f.image, ".gopclntab", SHF_ALLOC, go.data, go.size);
@@ -448,6 +452,7 @@ TEST(go_comes_before_what_its_cfi_says)
 	fixture_open(&f);
 	CHECK_RULE(&f, 63, RSP(8));
 	CHECK_RULE(&f, 64, OUTERMOST_RULE);
+	CHECK_RULE(&f, 192, RSP(112));
 	fixture_close(&f);
 }
 
