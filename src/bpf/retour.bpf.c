@@ -182,7 +182,7 @@ static __always_inline long copy_chunk(struct copy_context *c, int mode)
 	s->copy.stack.address = c->address;
 	s->copy.stack.size = got;
 	c->address += got;
-	last = got < size || c->address >= c->end || c->n >= STACK_CHUNKS;
+	last = !got || c->address >= c->end || c->n >= STACK_CHUNKS;
 	s->copy.stack.last = last;
 	if (got > STACK_CHUNK)
 		got = STACK_CHUNK;
@@ -264,6 +264,7 @@ static __always_inline void write_copy(struct walk_io *io, int mode)
 	st->pc = w->frame.pc;
 	st->sp = w->frame.sp;
 	st->bp = w->frame.bp;
+	st->bx_at = w->frame.bx_at;
 	st->exact = w->frame.exact;
 	st->innermost = w->frame.innermost;
 	st->bp_lost = w->frame.bp_lost;
@@ -272,8 +273,8 @@ static __always_inline void write_copy(struct walk_io *io, int mode)
 	st->mapping = w->mapping;
 	st->key = w->key;
 	save_regs(st->regs, io->regs);
-	/* From the innermost frame, for its registers may be needed, unless that is far below. */
-	c.address = (w->frame.sp - io->regs->sp < STACK_CHUNK ? io->regs->sp : w->frame.sp) & ~7ULL;
+	/* In an epilogue the rules still name the places below rsp from which registers were popped. */
+	c.address = (w->frame.sp & ~7ULL) - STACK_BELOW;
 	c.end = c.address + STACK_CHUNK;	/* if its mapping cannot be had now */
 	for (u32 i = 0; i < 4; i++)
 		if (bpf_find_vma(io->task, c.address, stack_end, &c.end, 0) != -EBUSY)
@@ -426,6 +427,12 @@ static __always_inline void begin_entry(struct slot *slot, struct mm_struct *mm,
 	COUNT(requests, 1);
 }
 
+/* Is this still the kernel entry that on_last_chance() walked? */
+static __always_inline bool entry_walked(const struct slot *slot, const struct pt_regs *regs)
+{
+	return slot->walked && regs->ip == slot->ip && regs->sp == slot->sp;
+}
+
 /*
  * Asks for the chain of this kernel entry.  The kernel refuses with EBUSY as
  * long as the work of this entry waits or runs: then the entry's cookie is
@@ -436,8 +443,7 @@ static __always_inline u32 request(struct slot *slot, struct task_struct *task, 
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	long err;
 
-	if (slot->walked && regs->ip == slot->ip && regs->sp == slot->sp) {
-		/* Still the entry that on_last_chance() walked. */
+	if (entry_walked(slot, regs)) {
 		if (slot->mm != (u64)mm)
 			return REASON_NOT_STARTED;
 		*cookie = slot->cookie;
@@ -557,7 +563,8 @@ static __always_inline void walk_now(struct task_struct *task)
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	struct scratch *s;
 
-	if (!slot || slot->walked || !mm || (task->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER)) ||
+	if (!slot || !mm || (entry_walked(slot, regs) && slot->mm == (u64)mm) ||
+	    (task->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER)) ||
 	    regs->cs == 0x23)
 		return;
 	if (!slot->pending)

@@ -21,17 +21,19 @@ enum retour_limits {
 	SLOT_MAPPINGS = 8,		/* mappings a task's slot remembers */
 	BLOCK_WAYS = 4,			/* associativity of the rule cache */
 	BLOCK_ROWS = 16,
+	STACK_BELOW = 128,		/* bytes of a stack copy below rsp */
 	STACK_CHUNK = 32768,		/* bytes of stack in one record */
-	STACK_CHUNKS = 8,		/* records of one stack copy */
+	STACK_CHUNKS = 12,		/* records of one stack copy, at most */
 };
 
 /* ---- the rule cache ---------------------------------------------------- */
 
 /*
- * A block holds the rules of 256 bytes of a file's text, by file offset, or of
- * 16 bytes where 256 have more than BLOCK_ROWS rows (then the 256-byte block
- * says BLOCK_DENSE).  Row i is in force from start[i] to start[i + 1]; start[0]
- * is 0, and unused rows repeat the last one, so that the search needs no count.
+ * A block holds the rules of 256 bytes of a file's text, by file offset.  Where
+ * these have more than BLOCK_ROWS rows the block only says BLOCK_DENSE, and
+ * blocks of 64 bytes hold them, or likewise of 16 bytes, which always suffice.
+ * Row i is in force from start[i] to start[i + 1]; start[0] is 0, and unused
+ * rows repeat the last one, so that the search needs no count.
  *
  * User space writes blocks through a memory map while programs read them.  The
  * writer sets key to 0, fills the block, then sets the key (A); the reader
@@ -43,19 +45,27 @@ struct rule_block {
 	__u16 rule[BLOCK_ROWS];	/* index into the dictionary */
 	__u8 start[BLOCK_ROWS];
 	__u8 flags;		/* BLOCK_DENSE */
-	__u8 reserved[7];
+	__u8 used;		/* set by programs: the block was of use since it came */
+	__u8 reserved[6];
 };
 
-enum { BLOCK_SHIFT = 8, DENSE_SHIFT = 4, BLOCK_DENSE = 1 };
+enum { BLOCK_DENSE = 1 };
 
 struct rule_set {
 	struct rule_block way[BLOCK_WAYS];
 };
 
-static inline __u64 rule_block_key(__u32 file, __u64 offset, int dense)
+enum { BLOCK_LEVELS = 3 };
+
+/* Bytes of text of a block of a level: 256, 64, 16. */
+static inline __u32 rule_block_size(__u32 level)
 {
-	return (__u64)file << 40 | (offset >> (dense ? DENSE_SHIFT : BLOCK_SHIFT) & ((1ULL << 38) - 1)) << 1 |
-	       (dense ? 1 : 0);
+	return 256 >> 2 * level;
+}
+
+static inline __u64 rule_block_key(__u32 file, __u64 offset, __u32 level)
+{
+	return (__u64)file << 40 | (offset >> (8 - 2 * level) & ((1ULL << 38) - 1)) << 2 | level;
 }
 
 static inline __u32 rule_block_hash(__u64 key)
@@ -131,10 +141,10 @@ enum {
  * bytes of stack from address.  `last` marks the final chunk.
  */
 struct stack_record {
-	__u64 pc, sp, bp;	/* of the frame whose rule is missing */
+	__u64 pc, sp, bp, bx_at;	/* of the frame whose rule is missing, as in struct walk_frame */
 	__u64 address;		/* of the first copied byte */
 	__u32 size;
-	__u8 exact, innermost, bp_lost, by_fp;	/* as in struct walk_frame */
+	__u8 exact, innermost, bp_lost, by_fp;
 	__u8 last;
 	__u8 reason;		/* why the copy ends early, 0 or a reason */
 	__u16 reserved[5];

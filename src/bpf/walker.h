@@ -197,6 +197,8 @@ __attribute__((noinline)) u32 block_lookup(u64 key, u32 at)
 		asm volatile("" ::: "memory");	/* (B) pairs with (A), rule_cache.c: x86 keeps loads in order */
 		id = b->flags & BLOCK_DENSE ? LOOKUP_DENSE : b->rule[walk_block_row(b->start, at)];
 		asm volatile("" ::: "memory");	/* (B) */
+		if (!b->used)
+			b->used = 1;
 		return *(volatile u64 *)&b->key == key ? id : 0;
 	}
 	return 0;
@@ -204,10 +206,10 @@ __attribute__((noinline)) u32 block_lookup(u64 key, u32 at)
 
 static __always_inline const struct unwind_rule *rule_lookup(u32 file, u64 offset)
 {
-	u32 id = block_lookup(rule_block_key(file, offset, 0), offset & 255);
+	u32 id = LOOKUP_DENSE;
 
-	if (id == LOOKUP_DENSE)
-		id = block_lookup(rule_block_key(file, offset, 1), offset & 15);
+	for (u32 level = 0; level < BLOCK_LEVELS && id == LOOKUP_DENSE; level++)
+		id = block_lookup(rule_block_key(file, offset, level), offset & (rule_block_size(level) - 1));
 	return id ? bpf_map_lookup_elem(&rules, &id) : NULL;
 }
 

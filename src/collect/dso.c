@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-enum { FIRST_WINDOW = 32 << 10, MAX_WINDOW = 256 << 10, VDSO_MAX = 64 << 10 };
+enum { FIRST_WINDOW = 32 << 10, MAX_WINDOW = 128 << 10, VDSO_MAX = 64 << 10 };
 
 struct stored_dso {
 	struct dso dso;
@@ -330,14 +330,12 @@ struct dso *dso_by_mapping(struct dso_store *store, uint32_t pid, const struct p
 	return &d->dso;
 }
 
-void dso_load_rules(struct dso_store *store, struct dso *dso, uint64_t offset)
+static void load_around(struct dso_store *store, struct dso *dso, uint64_t offset)
 {
 	uint64_t start, end;
 	struct error *err;
 
-	if (!dso->table || !dso->file || rule_cache_has(store->cache, dso->file, offset))
-		return;
-	/* Most of the window ahead: calls go both ways, but a miss is often a first visit in ascending order. */
+	/* Most of the window ahead: calls go both ways, but first visits mostly ascend. */
 	start = offset > dso->window / 4 ? offset - dso->window / 4 : 0;
 	end = start + dso->window;
 	if (start < dso->text_start)
@@ -355,4 +353,19 @@ void dso_load_rules(struct dso_store *store, struct dso *dso, uint64_t offset)
 	}
 	if (dso->window < MAX_WINDOW)
 		dso->window *= 2;
+}
+
+struct unwind_rule dso_rule(struct dso_store *store, struct dso *dso, uint64_t offset)
+{
+	struct unwind_rule rule;
+
+	if (dso->file) {
+		if (rule_cache_find(store->cache, dso->file, offset, &rule))
+			return rule;
+		load_around(store, dso, offset);
+	}
+	rule = unwind_table_rule(dso->table, offset);
+	if (rule.cfa_kind == RULE_CFA_NONE && !dso->has_fdes)
+		rule.cfa_kind = RULE_CFA_FP;
+	return rule;
 }

@@ -45,7 +45,11 @@ struct dso *dso_by_number(struct dso_store *store, uint32_t file);
 /* The file of a mapping known from records only. NULL without memory. */
 struct dso *dso_by_mapping(struct dso_store *store, uint32_t pid, const struct process_mapping *mapping);
 
-/* Loads the rules around a position where one was missed; the amount grows with every miss in the file. */
-void dso_load_rules(struct dso_store *store, struct dso *dso, uint64_t offset);
+/*
+ * The rule at a position of a file that has a table.  If it is not in the
+ * cache, it is loaded with its surroundings, the more the more often that
+ * happens in the file.
+ */
+struct unwind_rule dso_rule(struct dso_store *store, struct dso *dso, uint64_t offset);
 
 #endif

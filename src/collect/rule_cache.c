@@ -4,8 +4,14 @@
 
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/reason.h"
 
 #include <string.h>
+
+/* Of the walker, only the search in a block is used here. */
+#define WALK_READ(arg, address, words, n) false
+#define WALK_REG(arg, number) 0
+#include "unwind/walk.h"
 
 enum { RULE_ID_COMPLEX = 1 };	/* also for what finds no room in the dictionary */
 
@@ -87,34 +93,45 @@ static const struct rule_block *find_block(const struct rule_cache *c, uint64_t 
 	return NULL;
 }
 
-bool rule_cache_has(const struct rule_cache *c, uint32_t file, uint64_t offset)
+bool rule_cache_find(const struct rule_cache *c, uint32_t file, uint64_t offset, struct unwind_rule *ret)
 {
-	const struct rule_block *block = find_block(c, rule_block_key(file, offset, 0));
+	const struct rule_block *block;
+	uint32_t level = 0;
 
-	/* The parts of a dense block are evicted on their own. */
-	return block && (!(block->flags & BLOCK_DENSE) || find_block(c, rule_block_key(file, offset, 1)));
+	do {
+		block = find_block(c, rule_block_key(file, offset, level));
+		if (!block)
+			return false;
+	} while (block->flags & BLOCK_DENSE && ++level < BLOCK_LEVELS);
+	*ret = c->rules[block->rule[walk_block_row(block->start, offset & (rule_block_size(level) - 1))]];
+	return true;
 }
 
-static struct rule_block *way_for(struct rule_cache *c, uint64_t key)
+/* An empty way, else one that nobody has used, else any: then all must prove themselves again. */
+static struct rule_block *way_to_fill(struct rule_cache *c, struct rule_set *set)
 {
-	struct rule_set *set = set_of(c, key);
-	struct rule_block *empty = NULL;
+	struct rule_block *unused = NULL;
 
 	for (int i = 0; i < BLOCK_WAYS; i++) {
-		if (set->way[i].key == key)
-			return &set->way[i];
 		if (!set->way[i].key)
-			empty = &set->way[i];
+			return &set->way[i];
+		if (!set->way[i].used)
+			unused = &set->way[i];
 	}
-	return empty ? empty : &set->way[c->clock++ % BLOCK_WAYS];
+	if (unused)
+		return unused;
+	for (int i = 0; i < BLOCK_WAYS; i++)
+		set->way[i].used = 0;
+	return &set->way[c->clock++ % BLOCK_WAYS];
 }
 
 static void put_block(struct rule_cache *c, const struct rule_block *block)
 {
-	struct rule_block *way = way_for(c, block->key);
+	struct rule_block *way = way_to_fill(c, set_of(c, block->key));
 
-	/* (A) pairs with (B), block_lookup() in bpf/walker.h. */
-	__atomic_store_n(&way->key, 0, __ATOMIC_SEQ_CST);
+	/* (A) pairs with (B), block_lookup() in bpf/walker.h: the key goes first and comes last. */
+	__atomic_store_n(&way->key, 0, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
 	memcpy((char *)way + sizeof(way->key), (const char *)block + sizeof(block->key),
 	       sizeof(*block) - sizeof(block->key));
 	__atomic_store_n(&way->key, block->key, __ATOMIC_RELEASE);
@@ -150,24 +167,32 @@ static size_t row_at(const unwind_rows *rows, size_t from, uint64_t offset)
 	return from;
 }
 
-static void load_dense(struct rule_cache *c, uint32_t file, const unwind_rows *rows, size_t at, uint64_t start,
-		       bool use_fp)
+/* The block at start, whose first row is at or before rows[at]; where it is dense, its parts. */
+static void load_block(struct rule_cache *c, uint32_t file, const unwind_rows *rows, size_t at, uint64_t start,
+		       uint32_t level, bool use_fp)
 {
-	enum { PART = 1 << DENSE_SHIFT };
+	struct rule_block block = { .key = rule_block_key(file, start, level) };
+	const struct rule_block *loaded = find_block(c, block.key);
+	const uint64_t end = start + rule_block_size(level);
 
-	for (uint64_t part = start; part < start + (1 << BLOCK_SHIFT); part += PART) {
-		struct rule_block block = { .key = rule_block_key(file, part, 1) };
-
-		at = row_at(rows, at, part);
-		fill_block(c, rows, at, part, part + PART, use_fp, &block);
-		put_block(c, &block);
+	/* Of a dense block parts may have been evicted. */
+	if (loaded && !(loaded->flags & BLOCK_DENSE))
+		return;
+	at = row_at(rows, at, start);
+	if (!fill_block(c, rows, at, start, end, use_fp, &block)) {
+		/* The parts first: a program that sees the dense block looks for them. */
+		for (uint64_t part = start; part < end; part += rule_block_size(level + 1))
+			load_block(c, file, rows, at, part, level + 1, use_fp);
+		block.flags = BLOCK_DENSE;
 	}
+	if (!loaded)
+		put_block(c, &block);
 }
 
 struct error *rule_cache_load(struct rule_cache *c, uint32_t file, struct unwind_table *table, uint64_t start,
 			      uint64_t end)
 {
-	const uint64_t size = 1 << BLOCK_SHIFT;
+	const uint64_t size = rule_block_size(0);
 	struct unwind_table_info info;
 	unwind_rows rows = { 0 };
 	struct error *err;
@@ -177,21 +202,10 @@ struct error *rule_cache_load(struct rule_cache *c, uint32_t file, struct unwind
 	end = (end + size - 1) & ~(size - 1);
 	unwind_table_info(table, &info);
 	err = unwind_table_rows(table, start, end, &rows);
-	if (err) {
-		vec_free(&rows);
-		return err;
-	}
-	for (; start < end && rows.len; start += size) {
-		struct rule_block block = { .key = rule_block_key(file, start, 0) };
-
+	for (; !err && start < end && rows.len; start += size) {
 		at = row_at(&rows, at, start);
-		if (!fill_block(c, &rows, at, start, start + size, !info.n_fdes, &block)) {
-			/* The parts first: a program that sees the dense block looks for them. */
-			load_dense(c, file, &rows, at, start, !info.n_fdes);
-			block.flags = BLOCK_DENSE;
-		}
-		put_block(c, &block);
+		load_block(c, file, &rows, at, start, 0, !info.n_fdes);
 	}
 	vec_free(&rows);
-	return NULL;
+	return err;
 }

@@ -25,8 +25,8 @@ ERROR_CHECK struct error *rule_cache_create(struct rule_set *sets, uint32_t n_se
 void rule_cache_destroy(struct rule_cache *cache);
 DEFINE_CLEANUP(rule_cache_destroy, struct rule_cache *);
 
-/* Is the block of this position loaded? */
-bool rule_cache_has(const struct rule_cache *cache, uint32_t file, uint64_t offset);
+/* The rule at a position as the programs would find it; false if its block is not loaded. */
+bool rule_cache_find(const struct rule_cache *cache, uint32_t file, uint64_t offset, struct unwind_rule *ret);
 
 /*
  * Loads the blocks of [start, end) of a file from its table.  A table without

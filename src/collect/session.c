@@ -28,8 +28,8 @@
 enum {
 	SAMPLE_RINGS_BYTES = 64 << 20,	/* of all CPUs together … */
 	MAX_SAMPLE_RING = 4 << 20,	/* … and of one: a second at 10 kHz */
-	DEFERRED_RINGS_BYTES = 128 << 20,
-	MAX_DEFERRED_RING = 8 << 20,
+	DEFERRED_RINGS_BYTES = 64 << 20,
+	MAX_DEFERRED_RING = 4 << 20,
 	MIN_RING = 256 << 10,
 	SETTLE_MS = 100,		/* at the end, for tasks on their way to user space */
 	CPU_LOOK_NS = 200000000,
@@ -39,7 +39,7 @@ enum {
 	COPY_PATIENCE_NS = 1000000000,	/* for the rest of a stack copy */
 };
 
-enum event_kind { EVENT_PERF, EVENT_SAMPLE, EVENT_DEFERRED };
+enum event_kind { EVENT_PERF, EVENT_SAMPLE, EVENT_DEFERRED, EVENT_COPY };
 
 struct ended_task {
 	uint32_t tid;
@@ -127,13 +127,7 @@ static void take_deferred(struct session *s, const struct deferred_record *r, ui
 		.reason = r->reason, .n = r->n, .ips = ips,
 	};
 
-	if (r->type == RECORD_STACK)
-		stack_copies_piece(s->copies, r, size);
-	else if (size < sizeof(*r) + r->n * sizeof(*ips))
-		return;
-	else if (r->flags & DEFERRED_PARTIAL)
-		stack_copies_partial(s->copies, r, ips);
-	else
+	if (size >= sizeof(*r) + r->n * sizeof(*ips))
 		take_chain(s, &chain);
 }
 
@@ -192,6 +186,9 @@ static void take_event(void *arg, uint32_t kind, const void *data, uint32_t size
 	case EVENT_DEFERRED:
 		take_deferred(s, data, size);
 		break;
+	case EVENT_COPY:
+		stack_copies_finish(s->copies, data);
+		break;
 	}
 }
 
@@ -235,12 +232,23 @@ static void drained_perf(void *arg, const struct perf_event_header *header)
 	queue_or_lose(s, EVENT_SAMPLE, sample.time, &sample, size);
 }
 
+/* Stack copies are large: they are put together at once, and only their turn waits in the queue. */
 static void drained_deferred(void *arg, const void *data, uint32_t size)
 {
 	const struct deferred_record *r = data;
+	struct session *s = arg;
+	bool whole;
 
-	if (size >= sizeof(*r))
-		queue_or_lose(arg, EVENT_DEFERRED, r->time, data, size);
+	if (size < sizeof(*r))
+		return;
+	if (r->type != RECORD_STACK && !(r->flags & DEFERRED_PARTIAL)) {
+		queue_or_lose(s, EVENT_DEFERRED, r->time, data, size);
+		return;
+	}
+	whole = r->type == RECORD_STACK ? stack_copies_piece(s->copies, r, size) :
+					  stack_copies_partial(s->copies, r, size);
+	if (whole)
+		queue_or_lose(s, EVENT_COPY, r->time, r, sizeof(*r));
 }
 
 static void drain(struct session *s)
@@ -405,10 +413,11 @@ struct error *session_start(struct session *s)
 	/* A recorder that waits for a busy CPU loses records; it is allowed to fail. */
 	setpriority(PRIO_PROCESS, 0, RECORDER_NICE);
 	s->start_ns = clock_monotonic_ns();
-	if (!err)
-		err = perf_events_enable(s->events);
+	/* Before sampling: a task that ends in between would be unknown otherwise.  Its records come already. */
 	if (!err)
 		synthesize(s);
+	if (!err)
+		err = perf_events_enable(s->events);
 	return err;
 }
 

@@ -172,6 +172,7 @@ static int step_full(struct finish *f, struct dso *dso, uint64_t offset, struct 
 	if (!signal_frame && regs.value[UNWIND_RSP] < frame->sp + !frame->innermost)
 		return REASON_BACKWARDS;
 	*frame = (struct walk_frame){
+		.bx_at = RULE_RBX_LOST,		/* its value is known now, but not its place */
 		.pc = regs.value[UNWIND_RIP], .sp = regs.value[UNWIND_RSP], .bp = regs.value[UNWIND_RBP],
 		.exact = signal_frame, .bp_lost = !(regs.valid & 1u << UNWIND_RBP),
 	};
@@ -183,12 +184,8 @@ static int step(struct finish *f, struct dso *dso, uint64_t offset, struct walk_
 	struct unwind_rule rule = { .cfa_kind = RULE_CFA_FP };
 	int ret;
 
-	if (dso) {
-		dso_load_rules(f->c->dsos, dso, offset);
-		rule = unwind_table_rule(dso->table, offset);
-		if (rule.cfa_kind == RULE_CFA_NONE && !dso->has_fdes)
-			rule.cfa_kind = RULE_CFA_FP;
-	}
+	if (dso)
+		rule = dso_rule(f->c->dsos, dso, offset);
 	ret = walk_apply(&rule, frame, f);
 	if (ret == WALK_MISS)
 		ret = dso ? step_full(f, dso, offset, frame) : REASON_NO_UNWIND_INFO;
@@ -202,7 +199,8 @@ static int step(struct finish *f, struct dso *dso, uint64_t offset, struct walk_
 static uint16_t walk_rest(struct finish *f)
 {
 	const struct stack_record *st = &f->copy->stack;
-	struct walk_frame frame = { .pc = st->pc, .sp = st->sp, .bp = st->bp, .exact = st->exact,
+	struct walk_frame frame = { .pc = st->pc, .sp = st->sp, .bp = st->bp, .bx_at = st->bx_at,
+				    .exact = st->exact,
 				    .innermost = st->innermost, .bp_lost = st->bp_lost, .by_fp = st->by_fp };
 	bool first = true;
 
@@ -241,37 +239,37 @@ static void deliver(struct stack_copies *c, struct copy *copy, uint16_t reason)
 	copy->done = true;
 }
 
-static void try_finish(struct stack_copies *c, struct copy *copy)
+static bool is_whole(const struct copy *copy)
 {
-	struct finish f = { c, copy };
-
-	if (copy->has_partial && copy->stack.last && !copy->done)
-		deliver(c, copy, walk_rest(&f));
+	return copy->has_partial && copy->stack.last && !copy->done;
 }
 
-void stack_copies_partial(struct stack_copies *c, const struct deferred_record *r, const uint64_t *ips)
+bool stack_copies_partial(struct stack_copies *c, const struct deferred_record *r, uint32_t size)
 {
-	struct copy *copy = copy_of(c, r);
+	struct copy *copy;
 
+	if (size < sizeof(*r) + r->n * sizeof(uint64_t))
+		return false;
+	copy = copy_of(c, r);
 	if (!copy || copy->has_partial || !vec_reserve(&copy->ips, r->n))
-		return;
+		return false;
 	copy->head = *r;
-	memcpy(copy->ips.data, ips, r->n * sizeof(*ips));
+	memcpy(copy->ips.data, r + 1, r->n * sizeof(uint64_t));
 	copy->ips.len = r->n;
 	copy->has_partial = true;
-	try_finish(c, copy);
+	return is_whole(copy);
 }
 
-void stack_copies_piece(struct stack_copies *c, const struct deferred_record *r, uint32_t size)
+bool stack_copies_piece(struct stack_copies *c, const struct deferred_record *r, uint32_t size)
 {
 	const struct stack_record *st = (const struct stack_record *)(r + 1);
 	struct copy *copy;
 
 	if (size < sizeof(*r) + sizeof(*st) || st->size > size - sizeof(*r) - sizeof(*st))
-		return;
+		return false;
 	copy = copy_of(c, r);
 	if (!copy || copy->done)
-		return;
+		return false;
 	if (!copy->bytes.len)
 		copy->stack = *st;
 	/* Only what follows on without a gap is of use. */
@@ -282,7 +280,19 @@ void stack_copies_piece(struct stack_copies *c, const struct deferred_record *r,
 		copy->stack.reason = st->reason;
 	}
 	copy->stack.last = st->last;
-	try_finish(c, copy);
+	return is_whole(copy);
+}
+
+void stack_copies_finish(struct stack_copies *c, const struct deferred_record *r)
+{
+	struct copy *copy = copy_of(c, r);
+	struct finish f = { c, copy };
+
+	if (!copy || !is_whole(copy))
+		return;
+	deliver(c, copy, walk_rest(&f));
+	vec_free(&copy->bytes);
+	vec_free(&copy->ips);
 }
 
 void stack_copies_expire(struct stack_copies *c, uint64_t time)

@@ -24,10 +24,16 @@ ERROR_CHECK struct error *stack_copies_create(struct dso_store *dsos, struct pro
 void stack_copies_destroy(struct stack_copies *copies);
 DEFINE_CLEANUP(stack_copies_destroy, struct stack_copies *);
 
-/* The chain so far: a record with DEFERRED_PARTIAL. */
-void stack_copies_partial(struct stack_copies *copies, const struct deferred_record *record, const uint64_t *ips);
-/* A piece of the stack; size is the record's, checked here. */
-void stack_copies_piece(struct stack_copies *copies, const struct deferred_record *record, uint32_t size);
+/*
+ * The chain so far (a record with DEFERRED_PARTIAL), and a piece of the stack;
+ * size is the record's, checked here.  They may come in any order.  True once
+ * all is there: then the walk can be finished, when the processes are as they
+ * were at the time of the record.
+ */
+bool stack_copies_partial(struct stack_copies *copies, const struct deferred_record *record, uint32_t size);
+bool stack_copies_piece(struct stack_copies *copies, const struct deferred_record *record, uint32_t size);
+/* Finishes the walk with the record's task and cookie. */
+void stack_copies_finish(struct stack_copies *copies, const struct deferred_record *record);
 /* Delivers what will not become whole any more, as far as it goes: all, or what is older than time. */
 void stack_copies_expire(struct stack_copies *copies, uint64_t time);
 

@@ -215,8 +215,19 @@ static bool compile_rbp(struct unwind_rule *rule, const struct frame_rule *rbp)
 			return false;
 		rule->rbp_kind = reg == UNWIND_RSP ? RULE_RBP_RSP : RULE_RBP_RBP;
 	}
-	rule->rbp_off = (int)offset;
-	return fits_int(offset);
+	rule->rbp_off = (short)offset;
+	return fits_short(offset);
+}
+
+/* Only where a caller's CFA may depend on it does rbx matter: what does not fit is lost, not complex. */
+static void compile_rbx(struct unwind_rule *rule, const struct frame_rule *rbx)
+{
+	if (rbx->kind == FRAME_UNSPECIFIED || rbx->kind == FRAME_SAME)
+		rule->rbx_off = RULE_RBX_SAME;
+	else if (rbx->kind == FRAME_OFFSET && rbx->offset && !(rbx->offset & 7) && fits_short(rbx->offset))
+		rule->rbx_off = (short)rbx->offset;
+	else
+		rule->rbx_off = RULE_RBX_LOST;
 }
 
 /* The compact form takes the caller's rsp to be the CFA. */
@@ -240,7 +251,9 @@ struct unwind_rule frame_row_compile(const struct frame_row *row)
 	if (row->cfa.kind == FRAME_UNSPECIFIED)
 		return (struct unwind_rule){ .cfa_kind = RULE_CFA_NONE };
 	if (compile_cfa(&rule, &row->cfa) && compile_ra(&rule, &row->reg[UNWIND_RIP]) &&
-	    compile_rbp(&rule, &row->reg[UNWIND_RBP]) && rsp_is_cfa(&rule, &row->reg[UNWIND_RSP]))
+	    compile_rbp(&rule, &row->reg[UNWIND_RBP]) && rsp_is_cfa(&rule, &row->reg[UNWIND_RSP])) {
+		compile_rbx(&rule, &row->reg[UNWIND_RBX]);
 		return rule;
+	}
 	return (struct unwind_rule){ .cfa_kind = RULE_CFA_COMPLEX };
 }

@@ -21,7 +21,7 @@ enum rule_cfa_kind {
 	RULE_CFA_RSP_DEREF,	/* *(rsp + cfa_off) + cfa_add */
 	RULE_CFA_RBP_DEREF,	/* *(rbp + cfa_off) + cfa_add: DRAP */
 	RULE_CFA_PLT,		/* rsp + cfa_off + ((pc & 15) >= cfa_add ? 8 : 0) */
-	RULE_CFA_REG,		/* R[reg] + cfa_off; DWARF number, innermost frame only */
+	RULE_CFA_REG,		/* R[reg] + cfa_off; DWARF number, innermost frame only, but for rbx */
 	RULE_CFA_RSP_INDEX_DEREF, /* *(rsp + cfa_off + 8 * R[reg]) + cfa_add; innermost frame only */
 	RULE_CFA_FP,		/* frame pointer: CFA = rbp + 16, checked for sanity */
 	RULE_CFA_OUTERMOST,	/* the frame has no caller: the chain is complete */
@@ -43,6 +43,12 @@ enum rule_rbp_kind {
 	RULE_RBP_LOST,		/* undefined: a caller that needs it is LOST_REGISTER */
 };
 
+/* rbx is followed for the frames whose CFA it holds: the dynamic linker's lazy binding. */
+enum rule_rbx {
+	RULE_RBX_SAME = 0,
+	RULE_RBX_LOST = 1,	/* no offset of a saved register is odd */
+};
+
 enum rule_flags {
 	RULE_SIGNAL = 1,	/* signal frame: the caller's pc is exact, not a return address */
 };
@@ -53,7 +59,8 @@ struct unwind_rule {
 	unsigned char rbp_kind;
 	unsigned char flags;
 	int cfa_off;
-	int rbp_off;
+	short rbp_off;
+	short rbx_off;			/* *(CFA + rbx_off); or enum rule_rbx */
 	short cfa_add;
 	union {
 		short ra_off;		/* RULE_RA_RSP */
@@ -64,6 +71,7 @@ struct unwind_rule {
 /* Where a walk stands: what a rule is applied to, see walk.h. */
 struct walk_frame {
 	unsigned long long pc, sp, bp;
+	unsigned long long bx_at;	/* where the frame's rbx was saved; 0: still in the register, 1: lost */
 	unsigned char exact;		/* pc is where the frame stands, not a return address */
 	unsigned char innermost;
 	unsigned char bp_lost;

@@ -76,9 +76,14 @@ static void signal_row(struct frame_row *row)
 	row->signal_frame = true;
 }
 
-/* A frame of `distance` bytes below the return address; rbp is saved on top of it. */
+/*
+ * A frame of `distance` bytes below the return address; rbp is saved on top of
+ * it.  Below zero the return address was popped to who knows where: no rule.
+ */
 static void distance_row(struct frame_row *row, int64_t distance)
 {
+	if (distance < 0)
+		return;
 	row->cfa = (struct frame_rule){ .kind = FRAME_REGISTER, .reg = UNWIND_RSP, .offset = distance + 8 };
 	row->reg[UNWIND_RIP] = (struct frame_rule){ .kind = FRAME_OFFSET, .offset = -8 };
 	if (distance)
@@ -112,20 +117,21 @@ static bool distance_rows(const struct go_table *t, uint64_t at, uint64_t pc, ui
 			  void *arg)
 {
 	struct distances d = { .table = t, .at = at, .c = { d.buf, d.buf, false } };
-	uint64_t distance = UINT64_MAX;
+	int64_t distance = -1;
 
 	for (bool first = true; refill(&d); first = false) {
-		uint64_t change = cursor_uleb(&d.c), bytes;
+		uint32_t change = (uint32_t)cursor_uleb(&d.c);
+		uint64_t bytes;
 		struct frame_row row = {0};
 
 		if (!change && !first)
 			return !d.c.failed;
-		distance += change & 1 ? ~(change >> 1) : change >> 1;
+		distance += change & 1 ? -(int64_t)(change >> 1) - 1 : (int64_t)(change >> 1);
 		bytes = cursor_uleb(&d.c);
-		if (d.c.failed || !bytes || bytes > UINT64_MAX - pc || distance > INT32_MAX || !*budget)
+		if (d.c.failed || !bytes || bytes > UINT64_MAX - pc || !*budget)
 			return false;
 		--*budget;
-		distance_row(&row, (int64_t)distance);
+		distance_row(&row, distance);
 		if (!emit(arg, pc, pc + bytes, &row))
 			return true;
 		pc += bytes;

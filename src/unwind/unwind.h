@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { UNWIND_RBP = 6, UNWIND_RSP = 7, UNWIND_RIP = 16, UNWIND_N_REGS = 17 };	/* DWARF numbers */
+enum { UNWIND_RBX = 3, UNWIND_RBP = 6, UNWIND_RSP = 7, UNWIND_RIP = 16, UNWIND_N_REGS = 17 };	/* DWARF numbers */
 
 struct unwind_regs {
 	uint64_t value[UNWIND_N_REGS];

@@ -15,6 +15,8 @@
 
 #include "unwind/rule.h"
 
+enum { WALK_RBX = 3 };	/* its DWARF number */
+
 /* What walk_apply() can say besides an enum reason. */
 enum { WALK_UP = 0, WALK_OUTERMOST = 253, WALK_MISS = 254 };
 
@@ -67,6 +69,7 @@ WALK_INLINE int walk_frame_pointer(struct walk_frame *f, void *arg)
 		f->sp = base + 16;
 	}
 	f->by_fp = 1;
+	f->bx_at = RULE_RBX_LOST;	/* such code may have saved it anywhere */
 	f->exact = 0;
 	f->innermost = 0;
 	if (!f->pc)
@@ -91,13 +94,19 @@ WALK_INLINE int walk_cfa(const struct unwind_rule *rule, const struct walk_frame
 			base += 8;
 		break;
 	case RULE_CFA_REG:
+		if (rule->reg == WALK_RBX && f->bx_at > RULE_RBX_LOST) {
+			if (!WALK_READ(arg, f->bx_at, &base, 1))
+				return REASON_PAGE_UNREADABLE;
+			break;
+		}
+		if (!f->innermost && (rule->reg != WALK_RBX || f->bx_at == RULE_RBX_LOST))
+			return WALK_MISS;
+		base = WALK_REG(arg, (unsigned short)rule->reg);
+		break;
 	case RULE_CFA_RSP_INDEX_DEREF:
 		if (!f->innermost)
 			return WALK_MISS;
-		if (rule->cfa_kind == RULE_CFA_REG)
-			base = WALK_REG(arg, (unsigned short)rule->reg);
-		else
-			base += WALK_REG(arg, (unsigned short)rule->reg) * 8;
+		base += WALK_REG(arg, (unsigned short)rule->reg) * 8;
 		break;
 	}
 	base += (long long)rule->cfa_off;
@@ -168,6 +177,10 @@ WALK_INLINE int walk_apply(const struct unwind_rule *rule, struct walk_frame *f,
 		}
 		f->pc = words[0];
 	}
+	if (rule->flags & RULE_SIGNAL || rule->rbx_off == RULE_RBX_LOST)
+		f->bx_at = RULE_RBX_LOST;
+	else if (rule->rbx_off != RULE_RBX_SAME)
+		f->bx_at = cfa + (long long)rule->rbx_off;
 	f->sp = cfa;
 	f->exact = !!(rule->flags & RULE_SIGNAL);
 	f->innermost = 0;
