@@ -48,6 +48,15 @@ typedef bool (*frame_row_fn)(void *arg, uint64_t start, uint64_t end, const stru
 /* The compact form; RULE_CFA_COMPLEX for what has none. */
 struct unwind_rule frame_row_compile(const struct frame_row *row);
 
+/* For sources that follow no callee-saved register but rbp: what a caller had in the others is not known. */
+static inline void frame_row_forget(struct frame_row *row)
+{
+	static const unsigned char callee_saved[] = { 3, 12, 13, 14, 15 };
+
+	for (unsigned int i = 0; i < sizeof(callee_saved); i++)
+		row->reg[callee_saved[i]].kind = FRAME_UNDEFINED;
+}
+
 /* True for a frame that has no caller: its return address is undefined. */
 static inline bool frame_row_outermost(const struct frame_row *row)
 {

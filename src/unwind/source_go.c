@@ -84,6 +84,7 @@ static void distance_row(struct frame_row *row, int64_t distance)
 {
 	if (distance < 0)
 		return;
+	frame_row_forget(row);
 	row->cfa = (struct frame_rule){ .kind = FRAME_REGISTER, .reg = UNWIND_RSP, .offset = distance + 8 };
 	row->reg[UNWIND_RIP] = (struct frame_rule){ .kind = FRAME_OFFSET, .offset = -8 };
 	if (distance)

@@ -189,11 +189,8 @@ static bool default_row(const struct header *h, const struct row_entry *r, struc
 static bool make_row(const struct header *h, const struct function *f, const struct row_entry *r,
 		     struct frame_row *row)
 {
-	static const unsigned char untold[] = { 3, 12, 13, 14, 15 };
-
 	*row = (struct frame_row){ .signal_frame = h->version == 3 && f->info & 0x80 };
-	for (size_t i = 0; i < sizeof(untold); i++)
-		row->reg[untold[i]].kind = FRAME_UNDEFINED;
+	frame_row_forget(row);
 	row->reg[UNWIND_RIP] = (struct frame_rule){ .kind = FRAME_OFFSET, .offset = h->fixed_ra };
 	if (!r->n_words) {
 		row->reg[UNWIND_RIP].kind = FRAME_UNDEFINED;
