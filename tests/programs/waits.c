@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tasks inside the kernel: `blocked` works a little and then reads from a pipe
- * into which nobody writes; `naps` sleeps again and again; `migrates` reads
- * /dev/zero, slowly, while another thread moves it from CPU to CPU; `faults`
- * touches new memory.
+ * Tasks inside the kernel: `blocked` has --count (20) more threads that work a
+ * little and then read from a pipe into which nobody writes; `naps` sleeps again
+ * and again; `migrates` reads /dev/zero, slowly, while another thread moves it
+ * from CPU to CPU; `faults` touches new memory.
  */
 #include "program.h"
 
@@ -24,13 +24,22 @@ FRAME static void reads_for_ever(int fd)
 	must(read(fd, &byte, 1) == 0, "read");
 }
 
+FRAME static void *works_and_blocks(void *arg)
+{
+	burn_until_end();
+	reads_for_ever(*(int *)arg);
+	return NULL;
+}
+
 FRAME static void mode_blocked(void)
 {
+	pthread_t thread;
 	int ends[2];
 
 	must(!pipe(ends), "pipe");
-	burn_until_end();
-	reads_for_ever(ends[0]);
+	for (long i = 0; i < program_count(20); i++)
+		must(!pthread_create(&thread, NULL, works_and_blocks, ends), "pthread_create");
+	works_and_blocks(ends);
 }
 
 FRAME static void naps(void)
@@ -53,7 +62,7 @@ FRAME static void pin(pthread_t thread, int cpu)
 	must(!pthread_setaffinity_np(thread, sizeof(set), &set), "pthread_setaffinity_np");
 }
 
-/* Two waits of its own length in a row, so that the reader is moved at any point of a read. */
+/* The pause has nothing to do with the length of a read, so the reader is moved at any point of one. */
 FRAME static void *mover(void *arg)
 {
 	pthread_t reader = *(pthread_t *)arg;

@@ -35,7 +35,7 @@ _NO_CFI_REASONS = ('no unwind info', 'bad frame pointer')
 _CLONE = 'libc '
 
 # Every program passes exec and exit once, which may hit a sample each.
-PASSING = {'exec': 3, 'regs-changed': 2, 'exiting': 3, 'not-returned': 1}
+PASSING = {'exec': 3, 'not-started': 3, 'regs-changed': 2, 'exiting': 3, 'not-returned': 1}
 # A rule that is not loaded yet, or a lock that is held, may cut a chain short; what there is must be right.
 _CUT = ('stack copy too short', 'stack copy lost', 'mappings busy')
 
@@ -143,7 +143,7 @@ class Truth:
         if sample['reason'] in _NO_CFI_REASONS and (_NO_CFI.fullmatch(line) or self.clones and line == _CLONE):
             return None, False
         if self.edges.fullmatch(line):
-            return (None if sample['complete'] else 'not complete outside the work'), False
+            return (None if sample['reason'] in {None, *self.reasons} else 'not complete outside the work'), False
         return 'wrong chain', False
 
     def _explain(self, wrong, total):
