@@ -51,7 +51,7 @@ struct unwind_rule frame_row_compile(const struct frame_row *row);
 /* For sources that follow no callee-saved register but rbp: what a caller had in the others is not known. */
 static inline void frame_row_forget(struct frame_row *row)
 {
-	static const unsigned char callee_saved[] = { 3, 12, 13, 14, 15 };
+	static const unsigned char callee_saved[] = { UNWIND_RBX, 12, 13, 14, 15 };
 
 	for (unsigned int i = 0; i < sizeof(callee_saved); i++)
 		row->reg[callee_saved[i]].kind = FRAME_UNDEFINED;

@@ -35,7 +35,8 @@ uint64_t source_start_base(const struct elf_file *file)
 	return base;
 }
 
-static bool cfi_rows(const struct unwind_source *source, size_t i, uint64_t *budget, frame_row_fn emit, void *arg)
+static bool cfi_rows(const struct unwind_source *source, size_t i, uint64_t *budget, frame_row_fn emit,
+		     void *arg)
 {
 	struct cfi_fde fde;
 

@@ -114,8 +114,8 @@ static bool refill(struct distances *d)
 }
 
 /* Pairs of numbers: by how much the distance changes, for how many bytes it then holds; 0 ends them. */
-static bool distance_rows(const struct go_table *t, uint64_t at, uint64_t pc, uint64_t *budget, frame_row_fn emit,
-			  void *arg)
+static bool distance_rows(const struct go_table *t, uint64_t at, uint64_t pc, uint64_t *budget,
+			  frame_row_fn emit, void *arg)
 {
 	struct distances d = { .table = t, .at = at, .c = { d.buf, d.buf, false } };
 	int64_t distance = -1;
@@ -151,7 +151,8 @@ static uint32_t word_at(const unsigned char *data, uint64_t size, uint64_t at)
 }
 
 /* A handler returns to the restorer's first byte; one before that is where its rule is looked up. */
-static bool is_signal_restorer(const unsigned char *data, uint64_t size, const struct header *h, uint64_t record)
+static bool is_signal_restorer(const unsigned char *data, uint64_t size, const struct header *h,
+			       uint64_t record)
 {
 	static const char want[] = "runtime.sigreturn";
 	uint64_t name = h->names + word_at(data, size, record + 4);
@@ -159,7 +160,8 @@ static bool is_signal_restorer(const unsigned char *data, uint64_t size, const s
 	return name < size && size - name >= sizeof(want) && !memcmp(data + name, want, sizeof(want) - 1);
 }
 
-static bool go_rows(const struct unwind_source *source, size_t i, uint64_t *budget, frame_row_fn emit, void *arg)
+static bool go_rows(const struct unwind_source *source, size_t i, uint64_t *budget, frame_row_fn emit,
+		    void *arg)
 {
 	const struct go_table *t = &source->go;
 	uint64_t start = fde_index_start(&source->index, i), end = fde_index_limit(&source->index, i), at;

@@ -9,7 +9,7 @@
 #include "unwind/table_internal.h"
 
 /* rbx, rbp, r12 to r15: kept by every function that does not say otherwise. */
-#define CALLEE_SAVED (1u << 3 | 1u << 6 | 0xfu << 12)
+#define CALLEE_SAVED (1u << UNWIND_RBX | 1u << UNWIND_RBP | 0xfu << 12)
 
 struct find {
 	uint64_t pc;
@@ -50,7 +50,8 @@ static enum reason find_in_table(struct unwind_table *table, struct find *f)
 	return corrupt ? REASON_BAD_UNWIND_INFO : REASON_NO_UNWIND_INFO;
 }
 
-static enum reason register_plus(const struct expression_context *x, const struct frame_rule *rule, uint64_t *ret)
+static enum reason register_plus(const struct expression_context *x, const struct frame_rule *rule,
+				 uint64_t *ret)
 {
 	if (!(x->regs->valid & 1u << rule->reg))
 		return REASON_LOST_REGISTER;

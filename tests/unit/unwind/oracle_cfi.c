@@ -205,6 +205,11 @@ static void compare_compact(struct oracle *o, const struct unwind_rule *rule, co
 	if (!o->go && (ours.rbp_lost != (t->kind[UNWIND_RBP] == VALUE_UNDEFINED) ||
 		       (!ours.rbp_lost && ours.rbp != t->value[UNWIND_RBP])))
 		mismatch(o, pc, "rbp", ours.rbp, t->value[UNWIND_RBP]);
+	/* Of rbx the compact rule says where it was saved, or that it is as it was, or nothing. */
+	if (t->kind[UNWIND_RBX] == VALUE_KNOWN && rule->rbx_off != RULE_RBX_LOST &&
+	    (rule->rbx_off == RULE_RBX_SAME ||
+	     fake_word(ours.cfa + (uint64_t)(int64_t)rule->rbx_off) != t->value[UNWIND_RBX]))
+		mismatch(o, pc, "rbx", (uint64_t)rule->rbx_off, t->value[UNWIND_RBX]);
 	if (t->kind[UNWIND_RSP] == VALUE_KNOWN && t->value[UNWIND_RSP] != ours.cfa)
 		mismatch(o, pc, "rsp", ours.cfa, t->value[UNWIND_RSP]);
 	if (!!(rule->flags & RULE_SIGNAL) != t->signal)
@@ -217,7 +222,7 @@ static void compare_compact(struct oracle *o, const struct unwind_rule *rule, co
  */
 static bool abi_default(const struct truth *t, unsigned int reg)
 {
-	return (reg == 0 || reg == 3) && (t->kind[reg] == VALUE_SAME || t->kind[reg] == VALUE_UNDEFINED);
+	return (reg == 0 || reg == UNWIND_RBX) && (t->kind[reg] == VALUE_SAME || t->kind[reg] == VALUE_UNDEFINED);
 }
 
 static void compare_full(struct oracle *o, uint64_t offset, const struct unwind_regs *regs, const struct truth *t,

@@ -63,15 +63,17 @@ static inline uint64_t bad_fdes(struct fixture *f)
 	do {                                                                                    \
 		struct unwind_rule have_ = rule_at((f), (offset)), want_ = { __VA_ARGS__ };      \
 		if (memcmp(&have_, &want_, sizeof(want_)))                                      \
-			printf("# rule at %#x: cfa %u %d %d, ra %u %d, rbp %u %d, flags %u\n",  \
+			printf("# rule at %#x: cfa %u %d %d, ra %u %d, rbp %u %d, rbx %d, flags %u\n",   \
 			       (unsigned int)(offset), have_.cfa_kind, have_.cfa_off, have_.cfa_add, \
-			       have_.ra_kind, have_.ra_off, have_.rbp_kind, have_.rbp_off, have_.flags); \
+			       have_.ra_kind, have_.ra_off, have_.rbp_kind, have_.rbp_off, have_.rbx_off, \
+			       have_.flags); \
 		CHECK(!memcmp(&have_, &want_, sizeof(want_)));                                  \
 	} while (0)
 
 #define RSP(off) .cfa_kind = RULE_CFA_RSP, .cfa_off = (off)
 #define RBP(off) .cfa_kind = RULE_CFA_RBP, .cfa_off = (off)
 #define SAVED(off) .rbp_kind = RULE_RBP_CFA, .rbp_off = (off)
+#define NO_RBX .rbx_off = RULE_RBX_LOST
 #define NO_RULE .cfa_kind = RULE_CFA_NONE
 #define COMPLEX_RULE .cfa_kind = RULE_CFA_COMPLEX
 #define OUTERMOST_RULE .cfa_kind = RULE_CFA_OUTERMOST

@@ -104,9 +104,14 @@ TEST(every_way_to_save_a_register)
 		  { RSP(8), .rbp_kind = RULE_RBP_RSP, .rbp_off = 16 } },
 		{ { DW_CFA_expression, 6, 2, DW_OP_breg10, 16 }, 5, { COMPLEX_RULE } },
 		{ { DW_CFA_val_expression, 6, 2, DW_OP_breg6, 0 }, 5, { COMPLEX_RULE } },
-		/* What no chain depends on: a vector register, a callee-saved one. */
+		/* What no chain depends on: a vector register, most callee-saved ones. */
 		{ { DW_CFA_offset_extended, 17, 2 }, 3, { RSP(8) } },
-		{ { DW_CFA_offset, 2, 0x83, 3 }, 4, { RSP(8) } },
+		{ { 0x8c, 3 }, 2, { RSP(8) } },
+		/* rbx is followed where it can be, and otherwise lost. */
+		{ { 0x83, 3 }, 2, { RSP(8), .rbx_off = -24 } },
+		{ { DW_CFA_same_value, 3 }, 2, { RSP(8) } },
+		{ { DW_CFA_undefined, 3 }, 2, { RSP(8), .rbx_off = RULE_RBX_LOST } },
+		{ { DW_CFA_register, 3, 1 }, 3, { RSP(8), .rbx_off = RULE_RBX_LOST } },
 		{ { DW_CFA_GNU_args_size, 32 }, 2, { RSP(8) } },
 		{ { DW_CFA_GNU_window_save }, 1, { RSP(8) } },
 		/* The stack pointer itself. */

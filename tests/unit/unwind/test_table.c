@@ -421,17 +421,17 @@ TEST(go_programs_have_a_table_of_their_own)
 		fixture_init(&f);
 		image_add(&f.image, names[i], SHF_ALLOC, b.data, b.size);
 		fixture_open(&f);
-		CHECK_RULE(&f, 3, RSP(8));
-		CHECK_RULE(&f, 4, RSP(32), SAVED(-16));
-		CHECK_RULE(&f, 53, RSP(32), SAVED(-16));
-		CHECK_RULE(&f, 63, RSP(8));
+		CHECK_RULE(&f, 3, RSP(8), NO_RBX);
+		CHECK_RULE(&f, 4, RSP(32), SAVED(-16), NO_RBX);
+		CHECK_RULE(&f, 53, RSP(32), SAVED(-16), NO_RBX);
+		CHECK_RULE(&f, 63, RSP(8), NO_RBX);
 		CHECK_RULE(&f, 64, OUTERMOST_RULE);
 		CHECK_RULE(&f, 126, OUTERMOST_RULE);
 		/* A handler returns to the restorer's first byte: one before it is looked up. */
 		for (uint64_t at = 127; at < 192; at++)
 			CHECK_RULE(&f, at, .cfa_kind = RULE_CFA_RSP_DEREF, .cfa_off = 160,
 				   .ra_kind = RULE_RA_RSP, .ra_off = 168, .rbp_kind = RULE_RBP_RSP,
-				   .rbp_off = 120, .flags = RULE_SIGNAL);
+				   .rbp_off = 120, .flags = RULE_SIGNAL, NO_RBX);
 		CHECK_RULE(&f, 192, NO_RULE);
 		fixture_close(&f);
 	}
@@ -450,7 +450,7 @@ TEST(go_comes_before_what_its_cfi_says)
 	image_add(&f.image, ".gopclntab", SHF_ALLOC, go.data, go.size);
 	image_add(&f.image, ".eh_frame", SHF_ALLOC, frame.data, frame.size);
 	fixture_open(&f);
-	CHECK_RULE(&f, 63, RSP(8));
+	CHECK_RULE(&f, 63, RSP(8), NO_RBX);
 	CHECK_RULE(&f, 64, OUTERMOST_RULE);
 	CHECK_RULE(&f, 192, RSP(112));
 	fixture_close(&f);
