@@ -213,9 +213,9 @@ static bool block_rows(const struct header *h, const struct function *f, uint64_
 	struct cursor c = f->rows;
 	struct row_entry entry, next;
 	struct frame_row row;
-	bool have = f->n_rows && parse_row(&c, f->info & 0xf, &entry);
 
-	if (!have)
+	/* Without a row from the start on there is nothing to say about the start. */
+	if (!f->n_rows || !parse_row(&c, f->info & 0xf, &entry) || entry.start)
 		return false;
 	for (uint32_t i = 1; !*stopped; i++) {
 		bool last = i == f->n_rows;

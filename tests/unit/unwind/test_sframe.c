@@ -164,6 +164,23 @@ TEST(a_row_without_words_is_outermost)
 	fixture_close(&f);
 }
 
+TEST(a_function_without_a_row_for_its_start_is_corrupt)
+{
+	struct function fn = { .start = IMAGE_TEXT, .size = 16, .n_rows = 1 };
+	struct unwind_regs regs = fake_regs(3, IMAGE_TEXT);
+	bool signal, outermost;
+	struct fixture f;
+
+	put(&fn.rows, (const unsigned char[]){ 8, row_info(BASE_RSP, 1, 0), 8 }, 3);
+	fixture_sframe(&f, 3, SORTED, &fn, 1);
+	CHECK_RULE(&f, 0, NO_RULE);
+	CHECK_RULE(&f, 8, NO_RULE);
+	CHECK(bad_fdes(&f) >= 1);
+	CHECK(unwind_step_full(f.table, IMAGE_TEXT_OFFSET, &regs, fake_read, NULL, &signal, &outermost) ==
+	      REASON_BAD_UNWIND_INFO);
+	fixture_close(&f);
+}
+
 TEST(repeated_blocks)
 {
 	struct function fn = { .start = IMAGE_TEXT, .size = 40, .info = 0x10, .rep_size = 16, .n_rows = 2 };
