@@ -152,8 +152,8 @@ static void parse_maps(const struct traced *t, struct snapshot_maps *maps)
 		unsigned int maj, min;
 		char perms[5];
 
-		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %x:%x %" SCNu64 "%*[ ]%255[^\n]", &m.start, &m.end,
-			   perms, &m.pgoff, &maj, &min, &m.ino, m.path) < 7)
+		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %x:%x %" SCNu64 "%*[ ]%255[^\n]", &m.start,
+			   &m.end, perms, &m.pgoff, &maj, &min, &m.ino, m.path) < 7)
 			continue;
 		m.dev = makedev(maj, min);
 		m.executable = perms[2] == 'x';

@@ -160,8 +160,9 @@ static struct replay_file *file_at(struct replay *r, u64 address, u64 *offset)
 static struct pt_regs regs_of(const u64 *r)
 {
 	return (struct pt_regs){
-		.ax = r[0], .dx = r[1], .cx = r[2], .bx = r[3], .si = r[4], .di = r[5], .bp = r[6], .sp = r[7], .r8 = r[8],
-		.r9 = r[9], .r10 = r[10], .r11 = r[11], .r12 = r[12], .r13 = r[13], .r14 = r[14], .r15 = r[15], .ip = r[16],
+		.ax = r[0], .dx = r[1], .cx = r[2], .bx = r[3], .si = r[4], .di = r[5], .bp = r[6], .sp = r[7],
+		.r8 = r[8], .r9 = r[9], .r10 = r[10], .r11 = r[11], .r12 = r[12], .r13 = r[13], .r14 = r[14],
+		.r15 = r[15], .ip = r[16],
 	};
 }
 
@@ -244,8 +245,10 @@ void replay_walk_full(struct replay *r, const struct snapshot *snapshot, struct 
 		if (ret->reason)
 			return;
 		ret->ips[ret->n++] = pc;
-		ret->reason = f ? unwind_step_full(f->table, offset, &regs, full_read, NULL, &exact, &ret->complete) :
-				  REASON_NO_UNWIND_INFO;
+		ret->reason = REASON_NO_UNWIND_INFO;
+		if (f)
+			ret->reason = unwind_step_full(f->table, offset, &regs, full_read, NULL, &exact,
+						       &ret->complete);
 		if (ret->reason || ret->complete)
 			return;
 		/* The innermost function may have left its frame already: longjmp. */

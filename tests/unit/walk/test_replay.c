@@ -10,7 +10,7 @@
 
 #include <signal.h>
 
-enum { VISITS = 3, MAX_DEPTH = 1024, PC_SLOTS = 1 << 16 };
+enum { VISITS = 3, STOPS = 100, STEPS = 6, MAX_DEPTH = 1024, PC_SLOTS = 1 << 16 };
 
 /* What one program's stops came to. */
 struct tally {
@@ -33,13 +33,12 @@ static void show(const struct tally *t, const char *what, const struct snapshot 
 		printf("#  %2u", i);
 		for (int c = 0; c < 3; c++)
 			printf(" %16llx", i < chains[c]->n ? (unsigned long long)chains[c]->ips[i] : 0);
-		for (int c = 2; c >= 0; c--) {
-			const struct snapshot_mapping *m = i < chains[c]->n ? snapshot_find(s, chains[c]->ips[i]) : NULL;
+		for (int c = 0; c < 3; c++) {
+			uint64_t pc = i < chains[c]->n ? chains[c]->ips[i] : 0;
+			const struct snapshot_mapping *m = snapshot_find(s, pc);
 
-			if (m) {
-				printf(" %s+%llx", m->path, (unsigned long long)(chains[c]->ips[i] - m->start + m->pgoff));
-				break;
-			}
+			if (m)
+				printf(" %s+%llx", m->path, (unsigned long long)(pc - m->start + m->pgoff));
 		}
 		printf("\n");
 		if (i >= walked.n && i >= full.n && i >= oracle.n)
@@ -167,17 +166,16 @@ TEST(steps_for_size) { step_subject("SUBJECT_Os", 1000); }
 TEST(steps_static) { step_subject("SUBJECT_static", 500); }
 
 /* Real programs stopped anywhere, and a few instructions from there. */
-static void stop_program(const char *const argv[], unsigned int stops, unsigned int steps,
-			 unsigned int least)
+static void stop_program(const char *const argv[])
 {
 	static struct tally t;
 	bool trap, alive = true;
 
 	begin(&t, argv);
 	srand(1);
-	for (unsigned int i = 0; i < stops && alive && t.wrong < 3; i++) {
+	for (unsigned int i = 0; i < STOPS && alive && t.wrong < 3; i++) {
 		alive = traced_run_for(&t.traced, 1000 + rand() % 4000);
-		for (unsigned int j = 0; j < steps && alive; j++) {
+		for (unsigned int j = 0; j < STEPS && alive; j++) {
 			if (!check_stop(&t))
 				break;
 			alive = traced_step(&t.traced, &trap);
@@ -185,31 +183,30 @@ static void stop_program(const char *const argv[], unsigned int stops, unsigned 
 	}
 	if (t.stops == 0 && !alive)
 		SKIP("the program is not here");
-	end(&t, argv[0], least);
+	end(&t, argv[0], STOPS * STEPS / 2);
 }
 
 TEST(stops_a_compressor)
 {
-	stop_program((const char *[]){ "xz", "-T1", "-9e", "-c", "/proc/self/exe", "/usr/bin/python3", NULL }, 100, 6, 300);
+	stop_program((const char *[]){ "xz", "-T1", "-9e", "-c", "/proc/self/exe", "/usr/bin/python3", NULL });
 }
 
 TEST(stops_an_interpreter)
 {
 	stop_program((const char *[]){ "/usr/bin/python3", "-Sc", "import re, json\n"
 		     "def f(n): return sorted(json.loads(json.dumps(list(range(n % 9))))) if n < 2 else f(n - 1) + "
-		     "f(n - 2)\nwhile 1: f(12)", NULL }, 100, 6, 300);
+		     "f(n - 2)\nwhile 1: f(12)", NULL });
 }
 
 TEST(stops_a_database)
 {
 	stop_program((const char *[]){ "sqlite3", ":memory:", "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL "
-		     "SELECT x+1 FROM c LIMIT 90000000) SELECT count(*) FROM c WHERE hex(x) LIKE '%9'", NULL }, 100, 6, 300);
+		     "SELECT x+1 FROM c LIMIT 90000000) SELECT count(*) FROM c WHERE hex(x) LIKE '%9'", NULL });
 }
 
 TEST(stops_hand_written_code)
 {
-	stop_program((const char *[]){ "openssl", "speed", "-seconds", "3", "sha256", "aes-128-cbc", NULL }, 100, 6,
-		     300);
+	stop_program((const char *[]){ "openssl", "speed", "-seconds", "3", "sha256", "aes-128-cbc", NULL });
 }
 
 int main(int argc, char **argv)
