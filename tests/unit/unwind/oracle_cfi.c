@@ -293,16 +293,25 @@ static Dwarf_Frame *libdw_frame(struct oracle *o, uint64_t pc)
 	return NULL;
 }
 
+static bool in_section(const struct oracle *o, const char *name, uint64_t pc)
+{
+	uint64_t start, offset, size;
+
+	return elf_file_section_vaddr(o->file, name, &start) &&
+	       elf_file_section_range(o->file, name, &offset, &size) && pc >= start && pc - start < size;
+}
+
 /* A stretch that libdw knows nothing about, starting at pc; returns its end, at most end. */
 static uint64_t compare_hole(struct oracle *o, const struct unwind_rule *rule, uint64_t pc, uint64_t end)
 {
 	uint64_t entry = elf_file_entry(o->file);
-	bool at_entry = rule->cfa_kind == RULE_CFA_OUTERMOST && pc >= entry && pc - entry < 64;
+	bool at_start = (rule->cfa_kind == RULE_CFA_OUTERMOST && pc >= entry && pc - entry < 64) ||
+			in_section(o, ".init", pc) || in_section(o, ".fini", pc);
 
 	if (rule->cfa_kind == RULE_CFA_NONE)
 		return end;
 	/* A stripped Go program has no CFI, but its own table. */
-	if (at_entry || o->go)
+	if (at_start || o->go)
 		o->overlaid++;
 	else
 		mismatch(o, pc, "a rule where libdw has none", rule->cfa_kind, 0);

@@ -408,6 +408,43 @@ TEST(the_entry_point_is_outermost_unless_the_file_says_otherwise)
 	fixture_close(&f);
 }
 
+/* The linker's pieces around one frame of eight bytes, with and without a landing pad; and something else. */
+TEST(start_up_code_has_rules)
+{
+	static const unsigned char fini[] = { 0x48, 0x83, 0xec, 8, 0x48, 0x83, 0xc4, 8, 0xc3 };
+	static const unsigned char init[] = { 0xf3, 0x0f, 0x1e, 0xfa, 0x48, 0x83, 0xec, 8, 0x90, 0x48, 0x83, 0xc4, 8, 0xc3 };
+	struct fixture f;
+
+	for (int other = 0; other < 2; other++) {
+		fixture_init(&f);
+		/* Sections of the text: what image_add() makes lies behind it. */
+		memcpy(f.image.data + IMAGE_TEXT_OFFSET, init, sizeof(init));
+		memcpy(f.image.data + IMAGE_TEXT_OFFSET + 32, fini, sizeof(fini));
+		f.image.data[IMAGE_TEXT_OFFSET + 32 + sizeof(fini) - 1] = other ? 0xcc : 0xc3;
+		f.image.section[0] = (struct image_section){ ".init", IMAGE_TEXT_OFFSET, sizeof(init), SHT_PROGBITS,
+							     SHF_ALLOC };
+		f.image.section[1] = (struct image_section){ ".fini", IMAGE_TEXT_OFFSET + 32, sizeof(fini),
+							     SHT_PROGBITS, SHF_ALLOC };
+		f.image.n_sections = 2;
+		fixture_open(&f);
+		CHECK_RULE(&f, 0, RSP(8));
+		CHECK_RULE(&f, 7, RSP(8));
+		CHECK_RULE(&f, 8, RSP(16));
+		CHECK_RULE(&f, 12, RSP(16));
+		CHECK_RULE(&f, 13, RSP(8));
+		CHECK_RULE(&f, 14, NO_RULE);
+		if (other) {
+			CHECK_RULE(&f, 32, NO_RULE);
+		} else {
+			CHECK_RULE(&f, 32, RSP(8));
+			CHECK_RULE(&f, 36, RSP(16));
+			CHECK_RULE(&f, 40, RSP(8));
+		}
+		CHECK_RULE(&f, 41, NO_RULE);
+		fixture_close(&f);
+	}
+}
+
 /* Three functions of 64 bytes: one with a frame, the end of a stack, the signal restorer. */
 TEST(go_programs_have_a_table_of_their_own)
 {
@@ -486,9 +523,16 @@ TEST(section_headers_are_not_needed)
 	eh->e_shnum = 0;
 	eh->e_shstrndx = 0;
 	rows_of(image, size, &without);
-	CHECK(with.len > 10);
-	CHECK_U64(without.len, with.len);
-	CHECK(!memcmp(with.data, without.data, with.len * sizeof(*with.data)));
+	CHECK(without.len > 10);
+	/* Only .init and .fini need the headers: what is known without them is what is known with them. */
+	for (size_t i = 0, k = 0; i < without.len; i++) {
+		if (without.data[i].rule.cfa_kind == RULE_CFA_NONE)
+			continue;
+		while (k < with.len && with.data[k].start < without.data[i].start)
+			k++;
+		CHECK(k < with.len && !memcmp(&with.data[k], &without.data[i], sizeof(*with.data)));
+	}
+	CHECK(with.len - without.len <= 8);
 	fclose(self);
 	free(image);
 	vec_free(&with);
