@@ -9,7 +9,7 @@
 #include "elf/elf_file.h"
 #include "unwind/unwind.h"
 
-enum { LOAD_WINDOW = 64 << 10, MAX_LOADS = 20000 };
+enum { LOAD_WINDOW = 64 << 10, MAX_LOADS = 2 * REPLAY_FRAMES };
 
 struct replay_file {
 	struct file_key key;
@@ -182,7 +182,7 @@ static void walk_once(struct replay *r, int mode)
 	walk_run(&io, mode);
 }
 
-/* Loads what the walk missed; false if it was there, and the rule is not one for the walker. */
+/* Loads what the walk missed; false if that was no use: the rule is not one for the walker. */
 static bool load_missing(struct replay *r)
 {
 	const struct walk *w = &r->scratch.walk;
@@ -194,9 +194,9 @@ static bool load_missing(struct replay *r)
 		return false;
 	start = offset > LOAD_WINDOW / 4 ? offset - LOAD_WINDOW / 4 : 0;
 	error_free(rule_cache_load(r->cache, f->file, f->table, start, start + LOAD_WINDOW));
-	/* Others may have evicted it already where the cache is tiny. */
+	/* The rest of the window may have evicted it already. */
 	error_free(rule_cache_load(r->cache, f->file, f->table, offset, offset + 1));
-	return true;
+	return rule_lookup(f->file, offset);
 }
 
 void replay_walk(struct replay *r, const struct snapshot *snapshot, int mode, u32 max_depth,
