@@ -84,9 +84,9 @@ static uint64_t hostile_word(const struct snapshot *s)
 	switch (rand() % 6) {
 	case 0: return 0;
 	case 1: return random64();
-	case 2: return m->start + random64() % (m->end - m->start);		/* code or data */
-	case 3: return stack->start + random64() % (stack->size + 1);		/* a frame pointer, maybe back down */
-	case 4: return stack->start + stack->size - rand() % 16;		/* across the end */
+	case 2: return m->start + random64() % (m->end - m->start);	/* code or data */
+	case 3: return stack->start + random64() % (stack->size + 1);	/* maybe back down */
+	case 4: return stack->start + stack->size - rand() % 16;	/* across the end */
 	default: return UINT64_MAX - rand() % 32;
 	}
 }
@@ -96,7 +96,8 @@ static void damage_stack(struct snapshot *s)
 	struct snapshot_memory *m = &s->stack[0];
 
 	for (int n = 1 + rand() % 20; n && m->size >= 8; n--) {
-		uint64_t at = random64() % (rand() % 2 && m->size > 1024 ? 1024 : m->size - 7), word = hostile_word(s);
+		uint64_t range = rand() % 2 && m->size > 1024 ? 1024 : m->size - 7;
+		uint64_t at = random64() % range, word = hostile_word(s);
 
 		if (at + 8 <= m->size)
 			memcpy(m->data + (rand() % 8 ? at & ~7ULL : at), &word, 8);
