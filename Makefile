@@ -44,7 +44,7 @@ install: all
 bench-record:
 	@tools/install-deps.sh build bench
 	@$(MAKE) --no-print-directory all
-	@bench/record.sh $(BUILD)
+	@python3 bench/record.py $(BUILD)
 
 clean:
 	@rm -rf $(BUILD)
