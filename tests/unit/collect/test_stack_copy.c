@@ -112,12 +112,15 @@ static __attribute__((noinline)) void take_moment(void)
 	const greg_t *g = u.uc_mcontext.gregs;
 
 	CHECK(!getcontext(&u));
-	memcpy(moment.regs, (const uint64_t[]){ g[REG_RAX], g[REG_RDX], g[REG_RCX], g[REG_RBX], g[REG_RSI], g[REG_RDI],
-	       g[REG_RBP], g[REG_RSP], g[REG_R8], g[REG_R9], g[REG_R10], g[REG_R11], g[REG_R12], g[REG_R13], g[REG_R14],
-	       g[REG_R15], g[REG_RIP] }, sizeof(moment.regs));
+	memcpy(moment.regs, (const uint64_t[]){ g[REG_RAX], g[REG_RDX], g[REG_RCX], g[REG_RBX], g[REG_RSI],
+	       g[REG_RDI], g[REG_RBP], g[REG_RSP], g[REG_R8], g[REG_R9], g[REG_R10], g[REG_R11], g[REG_R12],
+	       g[REG_R13], g[REG_R14], g[REG_R15], g[REG_RIP] }, sizeof(moment.regs));
 	moment.address = moment.regs[7] & ~7ULL;
 	copy_stack();
 	moment.n_trace = backtrace(moment.trace, MAX_BACKTRACE);
+	/* Sanitizers put a frame of theirs below ours. */
+	while (moment.n_trace > 1 && moment.trace[1] != __builtin_return_address(0))
+		memmove(moment.trace, moment.trace + 1, --moment.n_trace * sizeof(moment.trace[0]));
 }
 
 /* Frames so large that the stack fills several pieces. */
@@ -157,9 +160,11 @@ static bool feed_partial(uint64_t cookie)
 	return stack_copies_partial(copies, &record.head, sizeof(record));
 }
 
-static struct piece piece_of(uint64_t cookie, size_t from, size_t size)
+/* Up to max bytes of the stack. */
+static struct piece piece_of(uint64_t cookie, size_t from, size_t max)
 {
 	struct piece p = { .head = head_of(cookie, RECORD_STACK) };
+	size_t size = moment.size - from < max ? moment.size - from : max;
 
 	p.stack.pc = moment.regs[16];
 	p.stack.sp = moment.regs[7];
@@ -205,7 +210,7 @@ TEST(whole_in_any_size_of_piece)
 		if (partial_first)
 			CHECK(!feed_partial(size));
 		for (size_t from = 0; from < moment.size; from += size) {
-			struct piece p = piece_of(size, from, moment.size - from < size ? moment.size - from : size);
+			struct piece p = piece_of(size, from, size);
 
 			CHECK(!whole);
 			whole = feed(&p);
@@ -237,7 +242,7 @@ TEST(lost_pieces)
 		n_got = 0;
 		feed_partial(lost);
 		for (size_t from = 0; from < moment.size; from += 4096) {
-			struct piece p = piece_of(lost, from, moment.size - from < 4096 ? moment.size - from : 4096);
+			struct piece p = piece_of(lost, from, 4096);
 
 			if (from != lost)
 				feed(&p);
@@ -307,7 +312,7 @@ TEST(depth_is_bounded)
 	stack_copies_destroy(copies);
 	copies = shallow;
 	feed_partial(1);
-	p = piece_of(1, 0, STACK_CHUNK < moment.size ? STACK_CHUNK : moment.size);
+	p = piece_of(1, 0, STACK_CHUNK);
 	p.stack.last = 1;
 	feed(&p);
 	finish(1);
@@ -364,7 +369,7 @@ TEST(damaged_copies)
 		unsigned int before = n_got;
 
 		for (size_t from = 0; from < 16384 && from < moment.size; from += 8192) {
-			struct piece p = piece_of(cookie, from, moment.size - from < 8192 ? moment.size - from : 8192);
+			struct piece p = piece_of(cookie, from, 8192);
 
 			p.stack.last = from >= 8192;
 			damage(&p);
