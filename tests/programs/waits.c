@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tasks inside the kernel: `blocked` has --count (20) more threads that work a
- * little and then read from a pipe into which nobody writes; `naps` sleeps again
+ * Tasks inside the kernel: `blocked` has --count (20) more threads that nap
+ * and in the end read from a pipe into which nobody writes; `naps` sleeps again
  * and again; `migrates` reads /dev/zero, slowly, while another thread moves it
  * from CPU to CPU; `faults` touches new memory.
  */
@@ -17,6 +17,11 @@
 
 #define LARGE (16 << 20)
 
+FRAME static void naps(void)
+{
+	usleep(500);
+}
+
 FRAME static void reads_for_ever(int fd)
 {
 	char byte;
@@ -24,9 +29,10 @@ FRAME static void reads_for_ever(int fd)
 	must(read(fd, &byte, 1) == 0, "read");
 }
 
-FRAME static void *works_and_blocks(void *arg)
+FRAME static void *naps_and_blocks(void *arg)
 {
-	burn_until_end();
+	while (running())
+		naps();
 	reads_for_ever(*(int *)arg);
 	return NULL;
 }
@@ -38,13 +44,8 @@ FRAME static void mode_blocked(void)
 
 	must(!pipe(ends), "pipe");
 	for (long i = 0; i < program_count(20); i++)
-		must(!pthread_create(&thread, NULL, works_and_blocks, ends), "pthread_create");
-	works_and_blocks(ends);
-}
-
-FRAME static void naps(void)
-{
-	usleep(500);
+		must(!pthread_create(&thread, NULL, naps_and_blocks, ends), "pthread_create");
+	naps_and_blocks(ends);
 }
 
 FRAME static void mode_naps(void)

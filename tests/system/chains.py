@@ -21,15 +21,15 @@ MAIN = r'main libc libc _start '
 STATIC_MAIN = r'main __libc_start_call_main __libc_start_main\S* _start '
 THREAD = r'libc libc '
 
-# A dynamic program before and after its work.
-_AROUND = (r'(?:(?:ld|libc|libgcc|libstdc\+\+|vdso|plt|now|program_start|_init|_fini|frame_dummy|'
+# A dynamic program before and after its work: loader, libraries, set-up.
+_AROUND = (r'(?:(?:ld|lib\S+|vdso|plt|now|must|handle|program_\w+|map_\w+|ring_open|_init|_fini|frame_dummy|'
            r'(?:de)?register_tm_clones|__do_global_dtors_aux) )*')
 EDGES = re.compile(rf'{_AROUND}(?:(?:main )?libc libc )?_start |{_AROUND}ld ')
 STATIC_EDGES = re.compile(r'(?:(?!burn|plain_)\S+ )*_start ')
 
 # Start-up code of gcc and crti.o that carries no unwind information.
 _NO_CFI = re.compile(r'(?:(?:libc|ld|plt) )*(?:_init|_fini|frame_dummy|(?:de)?register_tm_clones|'
-                     r'__do_global_dtors_aux) .*|(?:(?:libc|ld) )*(?:libstdc\+\+|libgcc) (?:(?:libc|ld) (?:libstdc\+\+|libgcc) )?')
+                     r'__do_global_dtors_aux) .*|(?:lib\S+ |ld )*lib(?!c )\S+ ')
 _NO_CFI_REASONS = ('no unwind info', 'bad frame pointer')
 # glibc ends the unwind information of clone before its system call.
 _CLONE = 'libc '
@@ -73,6 +73,7 @@ class Truth:
     edges     of a chain before or after the work
     own       file names whose symbols count, the program's own included
     reasons   truncation reasons that a chain of the work has to have; empty: it is complete
+    edge_reasons  the same for edges, if it differs
     missing   how many samples may have no chain, by reason: a number, or a share if it is a float
     callers   whether return addresses are checked against the machine code (True)
     least     how many samples have to hit the work (50)
@@ -86,6 +87,7 @@ class Truth:
         self.edges = options.get('edges', EDGES)
         self.own = {os.path.basename(program), *options.get('own', ())}
         self.reasons = set(options.get('reasons', ()))
+        self.edge_reasons = {None, *options.get('edge_reasons', self.reasons)}
         self.missing = {**PASSING, **options.get('missing', {})}
         self.resolve = options.get('resolve')
         self.elf = Elf(program) if options.get('callers', True) else None
@@ -106,7 +108,7 @@ class Truth:
                 continue
             error, hit = self._judge(sample, line)
             hits += hit
-            if error and sample['reason'] in _CUT and any(r.startswith(line) for r in right):
+            if error and sample['reason'] in _CUT and any(' ' + line in ' ' + r for r in right):
                 cut += 1
             elif error and self.imprecise.fullmatch(line):
                 imprecise += 1
@@ -143,7 +145,7 @@ class Truth:
         if sample['reason'] in _NO_CFI_REASONS and (_NO_CFI.fullmatch(line) or self.clones and line == _CLONE):
             return None, False
         if self.edges.fullmatch(line):
-            return (None if sample['reason'] in {None, *self.reasons} else 'not complete outside the work'), False
+            return (None if sample['reason'] in self.edge_reasons else 'not complete outside the work'), False
         return 'wrong chain', False
 
     def _explain(self, wrong, total):

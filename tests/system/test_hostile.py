@@ -38,7 +38,8 @@ for lie, why in LIES.items():
 def holes():
     recording = retour.record_program('stacks', 'holes')
     Truth(retour.program('stacks'), WORK + 'bottom (?:intact ){5}unmaps (?:doomed ){1,4}',
-          reasons=['page not readable', 'stack copy too short'], edges=re.compile(EDGES.pattern + r'|(?:libc )*(?:unmaps )?(?:doomed )*coroutine libc '),
+          reasons=['page not readable', 'stack copy too short'], edge_reasons=['no unwind info'],
+          edges=re.compile(EDGES.pattern + r'|(?:libc )*(?:unmaps )?(?:doomed )*coroutine libc '),
           callers=False).check(recording)
 
 

@@ -51,7 +51,8 @@ def storm():
     process_truth('(?:(?:burn )?before_exec )?(?:mode_storm )?' + MAIN, least=1000,
                   edges=re.compile(EDGES.pattern + r'|(?:libc |ld |plt )*mode_storm ' + MAIN
                                    + r'|(?:libc )+(?:mode_storm ' + MAIN + ')?'),
-                  missing={'exec': 0.1, 'not-started': 0.1, 'exiting': 0.05, 'regs-changed': 0.02}, clones=True).check(recording, samples)
+                  missing={'exec': 0.1, 'not-started': 0.1, 'exiting': 0.05, 'not-returned': 10,
+                           'regs-changed': 0.02}, clones=True).check(recording, samples)
     assert len({s['pid'] for s in samples}) > 1000
 
 
@@ -96,9 +97,9 @@ def migrates():
 def blocked():
     with retour.Running('waits', 'blocked', '--seconds', 3) as running:
         recording = retour.record('-e', 'context-switches', '-p', running.pid, '--duration', 4, frequency=20000)
-    ends = rf'works_and_blocks (?:mode_blocked {MAIN}|{THREAD})'
+    ends = rf'naps_and_blocks (?:mode_blocked {MAIN}|{THREAD})'
     Truth(retour.program('waits'), f'(?:libc )+reads_for_ever {ends}', least=5, clones=True,
-          edges=re.compile(EDGES.pattern + rf'|{WORK}{ends}|(?:libc )*{THREAD}')).check(recording)
+          edges=re.compile(EDGES.pattern + rf'|(?:(?:libc |plt )*naps |{WORK}|(?:libc |plt )*){ends}|(?:libc )*{THREAD}')).check(recording)
     in_read = [s['tid'] for s in recording.of('waits') if 'reads_for_ever' in [f['sym'] for f in s['user']]]
     assert len(in_read) == len(set(in_read)), 'a task that never returned was sampled twice in read'
     assert all(s['return_cpu'] is not None for s in recording.of('waits') if s['tid'] not in in_read)
