@@ -379,6 +379,17 @@ static struct error *set_up(struct session *s)
 	return err;
 }
 
+/* Every file whose code is on stacks stays open. */
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 struct error *session_create(const struct session_options *options, struct session **ret)
 {
 	_cleanup_(session_destroyp) struct session *s = calloc(1, sizeof(*s));
@@ -386,6 +397,7 @@ struct error *session_create(const struct session_options *options, struct sessi
 
 	if (!s)
 		return error_nomem();
+	raise_file_limit();
 	s->options = *options;
 	s->stats.backend = "bpf";
 	s->scope.all = options->scope == SESSION_SYSTEM;
