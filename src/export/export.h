@@ -39,6 +39,7 @@ const char *export_format_names(void);
 ERROR_CHECK struct error *export_table(const struct profile *profile, const struct export_options *options, FILE *out);
 ERROR_CHECK struct error *export_folded(const struct profile *profile, const struct export_options *options,
 					FILE *out);
+ERROR_CHECK struct error *export_html(const struct profile *profile, const struct export_options *options, FILE *out);
 ERROR_CHECK struct error *export_json(const struct profile *profile, const struct export_options *options, FILE *out);
 
 /* The quality of a recording, for people and for scripts. */

@@ -7,6 +7,7 @@
 static const struct export_format formats[] = {
 	{ .name = "table", .write = export_table },
 	{ .name = "folded", .suffix = ".folded", .write = export_folded },
+	{ .name = "html", .suffix = ".html", .per_process = true, .write = export_html },
 	{ .name = "json", .suffix = ".json", .write = export_json },
 };
 
