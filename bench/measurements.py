@@ -143,7 +143,7 @@ def recorder_cost(bench):
 def walk_cost(bench):
     table = Table(4, "Cost of a walk",
                   "Time in the walker by its own clock over all walks of the recordings of 1, their cold start "
-                  "included; a frame is one step of a walk.",
+                  "included. The clock also runs while a walk is preempted: a busy machine makes it too long.",
                   ["program", "ns a frame", "us a walk", "frames a walk", "walks", "stack copies, % of walks"])
 
     def cost(name):
