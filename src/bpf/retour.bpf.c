@@ -456,6 +456,8 @@ static __always_inline u32 request(struct slot *slot, struct task_struct *task, 
 		slot->pending = 1;
 	} else if (err != -EBUSY || !slot->cookie) {
 		return REASON_SCHEDULE_FAILED;
+	} else if (slot->mm != (u64)mm) {
+		return REASON_NOT_STARTED;	/* the end of an execve */
 	}
 	*cookie = slot->cookie;
 	return 0;
