@@ -30,4 +30,7 @@ bool cli_filter_option(const struct cli_verb *verb, int opt, const char *value, 
 /* Says on stderr what is missing in a recording, if anything. */
 void cli_warn_about_recording(const char *path, const struct perfdata_reader *reader);
 
+/* The quality of a recording on standard output, as `retour stats` shows it. */
+ERROR_CHECK struct error *cli_show_stats(const char *input, const struct filter *filter, bool json);
+
 #endif

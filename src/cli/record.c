@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* retour record: options and targets, the recording loop, and what is said about it. */
+#include "cli/filters.h"
 #include "cli/cli.h"
 
 #include "base/clock.h"
@@ -329,7 +330,8 @@ static int record(int argc, char **argv)
 	session_stats(session, &stats);
 	if (!r.quiet)
 		record_view_quality(&stats);
-	return CLI_OK;
+	err = r.json ? cli_show_stats(r.output, &(struct filter){ 0 }, true) : NULL;
+	return err ? cli_fail(err) : CLI_OK;
 }
 
 const struct cli_verb cli_record = {

@@ -13,7 +13,7 @@ static const struct cli_option options[] = {
 	{ 0 },
 };
 
-static struct error *show(const char *input, const struct filter *filter, bool json)
+struct error *cli_show_stats(const char *input, const struct filter *filter, bool json)
 {
 	const struct profile_options how = { .filter = filter, .stats_only = true };
 	_cleanup_(profile_freep) struct profile *profile = NULL;
@@ -43,7 +43,7 @@ static int stats(int argc, char **argv)
 			cli_filter_option(&cli_stats, opt, optarg, &filter);
 	}
 	cli_no_arguments(&cli_stats, argc, argv);
-	err = show(input, &filter, json);
+	err = cli_show_stats(input, &filter, json);
 	filter_deinit(&filter);
 	return err ? cli_fail(err) : CLI_OK;
 }
