@@ -94,10 +94,11 @@ static uint64_t hostile_word(const struct snapshot *s)
 static void damage_stack(struct snapshot *s)
 {
 	struct snapshot_memory *m = &s->stack[0];
+	uint64_t used = s->regs[7] - m->start;
 
-	for (int n = 1 + rand() % 20; n && m->size >= 8; n--) {
-		uint64_t range = rand() % 2 && m->size > 1024 ? 1024 : m->size - 7;
-		uint64_t at = random64() % range, word = hostile_word(s);
+	for (int n = 1 + rand() % 20; n && used < m->size; n--) {
+		uint64_t range = rand() % 2 && m->size - used > 1024 ? 1024 : m->size - used;
+		uint64_t at = used + random64() % range, word = hostile_word(s);
 
 		if (at + 8 <= m->size)
 			memcpy(m->data + (rand() % 8 ? at & ~7ULL : at), &word, 8);

@@ -14,7 +14,8 @@
 #include <sys/user.h>
 #include <sys/wait.h>
 
-enum { STACK_MAX = 1 << 20 };
+/* BELOW: a signal's stack may lie above the frames that it interrupted. */
+enum { STACK_MAX = 1 << 20, BELOW = 32768 };
 
 static bool wait_stop(struct traced *t)
 {
@@ -209,11 +210,10 @@ bool traced_snapshot(struct traced *t, struct snapshot *ret)
 		return false;
 	memcpy(ret->regs, (const uint64_t[]){ r.rax, r.rdx, r.rcx, r.rbx, r.rsi, r.rdi, r.rbp, r.rsp, r.r8, r.r9,
 	       r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rip }, sizeof(ret->regs));
-	/* With the red zone. */
-	sp = (r.rsp & ~7ULL) - 128;
+	sp = r.rsp & ~7ULL;
 	m = snapshot_find(ret, sp);
 	if (m)
-		take_stack(t, sp, m->end, &ret->stack[0]);
+		take_stack(t, sp - m->start > BELOW ? sp - BELOW : m->start, m->end, &ret->stack[0]);
 	if (m && !strcmp(m->path, "[stack]"))
 		return true;
 	vec_each(&ret->maps->list, own)

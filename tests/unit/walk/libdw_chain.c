@@ -35,10 +35,12 @@ static int on_frame(Dwfl_Frame *frame, void *arg)
 {
 	struct replay_chain *chain = arg;
 	Dwarf_Addr pc;
+	bool exact;
 
-	if (!dwfl_frame_pc(frame, &pc, NULL) || chain->n == REPLAY_FRAMES)
+	if (!dwfl_frame_pc(frame, &pc, &exact) || chain->n == REPLAY_FRAMES)
 		return DWARF_CB_ABORT;
 	chain->ips[chain->n++] = pc;
+	chain->at = pc - !exact;
 	return DWARF_CB_OK;
 }
 

@@ -214,6 +214,7 @@ void replay_walk(struct replay *r, const struct snapshot *snapshot, int mode, u3
 			break;
 	}
 	ret->n = w->n;
+	ret->at = w->frame.pc - !w->frame.exact;
 	ret->reason = w->reason;
 	ret->complete = w->complete;
 	ret->miss = w->miss;
@@ -238,6 +239,7 @@ void replay_walk_full(struct replay *r, const struct snapshot *snapshot, struct 
 	for (ret->n = 0, ret->complete = ret->miss = false, ret->reason = 0; ret->n < REPLAY_FRAMES;) {
 		uint64_t pc = regs.value[UNWIND_RIP], sp = regs.value[UNWIND_RSP];
 		u64 offset = 0;
+		bool stands = exact;
 		const struct snapshot_mapping *m = snapshot_find(snapshot, pc - !exact);
 		struct replay_file *f = m && m->executable ? file_at(r, pc - !exact, &offset) : NULL;
 
@@ -251,8 +253,8 @@ void replay_walk_full(struct replay *r, const struct snapshot *snapshot, struct 
 						       &ret->complete);
 		if (ret->reason || ret->complete)
 			return;
-		/* The innermost function may have left its frame already: longjmp. */
-		if (!exact && regs.value[UNWIND_RSP] < sp + (ret->n > 1))
+		/* A function that made no call may have left its frame already: longjmp. */
+		if (!exact && regs.value[UNWIND_RSP] < sp + !stands)
 			ret->reason = REASON_BACKWARDS;
 		else if (!regs.value[UNWIND_RIP])
 			ret->reason = REASON_ZERO_RETURN;
@@ -262,13 +264,13 @@ void replay_walk_full(struct replay *r, const struct snapshot *snapshot, struct 
 	ret->reason = REASON_MAX_DEPTH;
 }
 
-unsigned int replay_rule_kind(struct replay *r, const struct snapshot *snapshot, uint64_t pc)
+unsigned int replay_rule_kind(struct replay *r, const struct snapshot *snapshot, uint64_t at)
 {
 	struct replay_file *f;
 	u64 offset = 0;
 
 	r->snapshot = snapshot;
-	f = file_at(r, pc, &offset);
+	f = file_at(r, at, &offset);
 	return f ? unwind_table_rule(f->table, offset).cfa_kind : RULE_CFA_FP;
 }
 

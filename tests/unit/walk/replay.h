@@ -15,6 +15,7 @@ enum { REPLAY_FRAMES = 4096 };
 struct replay_chain {
 	uint64_t ips[REPLAY_FRAMES];
 	uint32_t n;
+	uint64_t at;			/* of the rule of the last frame */
 	uint16_t reason;
 	bool complete;
 	bool miss;			/* the walker leaves the last frame to user space */
@@ -33,8 +34,8 @@ void replay_walk(struct replay *replay, const struct snapshot *snapshot, int mod
 		 struct replay_chain *ret);
 void replay_walk_full(struct replay *replay, const struct snapshot *snapshot, struct replay_chain *ret);
 
-/* The kind of rule (enum rule_cfa_kind) in force at a return address of the snapshot. */
-unsigned int replay_rule_kind(struct replay *replay, const struct snapshot *snapshot, uint64_t pc);
+/* The kind of rule (enum rule_cfa_kind) in force at an address of the snapshot. */
+unsigned int replay_rule_kind(struct replay *replay, const struct snapshot *snapshot, uint64_t at);
 
 /* For damage: the cache's memory. */
 struct rule_set *replay_sets(struct replay *replay, uint32_t *n);

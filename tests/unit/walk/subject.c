@@ -3,7 +3,8 @@
  * A small program to be single-stepped between its two int3: leaf functions,
  * saved registers, variable and aligned frames, calls through the PLT (bound
  * on first use), callbacks from libc, recursion, a signal on its own stack,
- * longjmp, the vdso.
+ * longjmp, the vdso.  SIGALRM may interrupt it anywhere; its handler's stack
+ * lies above what it interrupts.
  */
 #include <alloca.h>
 #include <setjmp.h>
@@ -113,11 +114,22 @@ static NOINLINE void jump(int depth)
 	sink++;
 }
 
+static void handle_alarm(char *stack, size_t size)
+{
+	stack_t above = { .ss_sp = stack, .ss_size = size };
+	struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_ONSTACK };
+
+	sigaltstack(&above, NULL);
+	sigaction(SIGALRM, &action, NULL);
+}
+
 int main(void)
 {
+	char stack[16384];
 	int numbers[] = { 5, 3, 9, 1, 7 };
 	struct timespec now;
 
+	handle_alarm(stack, sizeof(stack));
 	__asm__ volatile("int3");
 	sink = saves_many(1, 2, 3, 4, 5, 6);
 	sink += variable_frame(100 + (sink & 7));

@@ -58,7 +58,7 @@ static bool same_as_full(struct tally *t, const struct snapshot *s)
 
 	if (walked.miss) {
 		/* Only rules over other registers than rsp and rbp are left to user space. */
-		kind = replay_rule_kind(t->replay, s, walked.ips[walked.n - 1] - (walked.n > 1));
+		kind = replay_rule_kind(t->replay, s, walked.at);
 		t->left_over++;
 		return begins_with(&full, &walked) &&
 		       (kind == RULE_CFA_COMPLEX || kind == RULE_CFA_REG || kind == RULE_CFA_RSP_INDEX_DEREF);
@@ -85,7 +85,7 @@ static bool same_as_libdw(struct tally *t, const struct snapshot *s)
 	}
 	if (!oracle.n)
 		return false;
-	kind = replay_rule_kind(t->replay, s, oracle.ips[oracle.n - 1] - (oracle.n > 1));
+	kind = replay_rule_kind(t->replay, s, oracle.at);
 	t->beyond_libdw++;
 	/* It does not know the entry point for the outermost frame either. */
 	if (full.n == oracle.n)
@@ -160,6 +160,37 @@ static void step_subject(const char *variable, unsigned int least)
 	end(&t, variable, least);
 }
 
+/* A signal at every instruction of a subject: what it interrupts stands anywhere. */
+static void interrupt_subject(const char *variable)
+{
+	static struct tally t;
+	const char *path = getenv(variable);
+	const char *argv[] = { path, NULL };
+	bool trap = false;
+
+	CHECK(path);
+	begin(&t, argv);
+	CHECK(traced_run_to_trap(&t.traced));
+	while (!trap) {
+		uint64_t pc = traced_pc(&t.traced);
+		unsigned char *visits = &t.visits[(pc ^ pc >> 16) % PC_SLOTS];
+
+		if (!*visits) {
+			*visits = 1;
+			t.traced.signal = SIGALRM;
+			CHECK(traced_step(&t.traced, &trap));
+			if (!check_stop(&t))
+				break;
+			for (int i = 0; i < 1000 && traced_pc(&t.traced) != pc; i++)
+				CHECK(traced_step(&t.traced, &trap));
+		}
+		CHECK(traced_step(&t.traced, &trap));
+	}
+	end(&t, variable, 1000);
+}
+
+TEST(signals_without_optimisation) { interrupt_subject("SUBJECT_O0"); }
+TEST(signals_optimised) { interrupt_subject("SUBJECT_O2"); }
 TEST(steps_without_optimisation) { step_subject("SUBJECT_O0", 1000); }
 TEST(steps_optimised) { step_subject("SUBJECT_O2", 1000); }
 TEST(steps_for_size) { step_subject("SUBJECT_Os", 1000); }
