@@ -14,7 +14,7 @@ enum { OPT_FORMAT = CLI_LONG_ONLY, OPT_NO_INLINE };
 static const struct cli_option options[] = {
 	{ 'i', "input", "FILE", "the recording to read (default " CLI_DEFAULT_RECORDING ")" },
 	{ 'o', "output", "FILE", "where to write the report (default -, standard output)" },
-	{ OPT_FORMAT, "format", "FORMAT", "table, folded, html or json (default by the suffix of -o, else table)" },
+	{ OPT_FORMAT, "format", "table|folded|html|json", "the format (default by the suffix of -o, else table)" },
 	{ OPT_NO_INLINE, "no-inline", NULL, "do not show inlined functions as frames" },
 	{ 0 },
 };
