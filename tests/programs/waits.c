@@ -17,9 +17,9 @@
 
 #define LARGE (16 << 20)
 
-FRAME static void naps(void)
+FRAME static void naps(useconds_t microseconds)
 {
-	usleep(500);
+	usleep(microseconds);
 }
 
 FRAME static void reads_for_ever(int fd)
@@ -32,7 +32,7 @@ FRAME static void reads_for_ever(int fd)
 FRAME static void *naps_and_blocks(void *arg)
 {
 	while (running())
-		naps();
+		naps(10000);
 	reads_for_ever(*(int *)arg);
 	return NULL;
 }
@@ -51,7 +51,7 @@ FRAME static void mode_blocked(void)
 FRAME static void mode_naps(void)
 {
 	while (running())
-		naps();
+		naps(500);
 }
 
 FRAME static void pin(pthread_t thread, int cpu)

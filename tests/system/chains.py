@@ -20,12 +20,14 @@ WORK = r'(?:burn |(?:(?:vdso|libc|ld|plt|\w*clock_gettime) )*(?:now )?(?:running
 MAIN = r'main libc libc _start '
 STATIC_MAIN = r'main __libc_start_call_main __libc_start_main\S* _start '
 THREAD = r'libc libc '
+# A call into the C library, perhaps through the PLT and the dynamic loader, or the check of its result.
+CALL = r'(?:(?:libc|ld|plt|vdso|must) )*'
 
 # A dynamic program before and after its work: loader, libraries, set-up.
-_AROUND = (r'(?:(?:ld|lib\S+|vdso|plt|now|must|handle|program_\w+|map_\w+|ring_open|_init|_fini|frame_dummy|'
+_AROUND = (r'(?:(?:ld|lib\S+|vdso|plt|now|must|handle|generate|program_\w+|map_\w+|ring_open|_init|_fini|frame_dummy|'
            r'(?:de)?register_tm_clones|__do_global_dtors_aux) )*')
-EDGES = re.compile(rf'{_AROUND}(?:(?:main )?libc libc )?_start |{_AROUND}ld ')
-STATIC_EDGES = re.compile(r'(?:(?!burn|plain_)\S+ )*_start ')
+EDGES = rf'{_AROUND}(?:(?:main )?libc libc )?_start |{_AROUND}ld '
+STATIC_EDGES = r'(?:(?!burn|plain_)\S+ )*_start '
 
 # Start-up code of gcc and crti.o that carries no unwind information.
 _NO_CFI = re.compile(r'(?:(?:libc|ld|plt) )*(?:_init|_fini|frame_dummy|(?:de)?register_tm_clones|'
@@ -38,6 +40,11 @@ _CLONE = 'libc '
 PASSING = {'exec': 3, 'not-started': 3, 'regs-changed': 2, 'exiting': 3, 'not-returned': 1}
 # A rule that is not loaded yet, or a lock that is held, may cut a chain short; what there is must be right.
 _CUT = ('stack copy too short', 'stack copy lost', 'mappings busy')
+
+
+def recursion(depth):
+    """The chain of `recursion --count DEPTH`: at its bottom, or on the way there."""
+    return f'(?:{WORK}bottom (?:down ){{{depth}}}|(?:down )+){MAIN}'
 
 
 def known_symbol(frame):
@@ -70,9 +77,10 @@ class Truth:
     """What the chains of one program may look like.
 
     chain     regular expression of a chain of its work
-    edges     of a chain before or after the work
+    edges     of a chain before or after the work, beside the usual ones
     own       file names whose symbols count, the program's own included
     reasons   truncation reasons that a chain of the work has to have; empty: it is complete
+    around    the usual edges, if the program is not a dynamic one
     edge_reasons  the same for edges, if it differs
     missing   how many samples may have no chain, by reason: a number, or a share if it is a float
     callers   whether return addresses are checked against the machine code (True)
@@ -84,7 +92,7 @@ class Truth:
     def __init__(self, program, chain, **options):
         self.program = program
         self.chain = re.compile(chain)
-        self.edges = options.get('edges', EDGES)
+        self.edges = re.compile(rf'{options.get("around", EDGES)}|{options.get("edges", "(?!)")}')
         self.own = {os.path.basename(program), *options.get('own', ())}
         self.reasons = set(options.get('reasons', ()))
         self.edge_reasons = {None, *options.get('edge_reasons', self.reasons)}
@@ -142,11 +150,14 @@ class Truth:
             if not sample['complete']:
                 return 'not complete', True
             return (self.elf.wrong_call(sample, self.own) if self.elf else None), True
-        if sample['reason'] in _NO_CFI_REASONS and (_NO_CFI.fullmatch(line) or self.clones and line == _CLONE):
+        if self._ends_without_rule(sample['reason'], line):
             return None, False
         if self.edges.fullmatch(line):
             return (None if sample['reason'] in self.edge_reasons else 'not complete outside the work'), False
         return 'wrong chain', False
+
+    def _ends_without_rule(self, reason, line):
+        return reason in _NO_CFI_REASONS and (_NO_CFI.fullmatch(line) or self.clones and line == _CLONE)
 
     def _explain(self, wrong, total):
         count = sum(map(len, wrong.values()))

@@ -61,6 +61,13 @@ def run(*args, timeout=TIMEOUT, **options):
     return subprocess.run([RETOUR, *map(str, args)], timeout=timeout, **options)
 
 
+def run_other(*command, **options):
+    """Runs another program to its end."""
+    options = {'timeout': TIMEOUT, **options}
+    return subprocess.run(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, check=False, **options)
+
+
 def start(*args, **options):
     """Starts `retour ARGS`."""
     options = {'stdin': subprocess.DEVNULL, 'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE,

@@ -3,13 +3,12 @@
 
 import json
 import os
-import re
 import shutil
 import subprocess
 
 import retour
 import tap
-from chains import EDGES, MAIN, STATIC_EDGES, STATIC_MAIN, WORK, Truth
+from chains import CALL, MAIN, STATIC_EDGES, STATIC_MAIN, WORK, Truth
 from elf import Elf
 
 PLAIN = 'plain_inner plain_middle plain_outer '
@@ -36,26 +35,28 @@ for variant in ('plain', 'plain_nopie', 'plain_no_header', 'plain_one_segment', 
     tap.test(variant)(lambda variant=variant: record_plain(variant))
 for variant in ('plain_static', 'plain_static_pie'):
     tap.test(variant)(lambda variant=variant: record_plain(
-        variant, chain=WORK + PLAIN + STATIC_MAIN, edges=STATIC_EDGES))
+        variant, chain=WORK + PLAIN + STATIC_MAIN, around=STATIC_EDGES))
 
 
 @tap.test('stripped')
 def stripped():
     recording = retour.record_program('plain_stripped')
-    plain_truth(retour.program('plain_stripped'), resolve=by_twin(recording.truths()[0], 'plain'), callers=False).check(recording)
+    plain_truth(retour.program('plain_stripped'), resolve=by_twin(recording.truths()[0], 'plain'),
+                callers=False).check(recording)
 
 
 @tap.test('static and stripped')
 def static_stripped():
     recording = retour.record_program('plain_static_stripped')
-    plain_truth(retour.program('plain_static_stripped'), WORK + PLAIN + STATIC_MAIN, edges=STATIC_EDGES,
+    plain_truth(retour.program('plain_static_stripped'), WORK + PLAIN + STATIC_MAIN, around=STATIC_EDGES,
                 resolve=by_twin(recording.truths()[0], 'plain_static'), callers=False).check(recording)
 
 
 @tap.test('32-bit')
 def compat():
     recording = retour.record_program('plain_32')
-    samples = [s for s in recording.of('plain_32') if s['reason'] not in ('exec', 'not-started', 'regs-changed', 'no-mm', 'exiting')]
+    passing = ('exec', 'not-started', 'regs-changed', 'no-mm', 'exiting')
+    samples = [s for s in recording.of('plain_32') if s['reason'] not in passing]
     assert len(samples) > 50, f'{len(samples)} samples'
     assert {s['reason'] for s in samples} == {'compat-task'}, {s['reason'] for s in samples}
 
@@ -79,8 +80,9 @@ def _rust_chain(sample):
     own = [n for n in own if not n.startswith('h') or len(n) != 17]     # the hash of legacy mangling
     outer = own.count('rust_outer')
     shape = [n for n in own if n != 'rust_outer']
-    return outer in range(1, 6) and shape in (['burn', 'rust_inner', 'main'], ['rust_inner', 'main'], ['main']) \
-        and (outer == 5 or 'rust_inner' not in shape) and names[-1] == '_start'
+    shapes = (['burn', 'rust_inner', 'main'], ['rust_inner', 'main'], ['main'])
+    return (1 <= outer <= 5 and shape in shapes and (outer == 5 or 'rust_inner' not in shape)
+            and names[-1] == '_start')
 
 
 @tap.test('Go')
@@ -89,7 +91,8 @@ def go():
     samples = [s for s in recording.of('gopher')
                if any((f['sym'] or '') == 'main.goInner' for f in s['user'])]
     assert len(samples) > 50, f'{len(samples)} samples'
-    allowed = (['main.goInner'] + ['main.goOuter'] * 40 + ['main.goroutine', 'main.main.func1', 'runtime.goexit'],
+    started = ['main.goroutine', 'main.main.func1', 'runtime.goexit']
+    allowed = (['main.goInner'] + ['main.goOuter'] * 40 + started,
                ['main.goInner'] + ['main.goOuter'] * 5 + ['main.main', 'runtime.main', 'runtime.goexit'])
     for sample in samples:
         names = [f['sym'].removesuffix('.abi0') for f in sample['user']]
@@ -108,7 +111,8 @@ def check_running(path, name='plain', own=(), before=None, command=(), **popen):
 
     Symbols may be gone with the file, but none may come from another one.
     """
-    process = subprocess.Popen([*(command or [path]), '--seconds', '4'], stdout=subprocess.PIPE, text=True, **popen)
+    command = [*(command or [path]), '--seconds', '4']
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **popen)
     try:
         truth = json.loads(process.stdout.readline())
         if before:
@@ -117,9 +121,9 @@ def check_running(path, name='plain', own=(), before=None, command=(), **popen):
     finally:
         process.kill()
         process.communicate()
-    Truth(retour.program(name), WORK + PLAIN + MAIN, own=['plain', *own],
-          resolve=by_twin(truth, name)).check(recording, [s for s in recording.samples if s['pid'] == process.pid])
-    return recording
+    samples = [s for s in recording.samples if s['pid'] == process.pid]
+    plain_truth(retour.program(name), own=['plain', *own],
+                resolve=by_twin(truth, name)).check(recording, samples)
 
 
 def copy_of(name, folder=None):
@@ -163,10 +167,9 @@ def memory_file():
 
 
 def libraries(path):
-    """Path inside: path outside, of what the dynamic program needs."""
-    lines = subprocess.run(['ldd', path], stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
-    words = (word for line in lines for word in line.split() if word.startswith('/'))
-    return sorted(set(words))
+    """The loader and libraries of a dynamic program."""
+    words = retour.run_other('ldd', path).stdout.split()
+    return sorted({word for word in words if word.startswith('/')})
 
 
 @tap.test('chroot, with another file under the same path outside')
@@ -196,12 +199,12 @@ def mount_namespace():
 @tap.test('dlopen and dlclose in a loop')
 def loader():
     recording = retour.record_program('loader')
-    library = r'(?:(?:libc|ld|plt|vdso|_init|_fini|frame_dummy|(?:de)?register_tm_clones|__do_global_dtors_aux) )*'
+    library = r'(?:(?:libc|ld|plt|_init|_fini|frame_dummy|(?:de)?register_tm_clones|__do_global_dtors_aux) )*'
     Truth(retour.program('loader'),
           f'(?:burn )?called_back (?:small_frame|large_frame) through load_and_call {MAIN}',
           own=['libsmall_frame.so', 'liblarge_frame.so'], callers=False,
-          edges=re.compile(rf'{EDGES.pattern}|{library}(?:(?:small_frame |large_frame )?through )?'
-                           rf'load_and_call {MAIN}|{WORK}{MAIN}')).check(recording)
+          edges=f'(?:{library}|{CALL})(?:(?:small_frame |large_frame )?through )?load_and_call {MAIN}|'
+                f'{WORK}{MAIN}').check(recording)
     seen = {os.path.basename(f['dso'] or '') for s in recording.samples for f in s['user']}
     assert {'libsmall_frame.so', 'liblarge_frame.so'} <= seen, seen
 

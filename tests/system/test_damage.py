@@ -12,7 +12,8 @@ VERBS = (['stats', '--json'], ['script', '--json'], ['report', '--format', 'fold
 
 def small_recording():
     path = retour.fresh_path()
-    retour.succeed('record', '-F', 999, '-o', path, '--', retour.program('recursion'), '--count', 20, '--seconds', 0.1)
+    retour.succeed('record', '-F', 999, '-o', path, '--',
+                   retour.program('recursion'), '--count', 20, '--seconds', 0.1)
     with open(path, 'rb') as file:
         return file.read()
 
@@ -25,8 +26,9 @@ def read_damaged(data, what):
     codes = []
     for verb in VERBS:
         done = retour.run(verb[0], '-i', path, *verb[1:], timeout=20, errors='surrogateescape')
-        assert done.returncode in (0, 1), f'{verb[0]} of a file {what} exited {done.returncode}: {done.stderr[:500]}'
-        assert done.returncode == 0 or path in done.stderr, f'{verb[0]} of a file {what}: {done.stderr!r}'
+        case = f'{verb[0]} of a file {what} exited {done.returncode}: {done.stderr[:500]!r}'
+        assert done.returncode in (0, 1), case
+        assert done.returncode == 0 or path in done.stderr, case
         if '--json' in verb:
             done.stdout.encode('utf-8')     # fails for bytes that are no text
         codes.append((done.returncode, done.stderr))

@@ -1,15 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Frames of every shape: deep, large, tiny, dynamic, jumped over, generated."""
 
-import re
-
 import retour
 import tap
-from chains import EDGES, MAIN, WORK, Truth
-
-
-# At the bottom of a recursion, or on the way to it.
-THOUSAND = f'(?:{WORK}bottom (?:down ){{1000}}|(?:down )+){MAIN}'
+from chains import CALL, MAIN, WORK, Truth, recursion
 
 
 def check(name, chain, frequency=retour.FREQUENCY, **options):
@@ -19,8 +13,8 @@ def check(name, chain, frequency=retour.FREQUENCY, **options):
 
 
 @tap.test('recursion 1,000 deep')
-def recursion():
-    _, recording = check('recursion', THOUSAND, frequency=499)
+def deep():
+    _, recording = check('recursion', recursion(1000), frequency=499)
     assert recording.stats['max_depth'] >= 1000, recording.stats['max_depth']
 
 
@@ -34,22 +28,20 @@ def leaf():
     check('leaf', '(?:(?:(?:(?:leaf )?saves_all )?saves_some )?calls |' + WORK + ')' + MAIN)
 
 
-@tap.test('calls through the PLT')
-def plt():
-    check('plt', '(?:(?:library_leaf |(?:callback )?library_calls_back |plt |_init )?call_library |' + WORK + ')' + MAIN,
-          own=['libplt_library.so'])
+def check_plt(name):
+    in_library = 'library_leaf |(?:callback )?library_calls_back |plt |_init '
+    check(name, f'(?:(?:{in_library})?call_library |{WORK}){MAIN}', own=[f'lib{name}_library.so'])
 
 
-@tap.test('calls through a PLT with indirect branch tracking')
-def plt_ibt():
-    check('plt_ibt', '(?:(?:library_leaf |(?:callback )?library_calls_back |plt |_init )?call_library |' + WORK + ')' + MAIN,
-          own=['libplt_ibt_library.so'])
+tap.test('calls through the PLT')(lambda: check_plt('plt'))
+tap.test('calls through a PLT with indirect branch tracking')(lambda: check_plt('plt_ibt'))
 
 
 @tap.test('alloca, variable length arrays and realigned frames (DRAP)')
 def dynamic_frames():
+    # After its pop of rbp, gcc 12's table of a realigned frame still takes rbp from where rbp points.
     check('dynamic_frames', WORK + '(?:(?:(?:(?:(?:vla_frame )?alloca_frame )?realigned_frame )?'
-          'aligned_frame )?drap_frame )?' + MAIN)
+          'aligned_frame )?drap_frame )?' + MAIN, imprecise='(?:(?:re)?aligned_frame |drap_frame ).*')
 
 
 @tap.test('setjmp and longjmp')
@@ -74,7 +66,7 @@ def coroutines():
     ends = '|'.join(f'(?:nest ){{{depth}}}coroutine_{i} ' for i, depth in enumerate((1, 5, 20, 100)))
     # glibc's __start_context, the outermost frame, has no rule that says so.
     check('coroutines', f'(?:burn |libc |plt )*(?:yields )?(?:{ends})libc ', reasons=[None, 'no unwind info'],
-          edges=re.compile(EDGES.pattern + f'|(?:libc |plt )*{WORK}{MAIN}|(?:libc |(?:nest )*coroutine_. libc )'))
+          edges=f'{CALL}{WORK}{MAIN}|libc |(?:nest )*coroutine_. libc ')
 
 
 @tap.test('C++ exceptions')
@@ -106,7 +98,7 @@ def max_depth():
     depths = {len(s['user']) for s in recording.samples if s['reason'] == 'max depth'}
     assert depths == {100}, f'truncated at {depths}'
     whole = retour.record_program('recursion', options=['--max-depth', 1010], frequency=499)
-    Truth(retour.program('recursion'), THOUSAND).check(whole)
+    Truth(retour.program('recursion'), recursion(1000)).check(whole)
 
 
 tap.main(retour.unusable())

@@ -4,11 +4,10 @@
 import os
 import random
 import re
-import subprocess
 
 import retour
 import tap
-from chains import EDGES, MAIN, WORK, Truth, line_of
+from chains import CALL, MAIN, WORK, Truth, line_of
 from elf import Elf
 
 LIES = {
@@ -27,7 +26,8 @@ def check_lie(name, reasons):
     recording = retour.record_program('lies', name)
     # A lost register is noticed one frame later, by the caller who needs it.
     last = 'above ' if name == 'lie_lost' else ''
-    Truth(retour.program('lies'), f'{WORK}below {name} {last}', reasons=reasons, callers=False).check(recording)
+    truth = Truth(retour.program('lies'), f'{WORK}below {name} {last}', reasons=reasons, callers=False)
+    truth.check(recording)
 
 
 for lie, why in LIES.items():
@@ -39,7 +39,7 @@ def holes():
     recording = retour.record_program('stacks', 'holes')
     Truth(retour.program('stacks'), WORK + 'bottom (?:intact ){5}unmaps (?:doomed ){1,4}',
           reasons=['page not readable', 'stack copy too short'], edge_reasons=['no unwind info'],
-          edges=re.compile(EDGES.pattern + r'|(?:libc )*(?:unmaps )?(?:doomed )*coroutine libc '),
+          edges=r'(?:libc )*(?:unmaps )?(?:doomed )*coroutine libc ',
           callers=False).check(recording)
 
 
@@ -62,7 +62,7 @@ def scribbled():
 
 def section(path, name):
     """(offset, size) of a section in the file."""
-    text = subprocess.run(['readelf', '-SW', path], stdout=subprocess.PIPE, text=True, check=True).stdout
+    text = retour.run_other('readelf', '-SW', path).stdout
     match = re.search(rf' {re.escape(name)}\s+\S+\s+\S+\s+(\S+)\s+(\S+)', text)
     return int(match[1], 16), int(match[2], 16)
 
@@ -122,11 +122,11 @@ def check_paged_out(mode):
     recording = retour.record_program('paged_out', mode)
     truth = recording.truths()[-1]
     assert truth['out'] > truth['pages'] / 2, f'only {truth["out"]} of {truth["pages"]} pages were out'
-    kernel = r'(?:(?:libc|plt|ld) )*(?:must )?(?:count_present )?(?:page_out )?'
-    Truth(retour.program('paged_out'), f'(?:{WORK}|{kernel})works (?:deeper ){{16}}coroutine libc ',
+    outs = CALL + '(?:must )?(?:count_present )?(?:page_out )?'
+    Truth(retour.program('paged_out'), f'(?:{WORK}|{outs})works (?:deeper ){{16}}coroutine libc ',
           reasons=[None, 'no unwind info'],
-          edges=re.compile(EDGES.pattern + rf'|(?:libc |plt )*(?:deeper ){{0,16}}coroutine libc |'
-                           rf'(?:libc |plt )*(?:stack_file |map_stack )?{MAIN}'), callers=False).check(recording)
+          edges=rf'{CALL}(?:deeper ){{0,16}}coroutine libc |{CALL}(?:stack_file |map_stack )?{MAIN}',
+          callers=False).check(recording)
 
 
 @tap.test('stack pages written back to a file and dropped')
@@ -142,13 +142,13 @@ def paged_out_to_swap():
             os.fchmod(file.fileno(), 0o600)
             os.posix_fallocate(file.fileno(), 0, 32 << 20)
         for command in (['mkswap', path], ['swapon', path]):
-            done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+            done = retour.run_other(*command)
             if done.returncode:
                 raise tap.Skip(f'{command[0]}: {done.stderr.strip()}')
         try:
             check_paged_out('swap')
         finally:
-            subprocess.run(['swapoff', path], check=True)
+            retour.run_other('swapoff', path)
     finally:
         os.unlink(path)
 

@@ -3,7 +3,6 @@
 
 import re
 import shutil
-import subprocess
 
 import retour
 import tap
@@ -15,8 +14,7 @@ def perf(*args):
     """The output of perf, which must not complain."""
     if not shutil.which('perf'):
         raise tap.Skip('perf is not installed')
-    done = subprocess.run(['perf', *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True, check=False, timeout=120)
+    done = retour.run_other('perf', *args, timeout=120)
     assert done.returncode == 0, f'perf {args} exited {done.returncode}: {done.stderr}'
     assert not done.stderr.strip(), f'perf {args}: {done.stderr}'
     return done.stdout
@@ -25,8 +23,9 @@ def perf(*args):
 def chains_of_perf(path):
     """(tid, cpu, event) and the addresses of each sample."""
     samples = []
-    fields = 'comm,pid,tid,cpu,time,event,ip'
-    for line in perf('script', '--ns', '--no-inline', '--max-stack', '4096', '-F', fields, '-i', path).splitlines():
+    text = perf('script', '-i', path, '--ns', '--no-inline', '--max-stack', '4096',
+                '-F', 'comm,pid,tid,cpu,time,event,ip')
+    for line in text.splitlines():
         if match := SAMPLE.match(line):
             samples.append(((int(match[3]), int(match[4]), match[6]), []))
         elif line.strip():
@@ -84,8 +83,7 @@ def perf_report():
 @tap.test('perf finds the build IDs in the recording')
 def build_ids():
     recording = retour.record_program('plain')
-    notes = subprocess.run(['readelf', '-n', retour.program('plain')], stdout=subprocess.PIPE, text=True,
-                           check=True).stdout
+    notes = retour.run_other('readelf', '-n', retour.program('plain')).stdout
     expected = re.search(r'Build ID: (\w+)', notes)
     if not expected:
         raise tap.Skip('the linker makes no build IDs')

@@ -17,9 +17,10 @@ import retour
 import tap
 
 PROGRAMS = {
-    'python3': ['python3', '-c', 'import time\ndef f(n):\n  while n == 0: time.sleep(0.004)\n  f(n - 1)\nf(30)'],
-    'perl': ['perl', '-e', 'sub f { my $n = shift; if ($n) { f($n - 1) } else { select(undef, undef, undef, 0.004) '
-                           'while 1 } } f(30)'],
+    'python3': ['python3', '-c',
+                'import time\ndef f(n):\n  while n == 0: time.sleep(0.004)\n  f(n - 1)\nf(30)'],
+    'perl': ['perl', '-e',
+             'sub f { my $n = shift; f($n - 1) if $n; select(undef, undef, undef, 0.004) while 1 } f(30)'],
     'bash': ['bash', '-c', 'exec 9<> <(:); f() { while :; do read -t 0.004 -u 9; done; }; f'],
     'tail': ['tail', '-f', '-s', '0.004', '---disable-inotify', '/etc/passwd'],
     'top': ['top', '-b', '-d', '0.02'],
@@ -28,8 +29,7 @@ PROGRAMS = {
 
 def eu_stack(pid):
     """Addresses of the stopped process, innermost first; None if it was not walked to its end."""
-    done = subprocess.run(['eu-stack', '-1', '-n', '0', '-p', str(pid)], stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True, check=False)
+    done = retour.run_other('eu-stack', '-1', '-n', 0, '-p', pid)
     addresses = [int(a, 16) for a in re.findall(r'^#\d+\s+(0x[0-9a-f]+)', done.stdout, re.MULTILINE)]
     return None if done.returncode or not addresses else addresses
 
@@ -51,9 +51,10 @@ def stopped_stacks(pid, count):
 def check(command):
     if not shutil.which('eu-stack'):
         raise tap.Skip('eu-stack is not installed (package elfutils)')
-    if not shutil.which(command[0]):
+    packaged = shutil.which(command[0], path='/usr/bin:/bin')
+    if not packaged:
         raise tap.Skip(f'{command[0]} is not installed')
-    process = subprocess.Popen([os.path.realpath(shutil.which(command[0])), *command[1:]], stdin=subprocess.DEVNULL,
+    process = subprocess.Popen([packaged, *command[1:]], stdin=subprocess.DEVNULL,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         time.sleep(0.3)
@@ -68,9 +69,9 @@ def check(command):
     incomplete = [s for s in samples if not s['complete']]
     assert not incomplete, f'{len(incomplete)} of {len(samples)} not complete: {incomplete[0]["reason"]}'
     same = sum(tuple(int(f['ip'], 16) for f in s['user'] if not f['inline']) in stacks for s in samples)
-    assert same >= len(samples) / 2, (f'{same} of {len(samples)} chains are among the {len(stacks)} of eu-stack:\n'
-                                      f'{[hex(a) for a in next(iter(stacks))]}\n'
-                                      f'{[f["ip"] for f in samples[len(samples) // 2]["user"]]}')
+    assert same >= len(samples) / 2, \
+        (f'{same} of {len(samples)} chains are among {len(stacks)} of eu-stack:\n'
+         f'{[hex(a) for a in next(iter(stacks))]}\n{[f["ip"] for f in samples[len(samples) // 2]["user"]]}')
 
 
 for name, arguments in PROGRAMS.items():

@@ -29,8 +29,8 @@ def folded_stacks():
     expected = collections.Counter(stack_of(s) for s in recording.samples if s['complete'])
     found = folded(recording)
     assert sum(found.values()) == len(recording.samples), f'{sum(found.values())} of {len(recording.samples)}'
-    wrong = {stack: (count, found.get(stack)) for stack, count in expected.items() if found.get(stack) != count}
-    assert not wrong, f'{len(wrong)} of {len(expected)} stacks differ, e.g. {next(iter(wrong.items()))}'
+    wrong = [(stack, n, found.get(stack)) for stack, n in expected.items() if found.get(stack) != n]
+    assert not wrong, f'{len(wrong)} of {len(expected)} stacks differ, e.g. {wrong[0]}'
 
 
 @tap.test('a truncated chain has its reason as the outermost frame')

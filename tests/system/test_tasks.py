@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Tasks by every road: fork, vfork, exec, threads, blocked, moved, and those without a user part."""
 
-import re
 import time
 
 import retour
 import tap
-from chains import EDGES, MAIN, THREAD, WORK, Truth, line_of
+from chains import CALL, MAIN, THREAD, WORK, Truth, line_of, recursion
 
 
 def process_truth(chain, **options):
@@ -18,9 +17,8 @@ def fork():
     recording = retour.record_program('processes', 'fork')
     truth = process_truth(WORK + 'child_side leaves_stack (?:deeper ){16}coroutine libc ',
                           reasons=[None, 'no unwind info'], clones=True,
-                          edges=re.compile(EDGES.pattern + r'|(?:(?:libc|ld|plt) )*(?:leaves_stack )?'
-                                           r'(?:deeper ){0,16}(?:coroutine )?libc |'
-                                           r'(?:libc |plt |map_stack )*mode_fork ' + MAIN))
+                          edges=f'{CALL}(?:leaves_stack )?(?:deeper ){{0,16}}(?:coroutine )?libc |'
+                                f'{CALL}(?:map_stack )?mode_fork {MAIN}')
     truth.check(recording)
     children = {s['pid'] for s in recording.of('processes') if 'child_side ' in line_of(s, truth.own)}
     parents = {s['pid'] for s in recording.of('processes') if 'child_side ' not in line_of(s, truth.own)}
@@ -31,7 +29,7 @@ def fork():
 def vfork():
     recording = retour.record_program('processes', 'vfork')
     process_truth('(?:(?:burn )?in_vfork_child )vfork_here ' + MAIN,
-                  edges=re.compile(EDGES.pattern + r'|(?:libc |ld |plt |vfork )*(?:vfork_here )?' + WORK + MAIN),
+                  edges=f'{CALL}(?:vfork_here )?{WORK}{MAIN}',
                   missing={'exiting': 0.02, 'regs-changed': 0.02}).check(recording)
     assert len({s['pid'] for s in recording.of('processes')}) > 2
 
@@ -40,7 +38,7 @@ def vfork():
 def execs():
     recording = retour.record_program('processes', 'exec', '--count', 200)
     process_truth('(?:burn )?before_exec mode_exec ' + MAIN, least=100,
-                  edges=re.compile(EDGES.pattern + r'|(?:libc |ld |plt )*mode_exec ' + MAIN),
+                  edges=f'{CALL}(?:program_count )?mode_exec {MAIN}',
                   missing={'exec': 0.5, 'not-started': 0.2, 'regs-changed': 0.02}).check(recording)
 
 
@@ -49,8 +47,7 @@ def storm():
     recording = retour.record_program('processes', 'storm', '--count', 10000, timeout=180, frequency=1999)
     samples = recording.of('processes')
     process_truth('(?:(?:burn )?before_exec )?(?:mode_storm )?' + MAIN, least=1000,
-                  edges=re.compile(EDGES.pattern + r'|(?:libc |ld |plt )*mode_storm ' + MAIN
-                                   + r'|(?:libc )+(?:mode_storm ' + MAIN + ')?'),
+                  edges=f'{CALL}(?:program_count )?mode_storm {MAIN}|(?:libc )+',
                   missing={'exec': 0.1, 'not-started': 0.1, 'exiting': 0.05, 'not-returned': 10,
                            'regs-changed': 0.02}, clones=True).check(recording, samples)
     assert len({s['pid'] for s in samples}) > 1000
@@ -62,8 +59,7 @@ def threads():
     depth = {t['tid']: t['depth'] for t in recording.truths()}
     assert len(depth) == 80, depth
     Truth(retour.program('threads'), WORK + f'thread_bottom (?:nest )+thread_main {THREAD}',
-          edges=re.compile(EDGES.pattern + rf'|(?:\S+ )?(?:(?:libc|ld|plt|vdso) )*(?:nest )*(?:thread_main )?{THREAD}|'
-                           rf'(?:libc |plt )*{MAIN}|libc '),
+          edges=rf'(?:{CALL}|(?:nest )*){CALL}(?:thread_main )?{THREAD}|{CALL}{MAIN}|libc ',
           missing={'exiting': 0.02}, clones=True).check(recording)
     for sample in recording.of('threads'):
         frames = [f['sym'] for f in sample['user']]
@@ -75,18 +71,16 @@ def threads():
 def churn():
     recording = retour.record_program('threads', 'churn')
     Truth(retour.program('threads'), f'burn brief_thread {THREAD}',
-          edges=re.compile(EDGES.pattern + rf'|(?:(?:libc|ld|plt|vdso) )*(?:brief_thread )?{THREAD}|'
-                           rf'(?:libc |plt )*{WORK}{MAIN}|libc '),
-          missing={'exiting': 0.05}, clones=True).check(recording)
+          edges=rf'{CALL}(?:brief_thread )?{THREAD}|{CALL}{WORK}{MAIN}|libc ',
+          missing={'exiting': 0.05, 'not-returned': 5}, clones=True).check(recording)
 
 
 @tap.test('a task that asks on one CPU and returns on another')
 def migrates():
     recording = retour.record_program('waits', 'migrates', options=['-a'])
     Truth(retour.program('waits'), '(?:libc )+reads_zeros mode_migrates ' + MAIN,
-          edges=re.compile(EDGES.pattern + rf'|(?:libc |plt )*(?:pin )?mover {THREAD}|libc |'
-                           rf'(?:plt )?{WORK}(?:reads_zeros )?(?:mode_migrates )?{MAIN}|'
-                           rf'(?:libc |plt )*(?:pin )?(?:mode_migrates )?{MAIN}'), clones=True).check(recording)
+          edges=rf'{CALL}(?:pin )?mover {THREAD}|libc |(?:{WORK}|{CALL})(?:reads_zeros )?(?:mode_migrates )?{MAIN}|'
+                rf'{CALL}(?:pin )?(?:mode_migrates )?{MAIN}', clones=True).check(recording)
     moved = [s for s in recording.of('waits') if s['user'] and s['return_cpu'] not in (None, s['cpu'])]
     assert len(moved) > 5, f'{len(moved)} of {len(recording.of("waits"))} returned on another CPU'
     assert {s['cpu'] for s in moved} == {0, 1}
@@ -96,10 +90,11 @@ def migrates():
 @tap.test('tasks blocked in read until after the end')
 def blocked():
     with retour.Running('waits', 'blocked', '--seconds', 3) as running:
-        recording = retour.record('-e', 'context-switches', '-p', running.pid, '--duration', 4, frequency=20000)
+        recording = retour.record('-e', 'context-switches', '-p', running.pid, '--duration', 4,
+                                  frequency=20000)
     ends = rf'naps_and_blocks (?:mode_blocked {MAIN}|{THREAD})'
     Truth(retour.program('waits'), f'(?:libc )+reads_for_ever {ends}', least=5, clones=True,
-          edges=re.compile(EDGES.pattern + rf'|(?:(?:libc |plt )*naps |{WORK}|(?:libc |plt )*){ends}|(?:libc )*{THREAD}')).check(recording)
+          edges=rf'(?:{CALL}naps |{WORK}|{CALL}){ends}|{CALL}{THREAD}').check(recording)
     in_read = [s['tid'] for s in recording.of('waits') if 'reads_for_ever' in [f['sym'] for f in s['user']]]
     assert len(in_read) == len(set(in_read)), 'a task that never returned was sampled twice in read'
     assert all(s['return_cpu'] is not None for s in recording.of('waits') if s['tid'] not in in_read)
@@ -109,7 +104,7 @@ def blocked():
 def naps():
     recording = retour.record_program('waits', 'naps', options=['-e', 'context-switches'])
     Truth(retour.program('waits'), f'(?:libc )+naps mode_naps {MAIN}',
-          edges=re.compile(EDGES.pattern + rf'|{WORK}mode_naps {MAIN}')).check(recording)
+          edges=f'{WORK}mode_naps {MAIN}').check(recording)
     assert {s['event'] for s in recording.samples} == {'context-switches'}
 
 
@@ -117,14 +112,13 @@ def naps():
 def faults():
     recording = retour.record_program('waits', 'faults', options=['-e', 'page-faults'])
     Truth(retour.program('waits'), f'touches mode_faults {MAIN}',
-          edges=re.compile(EDGES.pattern + rf'|(?:libc |plt )*(?:map_stack )?(?:mode_faults )?{MAIN}')
-          ).check(recording)
+          edges=f'{CALL}(?:map_stack )?(?:mode_faults )?{MAIN}').check(recording)
 
 
 @tap.test('task-clock')
 def task_clock():
     recording = retour.record_program('recursion', '--count', 10, options=['-e', 'task-clock'])
-    Truth(retour.program('recursion'), '(?:' + WORK + 'bottom (?:down ){10}|(?:down )+)' + MAIN).check(recording)
+    Truth(retour.program('recursion'), recursion(10)).check(recording)
 
 
 @tap.test('io_uring workers have no user part')
@@ -133,7 +127,7 @@ def io_worker():
     reasons = {s['reason'] for s in recording.samples if s['comm'].startswith('iou-wrk')}
     assert reasons == {'io-worker'}, reasons
     Truth(retour.program('io_worker'), f'(?:(?:libc |plt )*reads_by_worker ){MAIN}', least=5,
-          edges=re.compile(EDGES.pattern + rf'|{WORK}{MAIN}')).check(recording)
+          edges=WORK + MAIN).check(recording)
 
 
 @tap.test('kernel threads and the idle task have no user part')
