@@ -133,7 +133,8 @@ WALK_INLINE int walk_apply(const struct unwind_rule *rule, struct walk_frame *f,
 	case RULE_CFA_OUTERMOST:
 		return WALK_OUTERMOST;
 	case RULE_CFA_NONE:
-		return REASON_NO_UNWIND_INFO;
+		/* Code that frame pointers led to (V8's built-ins below its JIT code) keeps them itself. */
+		return f->by_fp ? walk_frame_pointer(f, arg) : REASON_NO_UNWIND_INFO;
 	case RULE_CFA_COMPLEX:
 	case RULE_CFA_UNLOADED:
 		return WALK_MISS;
