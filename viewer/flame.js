@@ -342,11 +342,12 @@ function drawFrame(node, scale) {
 	rectsDrawn++;
 	ctx.globalAlpha = outer || (matches && !matched) ? 0.42 : 1;
 	ctx.fillStyle = matched ? theme.match : colourOf(node);
+	if (w <= 6 && node !== selected && node !== hovered) {	/* most of them: no path, no label */
+		ctx.fillRect(left, y, Math.max(w, MIN_PIXELS), ROW - 1);
+		return;
+	}
 	ctx.beginPath();
-	if (w > 6)
-		ctx.roundRect(left, y, w, ROW - 1, 2.5);
-	else
-		ctx.rect(left, y, Math.max(w, MIN_PIXELS), ROW - 1);
+	ctx.roundRect(left, y, Math.max(w, MIN_PIXELS), ROW - 1, 2.5);
 	ctx.fill();
 	if (node === hovered || node === selected) {
 		ctx.fillStyle = theme.hover;
