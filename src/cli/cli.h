@@ -93,9 +93,6 @@ double cli_seconds(const struct cli_verb *verb, const char *option, const char *
 /* "retour: …" on stderr. */
 __attribute__((format(printf, 1, 2)))
 void cli_error(const char *fmt, ...);
-/* A line below an error that says what to do about it. */
-__attribute__((format(printf, 1, 2)))
-void cli_hint(const char *fmt, ...);
 /* Prints and frees err; CLI_FAILED. */
 int cli_fail(struct error *err);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How verbs speak: errors with hints, output files, terminals. */
+/* How verbs speak: errors, output files, terminals. */
 #include "cli/cli.h"
 
 #include <errno.h>
@@ -8,29 +8,15 @@
 #include <string.h>
 #include <unistd.h>
 
-static void print_line(const char *prefix, const char *fmt, va_list ap)
-{
-	fputs(prefix, stderr);
-	vfprintf(stderr, fmt, ap);
-	fputc('\n', stderr);
-}
-
 void cli_error(const char *fmt, ...)
 {
 	va_list ap;
 
+	fputs(cli_has_colour(stderr) ? "\033[1;31mretour:\033[0m " : "retour: ", stderr);
 	va_start(ap, fmt);
-	print_line(cli_has_colour(stderr) ? "\033[1;31mretour:\033[0m " : "retour: ", fmt, ap);
+	vfprintf(stderr, fmt, ap);
 	va_end(ap);
-}
-
-void cli_hint(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	print_line("  hint: ", fmt, ap);
-	va_end(ap);
+	fputc('\n', stderr);
 }
 
 int cli_fail(struct error *err)

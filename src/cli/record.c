@@ -23,9 +23,8 @@ enum {
 };
 
 enum {
-	DEFAULT_FREQUENCY = 999, MAX_FREQUENCY = 20000,
-	DEFAULT_DEPTH = 1024, MAX_DEPTH = 4096,
-	MAX_EVENTS = 8,
+	DEFAULT_FREQUENCY = 999,
+	DEFAULT_DEPTH = 1024,
 	POLL_MS = 100, LIVE_NS = 200000000,
 };
 
@@ -99,8 +98,8 @@ static void add_events(struct request *r, const char *list)
 
 		if (!event)
 			cli_usage_error(&cli_record, "unknown event '%s' ('retour list' shows the events)", name);
-		if (r->events.len == MAX_EVENTS)
-			cli_usage_error(&cli_record, "at most %d events", MAX_EVENTS);
+		if (r->events.len == SESSION_MAX_EVENTS)
+			cli_usage_error(&cli_record, "at most %d events", SESSION_MAX_EVENTS);
 		vec_push(&r->events, (struct session_event){ event->name, event->type, event->config });
 	}
 	free(copy);
@@ -137,7 +136,7 @@ static void apply_option(struct request *r, int opt)
 {
 	switch (opt) {
 	case 'F':
-		r->frequency = (uint32_t)cli_number(&cli_record, "-F", optarg, 1, MAX_FREQUENCY);
+		r->frequency = (uint32_t)cli_number(&cli_record, "-F", optarg, 1, SESSION_MAX_FREQUENCY);
 		break;
 	case 'e':
 		add_events(r, optarg);
@@ -163,7 +162,7 @@ static void apply_option(struct request *r, int opt)
 		check_backend(optarg);
 		break;
 	case OPT_MAX_DEPTH:
-		r->max_depth = (uint32_t)cli_number(&cli_record, "--max-depth", optarg, 1, MAX_DEPTH);
+		r->max_depth = (uint32_t)cli_number(&cli_record, "--max-depth", optarg, 1, SESSION_MAX_DEPTH);
 		break;
 	case OPT_DEFERRED_RECORDS:
 		r->deferred_records = true;
@@ -290,9 +289,10 @@ static int fail_with_remedy(struct error *err)
 
 	machine_probe(&machine);
 	obstacle = machine_obstacle(&machine);
-	cli_fail(err);
-	if (obstacle)
-		cli_hint("missing: %s; %s", obstacle->text, obstacle->remedy);
+	if (!obstacle)
+		return cli_fail(err);
+	cli_error("%s (missing: %s; %s)", err->text, obstacle->text, obstacle->remedy);
+	error_free(err);
 	return CLI_FAILED;
 }
 
