@@ -178,7 +178,7 @@ static __always_inline long copy_chunk(struct copy_context *c, int mode)
 			got = 0;
 		s->copy.stack.reason = REASON_PAGE_UNREADABLE;
 	}
-	c->n++;
+	s->copy.stack.index = c->n++;
 	s->copy.stack.address = c->address;
 	s->copy.stack.size = got;
 	c->address += got;

@@ -147,7 +147,8 @@ struct stack_record {
 	__u8 exact, innermost, bp_lost, by_fp;
 	__u8 last;
 	__u8 reason;		/* why the copy ends early, 0 or a reason */
-	__u16 reserved[5];
+	__u16 index;		/* of the piece */
+	__u16 reserved[4];
 	__u64 regs[17];		/* of the innermost frame, in DWARF order; all of them */
 	struct walk_mapping mapping;	/* of pc; file FILE_UNKNOWN if never seen */
 	struct file_key key;

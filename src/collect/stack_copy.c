@@ -8,6 +8,12 @@
 #include <string.h>
 #include <sys/mman.h>
 
+/* A piece of a stack; a task that migrates while it writes them spreads them over rings. */
+struct piece {
+	struct stack_record record;
+	unsigned char *bytes;
+};
+
 /* One walk under assembly. */
 struct copy {
 	struct hash_node node;
@@ -16,7 +22,9 @@ struct copy {
 	bool has_partial, done;
 	struct deferred_record head;
 	VEC(uint64_t) ips;
-	struct stack_record stack;	/* of the first piece */
+	VEC(struct piece) pieces;
+	size_t n_pieces;		/* 0: the last one is not here yet */
+	struct stack_record stack;	/* of the first piece, once all are here */
 	VEC(unsigned char) bytes;	/* of the stack, from stack.address on */
 };
 
@@ -44,8 +52,16 @@ struct error *stack_copies_create(struct dso_store *dsos, struct process_tracker
 	return NULL;
 }
 
+static void free_pieces(struct copy *copy)
+{
+	vec_each(&copy->pieces, piece)
+		free(piece->bytes);
+	vec_free(&copy->pieces);
+}
+
 static void copy_free(struct copy *copy)
 {
+	free_pieces(copy);
 	vec_free(&copy->ips);
 	vec_free(&copy->bytes);
 	free(copy);
@@ -168,8 +184,8 @@ static int step_full(struct finish *f, struct dso *dso, uint64_t offset, struct 
 		return WALK_OUTERMOST;
 	if (reason)
 		return reason;
-	/* The innermost frame may have its return address in a register, and no frame. */
-	if (!signal_frame && regs.value[UNWIND_RSP] < frame->sp + !frame->innermost)
+	/* An interrupted frame may have its return address in a register, and no frame. */
+	if (!signal_frame && regs.value[UNWIND_RSP] < frame->sp + !frame->exact)
 		return REASON_BACKWARDS;
 	*frame = (struct walk_frame){
 		.bx_at = RULE_RBX_LOST,		/* its value is known now, but not its place */
@@ -241,7 +257,7 @@ static void deliver(struct stack_copies *c, struct copy *copy, uint16_t reason)
 
 static bool is_whole(const struct copy *copy)
 {
-	return copy->has_partial && copy->stack.last && !copy->done;
+	return copy->has_partial && copy->n_pieces && copy->pieces.len == copy->n_pieces && !copy->done;
 }
 
 bool stack_copies_partial(struct stack_copies *c, const struct deferred_record *r, uint32_t size)
@@ -263,24 +279,49 @@ bool stack_copies_partial(struct stack_copies *c, const struct deferred_record *
 bool stack_copies_piece(struct stack_copies *c, const struct deferred_record *r, uint32_t size)
 {
 	const struct stack_record *st = (const struct stack_record *)(r + 1);
+	struct piece piece;
 	struct copy *copy;
 
 	if (size < sizeof(*r) + sizeof(*st) || st->size > size - sizeof(*r) - sizeof(*st))
 		return false;
 	copy = copy_of(c, r);
-	if (!copy || copy->done)
+	if (!copy || copy->done || copy->pieces.len >= STACK_CHUNKS)
 		return false;
-	if (!copy->bytes.len)
-		copy->stack = *st;
-	/* Only what follows on without a gap is of use. */
-	if (st->address == copy->stack.address + copy->bytes.len &&
-	    vec_reserve(&copy->bytes, copy->bytes.len + st->size)) {
-		memcpy(copy->bytes.data + copy->bytes.len, st + 1, st->size);
+	piece.record = *st;
+	piece.bytes = malloc(st->size + 1);
+	if (!piece.bytes)
+		return false;
+	memcpy(piece.bytes, st + 1, st->size);
+	if (!vec_push(&copy->pieces, piece)) {
+		free(piece.bytes);
+		return false;
+	}
+	if (st->last)
+		copy->n_pieces = st->index + 1;
+	return is_whole(copy);
+}
+
+static int by_index(const void *a, const void *b)
+{
+	return ((const struct piece *)a)->record.index - ((const struct piece *)b)->record.index;
+}
+
+/* The stack as far as the pieces follow on each other without a gap. */
+static void join_pieces(struct copy *copy)
+{
+	qsort(copy->pieces.data, copy->pieces.len, sizeof(*copy->pieces.data), by_index);
+	copy->stack = copy->pieces.data[0].record;
+	vec_each(&copy->pieces, piece) {
+		const struct stack_record *st = &piece->record;
+
+		if (st->address != copy->stack.address + copy->bytes.len ||
+		    !vec_reserve(&copy->bytes, copy->bytes.len + st->size))
+			break;
+		memcpy(copy->bytes.data + copy->bytes.len, piece->bytes, st->size);
 		copy->bytes.len += st->size;
 		copy->stack.reason = st->reason;
 	}
-	copy->stack.last = st->last;
-	return is_whole(copy);
+	free_pieces(copy);
 }
 
 void stack_copies_finish(struct stack_copies *c, const struct deferred_record *r)
@@ -290,6 +331,7 @@ void stack_copies_finish(struct stack_copies *c, const struct deferred_record *r
 
 	if (!copy || !is_whole(copy))
 		return;
+	join_pieces(copy);
 	deliver(c, copy, walk_rest(&f));
 	vec_free(&copy->bytes);
 	vec_free(&copy->ips);

@@ -173,6 +173,7 @@ static struct piece piece_of(uint64_t cookie, size_t from, size_t max)
 	memcpy(p.stack.regs, moment.regs, sizeof(p.stack.regs));
 	p.stack.address = moment.address + from;
 	p.stack.size = size;
+	p.stack.index = from / max;
 	p.stack.last = from + size >= moment.size;
 	memcpy(p.bytes, moment.stack + from, size);
 	return p;
