@@ -24,13 +24,13 @@ THREAD = r'libc libc '
 CALL = r'(?:(?:libc|ld|plt|vdso|must) )*'
 
 # A dynamic program before and after its work: loader, libraries, set-up.
-_AROUND = (r'(?:(?:ld|lib\S+|vdso|plt|now|must|handle|generate|program_\w+|map_\w+|ring_open|_init|_fini|frame_dummy|'
-           r'(?:de)?register_tm_clones|__do_global_dtors_aux) )*')
+_AROUND = (r'(?:(?:ld|lib\S+|vdso|plt|now|must|handle|generate|program_\w+|map_\w+|ring_open|'
+           r'_init|_fini|frame_dummy|(?:de)?register_tm_clones|__do_global_dtors_aux) )*')
 EDGES = rf'{_AROUND}(?:(?:main )?libc libc )?_start |{_AROUND}ld '
 STATIC_EDGES = r'(?:(?!burn|plain_)\S+ )*_start '
 
 # Start-up code of gcc and crti.o that carries no unwind information.
-_NO_CFI = re.compile(r'(?:(?:libc|ld|plt) )*(?:_init|_fini|frame_dummy|(?:de)?register_tm_clones|'
+_NO_CFI = re.compile(r'(?:\S+ )*(?:_init|_fini|frame_dummy|(?:de)?register_tm_clones|'
                      r'__do_global_dtors_aux) .*|(?:lib\S+ |ld )*lib(?!c )\S+ ')
 _NO_CFI_REASONS = ('no unwind info', 'bad frame pointer')
 # glibc ends the unwind information of clone before its system call.

@@ -69,7 +69,7 @@ def duration():
 @tap.test('-F 20000')
 def fast():
     recording = retour.record_program('recursion', '--count', 10, frequency=20000)
-    assert recursion_truth().check(recording) > 2000
+    assert recursion_truth(missing={'not-started': 20}).check(recording) > 2000
     assert recording.stats['lost_samples'] == 0, recording.stats
     assert recording.stats['lost_records'] == 0, recording.stats
 
@@ -96,7 +96,7 @@ def shared():
 @tap.test('ready to sample within 300 ms')
 def ready():
     delays = []
-    for _ in range(5):
+    while len(delays) < 20 and min(delays, default=300) >= 300:     # others may be using the CPUs
         started = time.time_ns()
         done = retour.succeed('record', '-o', retour.fresh_path(), '--', 'date', '+%s%N')
         delays.append((int(done.stdout.split()[0]) - started) / 1e6)
