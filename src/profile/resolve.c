@@ -183,19 +183,19 @@ static struct error *dso_at(struct resolver *resolver, uint32_t pid, uint64_t ad
 	return NULL;
 }
 
-/* "[libfoo.so+0x1234]" */
-static struct error *unresolved(struct frames *frames, enum frame_kind kind, const char *dso, uint64_t address,
+/* "[libfoo.so+0x1234]", of where the function starts, if that is known. */
+static struct error *unresolved(struct frames *frames, enum frame_kind kind, const char *dso, uint64_t start,
 				struct location *location)
 {
 	const char *base = frames_base_name(dso);
 	char name[300];
 
 	/* The brackets of "[vdso]" and the like would double. */
-	int start = base[0] == '[';
-	int len = (int)strcspn(base + start, "]");
+	int skip = base[0] == '[';
+	int len = (int)strcspn(base + skip, "]");
 
-	snprintf(name, sizeof(name), "[%.*s+0x%" PRIx64 "]", len < 255 ? len : 255, base + start, address);
-	location->offset = 0;
+	snprintf(name, sizeof(name), "[%.*s+0x%" PRIx64 "]", len < 255 ? len : 255, base + skip, start);
+	location->offset = location->address - start;
 	return frames_function_named(frames, kind, name, dso, &location->function);
 }
 
@@ -222,6 +222,7 @@ static struct error *locate_in_dso(struct resolver *resolver, struct dso *dso, u
 	const char *path = frames->strings.data[dso->path];
 	struct location location = { .address = address };
 	struct symbol symbol = { 0 };
+	uint64_t start = address;
 	struct error *err;
 	bool found;
 
@@ -230,10 +231,13 @@ static struct error *locate_in_dso(struct resolver *resolver, struct dso *dso, u
 		return NULL;
 	found = dso->pid ? symboliser_jit(resolver->symboliser, dso->pid, address, &symbol)
 			 : symbol_dso_lookup(dso->symbols, address, &symbol);
-	if (found && symbol.name && symbol.name[0])
+	found = found && symbol.name && symbol.name[0];
+	if (!found && !dso->pid)
+		symbol_dso_function_start(dso->symbols, address, &start);
+	if (found)
 		err = resolved(frames, dso->pid ? FRAME_JIT : FRAME_USER, path, &symbol, &location);
 	else
-		err = unresolved(frames, FRAME_USER, path, address, &location);
+		err = unresolved(frames, FRAME_USER, path, start, &location);
 	return err ? err : add_location(frames, &dso->locations, &location, ret);
 }
 

@@ -44,6 +44,11 @@ const char *symbol_dso_problem(struct symbol_dso *dso);
 
 /* The function at a file offset.  False if none covers it. */
 bool symbol_dso_lookup(struct symbol_dso *dso, uint64_t offset, struct symbol *ret);
+/*
+ * The file offset where the function around an offset starts, by the unwind
+ * tables, for code without a symbol.  False if they have none before it.
+ */
+bool symbol_dso_function_start(struct symbol_dso *dso, uint64_t offset, uint64_t *ret);
 /* The kernel function or module function at an address. False if kallsyms is hidden or has none. */
 bool symboliser_kernel(struct symboliser *symboliser, uint64_t address, struct symbol *ret);
 /* "vmlinux", or the module as kallsyms writes it: "[ext4]", "[bpf]"; NULL where symboliser_kernel() is false. */

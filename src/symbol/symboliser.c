@@ -10,6 +10,7 @@
 #include "symbol/demangle.h"
 #include "symbol/dso_file.h"
 #include "symbol/elf_symbols.h"
+#include "symbol/function_starts.h"
 #include "symbol/kallsyms.h"
 #include "symbol/perf_map.h"
 #include "symbol/target_file.h"
@@ -28,6 +29,7 @@ struct symbol_dso {
 	struct stat root;	/* without a build ID a path means something in one root only */
 	bool loaded;
 	struct symtab tab;
+	struct function_starts starts;
 	struct error *problem;	/* why tab is empty */
 };
 
@@ -62,6 +64,7 @@ struct error *symboliser_create(struct symboliser **ret)
 static void dso_destroy(struct symbol_dso *dso)
 {
 	symtab_free(&dso->tab);
+	function_starts_free(&dso->starts);
 	error_free(dso->problem);
 	free(dso->path);
 	free(dso);
@@ -189,6 +192,7 @@ static struct error *dso_read(struct symbol_dso *dso)
 	symtab_finish(&dso->tab);
 	tolerate(dso, err);
 	tolerate(dso, elf_plt_add(file, &dso->tab));
+	tolerate(dso, function_starts_read(file, &dso->starts));
 	symtab_finish(&dso->tab);
 	return dso->tab.entries.len ? NULL : error_new(ENODATA, "no symbols");
 }
@@ -250,6 +254,12 @@ bool symbol_dso_lookup(struct symbol_dso *dso, uint64_t offset, struct symbol *r
 {
 	dso_load(dso);
 	return fill(dso->owner, symtab_lookup(&dso->tab, offset), ret);
+}
+
+bool symbol_dso_function_start(struct symbol_dso *dso, uint64_t offset, uint64_t *ret)
+{
+	dso_load(dso);
+	return function_starts_find(&dso->starts, offset, ret);
 }
 
 static const struct symtab_entry *kernel_entry(struct symboliser *s, uint64_t address)
