@@ -103,5 +103,7 @@ ERROR_CHECK struct error *cli_close_output(const char *path, FILE *out);
 /* May escape sequences be written to this stream? */
 bool cli_is_terminal(FILE *out);
 bool cli_has_colour(FILE *out);
+/* The columns of the terminal; 0: lines may be as long as they are. */
+unsigned int cli_width(FILE *out);
 
 #endif

@@ -9,6 +9,7 @@ static const struct cli_verb *const verbs[] = {
 	&cli_report,
 	&cli_script,
 	&cli_stats,
+	&cli_diff,
 	&cli_doctor,
 	&cli_list,
 };

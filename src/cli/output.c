@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 void cli_error(const char *fmt, ...)
@@ -65,4 +66,11 @@ bool cli_has_colour(FILE *out)
 	const char *no_colour = getenv("NO_COLOR");
 
 	return cli_is_terminal(out) && !(no_colour && *no_colour);
+}
+
+unsigned int cli_width(FILE *out)
+{
+	struct winsize size;
+
+	return cli_is_terminal(out) && !ioctl(fileno(out), TIOCGWINSZ, &size) ? size.ws_col : 0;
 }

@@ -6,8 +6,6 @@
 #include "profile/samples.h"
 
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 enum { OPT_FORMAT = CLI_LONG_ONLY, OPT_NO_INLINE };
 
@@ -18,13 +16,6 @@ static const struct cli_option options[] = {
 	{ OPT_NO_INLINE, "no-inline", NULL, "do not show inlined functions as frames" },
 	{ 0 },
 };
-
-static unsigned int terminal_width(FILE *out)
-{
-	struct winsize size;
-
-	return cli_is_terminal(out) && !ioctl(fileno(out), TIOCGWINSZ, &size) ? size.ws_col : 0;
-}
 
 static const struct export_format *choose_format(const char *name, const char *output)
 {
@@ -53,7 +44,7 @@ static struct error *write_report(const struct profile *profile, const struct ex
 
 	if (err)
 		return err;
-	err = format->write(profile, &(struct export_options){ .title = input, .width = terminal_width(out),
+	err = format->write(profile, &(struct export_options){ .title = input, .width = cli_width(out),
 							       .colour = cli_has_colour(out) }, out);
 	close_err = cli_close_output(output, out);
 	if (!err)

@@ -4,6 +4,7 @@
 
 #include "synthetic.h"
 
+#include "export/diff.h"
 #include "export/export.h"
 #include "export/script.h"
 #include "export/text.h"
@@ -186,6 +187,64 @@ TEST(script_text_says_why_chains_end)
 	CHECK(strstr(text, "[no unwind info]"));
 	CHECK(strstr(text, "400101 [prog+0x100] (/nonexistent/prog)"));
 	CHECK(!strchr(text, '\xff'));
+}
+
+static const struct diff_row *find_change(const struct diff *diff, const char *name)
+{
+	vec_each(&diff->rows, row)
+		if (!strcmp(frames_name(&diff->frames, row->function), name))
+			return row;
+	return NULL;
+}
+
+/* All 102 samples, and of them the 95 of one process. */
+static struct diff make_diff(void)
+{
+	struct filter filter = { 0 };
+	struct profile *all = load(&(struct profile_options){ 0 }), *some;
+	struct diff diff;
+
+	CHECK_OK(filter_add_pids(&filter, "100"));
+	some = load(&(struct profile_options){ .filter = &filter });
+	CHECK_OK(diff_make(all, some, &diff));
+	return diff;
+}
+
+static bool near(double a, double b)
+{
+	return a - b < 1e-9 && b - a < 1e-9;
+}
+
+TEST(diff_compares_shares)
+{
+	struct diff diff = make_diff();
+	const struct diff_row *row = find_change(&diff, "[prog+0x10]");
+
+	CHECK(row && near(row->before.self, 6000.0 / 102) && near(row->after.self, 6000.0 / 95));
+	/* in two tasks before, in one after */
+	row = find_change(&diff, "[kernel+0xffff800000000010]");
+	CHECK(row && near(row->before.total, 2800.0 / 102) && near(row->after.total, 2500.0 / 95));
+	row = find_change(&diff, "[<img src=x onerror=alert(1)>\n\"\xff.so+0x50]");
+	CHECK(row && near(row->before.self, 400.0 / 102) && row->after.self == 0);
+	CHECK_STR(frames_name(&diff.frames, diff.rows.data[0].function), "[prog+0x10]");
+	diff_free(&diff);
+}
+
+TEST(diff_is_written_as_table_and_json)
+{
+	struct diff diff = make_diff();
+	char *text;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	CHECK_OK(export_diff_table(&diff, &(struct export_options){ 0 }, out));
+	fflush(out);
+	CHECK(strstr(text, "    58.82    63.16    +4.33    +4.33  prog                  [prog+0x10]\n"));
+	rewind(out);
+	CHECK_OK(export_diff_json(&diff, &(struct export_options){ 0 }, out));
+	fclose(out);
+	CHECK(strstr(text, "\"name\": \"[prog+0x10]\",\"dso\": \"prog\",\"before\": {\"self\": 58.823529,"));
+	diff_free(&diff);
 }
 
 TEST(formats_are_found_by_name_and_suffix)
