@@ -267,6 +267,7 @@ static __always_inline void write_copy(struct walk_io *io, int mode)
 	st->bx_at = w->frame.bx_at;
 	st->exact = w->frame.exact;
 	st->innermost = w->frame.innermost;
+	st->second = w->frame.second;
 	st->bp_lost = w->frame.bp_lost;
 	st->by_fp = w->frame.by_fp;
 	st->reason = 0;

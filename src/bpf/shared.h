@@ -144,11 +144,11 @@ struct stack_record {
 	__u64 pc, sp, bp, bx_at;	/* of the frame whose rule is missing, as in struct walk_frame */
 	__u64 address;		/* of the first copied byte */
 	__u32 size;
-	__u8 exact, innermost, bp_lost, by_fp;
+	__u8 exact, innermost, second, bp_lost, by_fp;
 	__u8 last;
 	__u8 reason;		/* why the copy ends early, 0 or a reason */
 	__u16 index;		/* of the piece */
-	__u16 reserved[4];
+	__u8 reserved[7];
 	__u64 regs[17];		/* of the innermost frame, in DWARF order; all of them */
 	struct walk_mapping mapping;	/* of pc; file FILE_UNKNOWN if never seen */
 	struct file_key key;

@@ -217,7 +217,7 @@ static uint16_t walk_rest(struct finish *f)
 	const struct stack_record *st = &f->copy->stack;
 	struct walk_frame frame = { .pc = st->pc, .sp = st->sp, .bp = st->bp, .bx_at = st->bx_at,
 				    .exact = st->exact,
-				    .innermost = st->innermost, .bp_lost = st->bp_lost, .by_fp = st->by_fp };
+				    .innermost = st->innermost, .second = st->second, .bp_lost = st->bp_lost, .by_fp = st->by_fp };
 	bool first = true;
 
 	for (;; first = false) {

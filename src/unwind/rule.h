@@ -21,8 +21,8 @@ enum rule_cfa_kind {
 	RULE_CFA_RSP_DEREF,	/* *(rsp + cfa_off) + cfa_add */
 	RULE_CFA_RBP_DEREF,	/* *(rbp + cfa_off) + cfa_add: DRAP */
 	RULE_CFA_PLT,		/* rsp + cfa_off + ((pc & 15) >= cfa_add ? 8 : 0) */
-	RULE_CFA_REG,		/* R[reg] + cfa_off; DWARF number, innermost frame only, but for rbx */
-	RULE_CFA_RSP_INDEX_DEREF, /* *(rsp + cfa_off + 8 * R[reg]) + cfa_add; innermost frame only */
+	RULE_CFA_REG,		/* R[reg] + cfa_off; DWARF number; see walk_reg_known() for where it is known */
+	RULE_CFA_RSP_INDEX_DEREF, /* *(rsp + cfa_off + 8 * R[reg]) + cfa_add */
 	RULE_CFA_FP,		/* frame pointer: CFA = rbp + 16, checked for sanity */
 	RULE_CFA_OUTERMOST,	/* the frame has no caller: the chain is complete */
 	RULE_CFA_COMPLEX,	/* only user space can evaluate it */
@@ -74,6 +74,7 @@ struct walk_frame {
 	unsigned long long bx_at;	/* where the frame's rbx was saved; 0: still in the register, 1: lost */
 	unsigned char exact;		/* pc is where the frame stands, not a return address */
 	unsigned char innermost;
+	unsigned char second;		/* the innermost frame's caller */
 	unsigned char bp_lost;
 	unsigned char by_fp;		/* pc was found through a frame pointer */
 };

@@ -71,11 +71,26 @@ WALK_INLINE int walk_frame_pointer(struct walk_frame *f, void *arg)
 	f->by_fp = 1;
 	f->bx_at = RULE_RBX_LOST;	/* such code may have saved it anywhere */
 	f->exact = 0;
+	f->second = 0;
 	f->innermost = 0;
 	if (!f->pc)
 		return f->bp ? REASON_ZERO_RETURN : WALK_OUTERMOST;
 	return WALK_UP;
 }
+
+/*
+ * Is the innermost frame's register this frame's too?  A CFA in a caller-saved
+ * register at a call is hand-written code whose callee leaves it alone (OpenSSL's
+ * AES-GCM); only the innermost frame's caller is believed so much.
+ */
+WALK_INLINE int walk_reg_known(const struct walk_frame *f, unsigned short reg)
+{
+	return f->innermost || (f->second && reg != WALK_RBX && reg != 6 && reg < 12) ||
+	       (reg == WALK_RBX && f->bx_at != RULE_RBX_LOST);
+}
+
+/* The most a frame may hold whose CFA rests on such a belief. */
+#define WALK_MAX_REG_FRAME (1ULL << 16)
 
 WALK_INLINE int walk_cfa(const struct unwind_rule *rule, const struct walk_frame *f, void *arg,
 			 unsigned long long *cfa)
@@ -99,12 +114,12 @@ WALK_INLINE int walk_cfa(const struct unwind_rule *rule, const struct walk_frame
 				return REASON_PAGE_UNREADABLE;
 			break;
 		}
-		if (!f->innermost && (rule->reg != WALK_RBX || f->bx_at == RULE_RBX_LOST))
+		if (!walk_reg_known(f, rule->reg))
 			return WALK_MISS;
 		base = WALK_REG(arg, (unsigned short)rule->reg);
 		break;
 	case RULE_CFA_RSP_INDEX_DEREF:
-		if (!f->innermost)
+		if (!walk_reg_known(f, rule->reg))
 			return WALK_MISS;
 		base += WALK_REG(arg, (unsigned short)rule->reg) * 8;
 		break;
@@ -116,6 +131,8 @@ WALK_INLINE int walk_cfa(const struct unwind_rule *rule, const struct walk_frame
 			return REASON_PAGE_UNREADABLE;
 		base += (long long)rule->cfa_add;
 	}
+	if (f->second && rule->cfa_kind == RULE_CFA_REG && base - f->sp > WALK_MAX_REG_FRAME)
+		return WALK_MISS;
 	*cfa = base;
 	return WALK_UP;
 }
@@ -184,6 +201,7 @@ WALK_INLINE int walk_apply(const struct unwind_rule *rule, struct walk_frame *f,
 		f->bx_at = cfa + (long long)rule->rbx_off;
 	f->sp = cfa;
 	f->exact = !!(rule->flags & RULE_SIGNAL);
+	f->second = f->innermost && !f->exact;
 	f->innermost = 0;
 	f->by_fp = 0;
 	return f->pc ? WALK_UP : REASON_ZERO_RETURN;
