@@ -71,7 +71,7 @@ def run(test, label):
     start = time.monotonic()
     timeout = test["timeout"] or None
     proc = subprocess.Popen(test["cmd"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                            cwd=test["workdir"], env={**os.environ, **test["env"]}, start_new_session=True)
+                            cwd=test["workdir"] or test["build"], env={**os.environ, **test["env"]}, start_new_session=True)
     try:
         raw, _ = proc.communicate(timeout=timeout)
         status = proc.returncode
@@ -96,9 +96,14 @@ def report(out):
     sys.stdout.flush()
 
 
-def introspect(build):
-    return json.loads(subprocess.run(["meson", "introspect", "--tests", build], check=True,
+def introspect(build, what):
+    return json.loads(subprocess.run(["meson", "introspect", f"--{what}", build], check=True,
                                      stdout=subprocess.PIPE).stdout)
+
+
+def tests_of(build):
+    build = os.path.abspath(build)
+    return [{**test, "build": build} for test in introspect(build, "tests")]
 
 
 def suite(test):
@@ -129,9 +134,11 @@ def sanitized(build):
         subprocess.run(["meson", "setup", "-Db_sanitize=address,undefined", "-Db_lundef=false", directory],
                        check=True, stdout=subprocess.DEVNULL)
     subprocess.run(["ninja", "-C", directory, "build.ninja"], check=True, stdout=subprocess.DEVNULL)
-    tests = [t for t in introspect(directory) if suite(t) == "unit"]
-    root = os.path.abspath(directory)
-    targets = sorted({os.path.relpath(arg, root) for t in tests for arg in t["cmd"] if arg.startswith(root + "/")})
+    tests = [t for t in tests_of(directory) if suite(t) == "unit"]
+    needed = {target for t in tests for target in t["depends"]}
+    targets = sorted({os.path.relpath(name, os.path.abspath(directory))
+                      for target in introspect(directory, "targets") if target["id"] in needed
+                      for name in target["filename"]})
     if targets and subprocess.run(["ninja", "-C", directory, *targets]).returncode:
         out = Outcome("asan: build")
         out.failed.append("asan: the sanitizer build failed")
@@ -145,7 +152,7 @@ def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     build = sys.argv[1]
-    outcomes = run_all(introspect(build)) + sanitized(build)
+    outcomes = run_all(tests_of(build)) + sanitized(build)
     failed = [f for o in outcomes for f in o.failed]
     skipped = [s for o in outcomes for s in o.skipped]
     print()
