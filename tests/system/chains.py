@@ -33,8 +33,9 @@ STATIC_EDGES = r'(?:(?!burn|plain_)\S+ )*_start '
 _NO_CFI = re.compile(r'(?:\S+ )*(?:_init|_fini|frame_dummy|(?:de)?register_tm_clones|'
                      r'__do_global_dtors_aux) .*|(?:lib\S+ |ld )*lib(?!c )\S+ ')
 _NO_CFI_REASONS = ('no unwind info', 'bad frame pointer')
-# glibc ends the unwind information of clone before its system call.
+# glibc ends the unwind information of clone before its system call; a child has no caller there.
 _CLONE = 'libc '
+_CLONE_REASONS = ('no unwind info', 'zero return address', 'not executable')
 
 # Every program passes exec and exit once, which may hit a sample each.
 PASSING = {'exec': 3, 'not-started': 3, 'regs-changed': 2, 'exiting': 3, 'not-returned': 1}
@@ -157,7 +158,9 @@ class Truth:
         return 'wrong chain', False
 
     def _ends_without_rule(self, reason, line):
-        return reason in _NO_CFI_REASONS and (_NO_CFI.fullmatch(line) or self.clones and line == _CLONE)
+        if self.clones and line == _CLONE:
+            return reason in _CLONE_REASONS
+        return reason in _NO_CFI_REASONS and _NO_CFI.fullmatch(line)
 
     def _explain(self, wrong, total):
         count = sum(map(len, wrong.values()))
