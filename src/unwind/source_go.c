@@ -61,21 +61,6 @@ static bool read_table(const struct go_table *t, uint64_t at, void *buf, uint64_
 	return at <= t->size && size <= t->size - at && elf_file_read(t->file, t->offset + at, buf, size);
 }
 
-/* The kernel's struct rt_sigframe seen from the restorer: ucontext at rsp, its registers at 40. */
-static void signal_row(struct frame_row *row)
-{
-	static const unsigned char order[UNWIND_N_REGS] = {
-		8, 9, 10, 11, 12, 13, 14, 15, 5, 4, 6, 3, 1, 0, 2, 7, 16,	/* r8 to r15, rdi, rsi, … */
-	};
-
-	for (unsigned int i = 0; i < UNWIND_N_REGS; i++)
-		row->reg[order[i]] = (struct frame_rule){
-			.kind = FRAME_DEREF, .reg = UNWIND_RSP, .offset = 40 + 8 * (int64_t)i,
-		};
-	row->cfa = row->reg[UNWIND_RSP];
-	row->signal_frame = true;
-}
-
 /*
  * A frame of `distance` bytes below the return address; rbp is saved on top of
  * it.  Below zero the return address was popped to who knows where: no rule.
@@ -174,7 +159,7 @@ static bool go_rows(const struct unwind_source *source, size_t i, uint64_t *budg
 	*budget -= READ_BUDGET;
 	restorer = t->text_start + word_at(record, sizeof(record), 0) != start;
 	if (restorer)
-		signal_row(&row);
+		frame_row_signal(&row);
 	else
 		row.reg[UNWIND_RIP].kind = FRAME_UNDEFINED;
 	if (restorer || record[t->flag_offset] & (FLAG_TOP_FRAME | FLAG_SP_WRITE)) {

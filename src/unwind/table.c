@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct error *(*const open_source[SOURCE_START])(struct elf_file *, struct unwind_source *) = {
+static struct error *(*const open_source[SOURCE_KNOWN])(struct elf_file *, struct unwind_source *) = {
 	[SOURCE_GO] = source_open_go,
 	[SOURCE_EH_FRAME] = source_open_eh_frame,
 	[SOURCE_DEBUG_FRAME] = source_open_debug_frame,
@@ -17,13 +17,13 @@ static struct error *(*const open_source[SOURCE_START])(struct elf_file *, struc
 };
 
 /* The entry point ends the stack, unless the file itself says what it is. */
-static struct error *open_start(struct unwind_table *table)
+static struct error *open_known(struct unwind_table *table)
 {
 	uint64_t offset;
 	bool known = elf_file_to_offset(table->file, elf_file_entry(table->file), &offset) &&
 		     unwind_table_rule(table, offset).cfa_kind != RULE_CFA_NONE;
 
-	return source_open_start(table->file, known, &table->source[SOURCE_START]);
+	return source_open_known(table->file, known, &table->source[SOURCE_KNOWN]);
 }
 
 struct error *unwind_table_open(struct elf_file *file, struct unwind_table **ret)
@@ -34,10 +34,10 @@ struct error *unwind_table_open(struct elf_file *file, struct unwind_table **ret
 	if (!table)
 		return error_nomem();
 	table->file = file;
-	for (size_t i = 0; i < SOURCE_START && !err; i++)
+	for (size_t i = 0; i < SOURCE_KNOWN && !err; i++)
 		err = open_source[i](file, &table->source[i]);
 	if (!err)
-		err = open_start(table);
+		err = open_known(table);
 	if (err)
 		return error_wrap(err, "%s", elf_file_name(file));
 	*ret = steal_ptr(table);
@@ -68,7 +68,7 @@ void unwind_table_info(const struct unwind_table *table, struct unwind_table_inf
 		if (s[i].offset + s[i].size > info.text_end)
 			info.text_end = s[i].offset + s[i].size;
 	}
-	for (size_t i = 0; i < SOURCE_START; i++) {
+	for (size_t i = 0; i < SOURCE_KNOWN; i++) {
 		info.n_fdes += table->source[i].index.n;
 		info.n_bad_fdes += table->source[i].n_bad;
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The unwind table of one DSO: rules by file offset, compiled on demand from
- * .eh_frame, .debug_frame, .sframe, Go's function table, and the C start-up code.
+ * .eh_frame, .debug_frame, .sframe, Go's function table, and code known by its bytes.
  *
  * Nothing is compiled when a table is opened but an index of the FDEs; a range
  * of text is compiled when asked for.  Corrupt input yields rules of kind

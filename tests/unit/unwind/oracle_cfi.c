@@ -27,6 +27,7 @@
 
 #define MISMATCHES_SHOWN 10
 #define LIBDW_REGS 17
+#define SMALL_MAX 512	/* bytes of small functions that are known without a table */
 
 enum value_kind { VALUE_KNOWN, VALUE_SAME, VALUE_UNDEFINED, VALUE_ERROR };
 
@@ -39,7 +40,7 @@ struct oracle {
 	Dwarf *dwarf;
 	Dwarf_CFI *cfi[2];	/* .eh_frame, .debug_frame */
 	bool go;
-	uint64_t rows, compared, complex_rows, outermost, overlaid, mismatches;
+	uint64_t rows, compared, complex_rows, outermost, overlaid, small, mismatches;
 };
 
 static void mismatch(struct oracle *o, uint64_t pc, const char *what, uint64_t ours, uint64_t libdw)
@@ -301,17 +302,30 @@ static bool in_section(const struct oracle *o, const char *name, uint64_t pc)
 	       elf_file_section_range(o->file, name, &offset, &size) && pc >= start && pc - start < size;
 }
 
+/* What is known by its bytes: stubs, .init, .fini, and few small functions with at most rbp on the stack. */
+static bool is_known_code(struct oracle *o, const struct unwind_rule *rule, uint64_t pc)
+{
+	static const char *const sections[] = { ".init", ".fini", ".plt", ".plt.sec", ".plt.got", ".iplt" };
+
+	for (size_t i = 0; i < sizeof(sections) / sizeof(*sections); i++)
+		if (in_section(o, sections[i], pc))
+			return true;
+	return rule->cfa_kind == RULE_CFA_RSP && rule->ra_kind == RULE_RA_CFA &&
+	       ((rule->cfa_off == 8 && rule->rbp_kind == RULE_RBP_SAME) ||
+		(rule->cfa_off == 16 && rule->rbp_kind == RULE_RBP_CFA && rule->rbp_off == -16)) &&
+	       ++o->small <= SMALL_MAX;
+}
+
 /* A stretch that libdw knows nothing about, starting at pc; returns its end, at most end. */
 static uint64_t compare_hole(struct oracle *o, const struct unwind_rule *rule, uint64_t pc, uint64_t end)
 {
 	uint64_t entry = elf_file_entry(o->file);
-	bool at_start = (rule->cfa_kind == RULE_CFA_OUTERMOST && pc >= entry && pc - entry < 64) ||
-			in_section(o, ".init", pc) || in_section(o, ".fini", pc);
+	bool at_start = rule->cfa_kind == RULE_CFA_OUTERMOST && pc >= entry && pc - entry < 64;
 
 	if (rule->cfa_kind == RULE_CFA_NONE)
 		return end;
 	/* A stripped Go program has no CFI, but its own table. */
-	if (at_start || o->go)
+	if (at_start || is_known_code(o, rule, pc) || o->go)
 		o->overlaid++;
 	else
 		mismatch(o, pc, "a rule where libdw has none", rule->cfa_kind, 0);
@@ -351,7 +365,7 @@ static void compare_row(struct oracle *o, const struct unwind_rule *rule, uint64
 		bool signal;
 
 		if (!frame) {
-			pc = compare_hole(o, rule, pc, rule->cfa_kind == RULE_CFA_NONE ? pc + 1 : end);
+			pc = compare_hole(o, rule, pc, o->go && rule->cfa_kind != RULE_CFA_NONE ? end : pc + 1);
 			continue;
 		}
 		dwarf_frame_info(frame, &from, &to, &signal);
