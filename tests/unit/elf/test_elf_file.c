@@ -2,6 +2,7 @@
 /* ELF files: what is refused, what is found, and what is inflated. */
 #include "test.h"
 
+#include "base/cleanup.h"
 #include "elf_image.h"
 
 #include <elf.h>
@@ -43,7 +44,7 @@ static int open_fd_of(const void *data, size_t size)
 
 TEST(refuses_what_is_no_x86_64_program)
 {
-	struct image image;
+	_cleanup_(image_free) struct image image = { 0 };
 	Elf64_Ehdr *eh;
 
 	CHECK(open_image("", 0) == EINVAL);
@@ -97,7 +98,7 @@ TEST(does_not_block_on_a_fifo)
 
 TEST(survives_truncation_at_every_length)
 {
-	struct image image;
+	_cleanup_(image_free) struct image image = { 0 };
 
 	image_init(&image);
 	image_add(&image, ".eh_frame", SHF_ALLOC, payload, sizeof(payload));
@@ -118,7 +119,7 @@ TEST(a_file_truncated_while_open_fails_reads)
 {
 	struct elf_file *file = NULL;
 	struct elf_section section;
-	struct image image;
+	_cleanup_(image_free) struct image image = { 0 };
 	FILE *tmp = tmpfile();
 
 	image_init(&image);
@@ -134,7 +135,7 @@ TEST(a_file_truncated_while_open_fails_reads)
 
 TEST(segments_translate)
 {
-	struct image image;
+	_cleanup_(image_free) struct image image = { 0 };
 	struct elf_file *file;
 	uint64_t value;
 	size_t n;
@@ -162,7 +163,7 @@ TEST(sections_outside_the_file_or_without_bits_are_absent)
 {
 	struct elf_section section;
 	struct elf_file *file;
-	struct image image;
+	_cleanup_(image_free) struct image image = { 0 };
 	uint64_t offset, size;
 	Elf64_Ehdr *eh;
 	Elf64_Shdr *sh;
@@ -198,7 +199,7 @@ TEST(inflates_both_kinds_of_compressed_sections)
 	uint64_t big_endian = htobe64(sizeof(payload));
 	struct elf_section section;
 	struct elf_file *file;
-	struct image image;
+	_cleanup_(image_free) struct image image = { 0 };
 	size_t n;
 
 	memcpy(standard, &chdr, sizeof(chdr));
@@ -225,7 +226,7 @@ TEST(refuses_compression_bombs_and_broken_streams)
 	Elf64_Chdr chdr = { .ch_type = ELFCOMPRESS_ZLIB, .ch_size = 1ULL << 40, .ch_addralign = 1 };
 	struct elf_section section;
 	struct elf_file *file;
-	struct image image;
+	_cleanup_(image_free) struct image image = { 0 };
 	size_t n;
 
 	memcpy(data, &chdr, sizeof(chdr));
@@ -250,13 +251,14 @@ TEST(finds_the_build_id)
 	static const unsigned char lying[] = { 4, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 3, 0, 0, 0, 'G', 'N', 'U', 0 };
 	unsigned char id[20];
 	struct elf_file *file;
-	struct image image;
+	_cleanup_(image_free) struct image image = { 0 };
 
 	image_init(&image);
 	image_add(&image, ".note.gnu.build-id", SHF_ALLOC, notes, sizeof(notes));
 	file = image_open(&image);
 	CHECK(elf_file_build_id(file, id) == 4 && !memcmp(id, "\xde\xad\xbe\xef", 4));
 	elf_file_close(file);
+	image_free(&image);
 	image_init(&image);
 	image_add(&image, ".note.gnu.build-id", SHF_ALLOC, lying, sizeof(lying));
 	file = image_open(&image);

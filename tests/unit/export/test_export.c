@@ -24,6 +24,16 @@ static struct profile *load(const struct profile_options *options)
 	return profile;
 }
 
+/* The texts of a test stay until its process ends. */
+static char *keep(char *text)
+{
+	static char *texts[8];
+	static size_t n;
+
+	CHECK(n < sizeof(texts) / sizeof(texts[0]));
+	return texts[n++] = text;
+}
+
 static char *export_with(export_fn fn, const struct profile *profile, const struct export_options *options)
 {
 	char *text;
@@ -32,12 +42,12 @@ static char *export_with(export_fn fn, const struct profile *profile, const stru
 
 	CHECK_OK(fn(profile, options, out));
 	fclose(out);
-	return text;
+	return keep(text);
 }
 
 static char *export(export_fn fn)
 {
-	struct profile *profile = load(&(struct profile_options){ 0 });
+	_cleanup_(profile_freep) struct profile *profile = load(&(struct profile_options){ 0 });
 
 	return export_with(fn, profile, &(struct export_options){ .title = "t" });
 }
@@ -64,6 +74,7 @@ TEST(folded_is_filtered)
 		  "</script>:<b>;[<img src=x onerror=alert(1)> \"\xff.so+0x50] 4\n"
 		  "kworker/0:1 3\n");
 	profile_free(profile);
+	filter_deinit(&filter);
 }
 
 TEST(stats_are_counted)
@@ -158,7 +169,7 @@ static char *script(struct error *(*fn)(struct samples *, FILE *))
 	CHECK_OK(fn(samples, out));
 	fclose(out);
 	samples_close(samples);
-	return text;
+	return keep(text);
 }
 
 TEST(script_json_has_a_line_a_sample)
@@ -207,6 +218,9 @@ static struct diff make_diff(void)
 	CHECK_OK(filter_add_pids(&filter, "100"));
 	some = load(&(struct profile_options){ .filter = &filter });
 	CHECK_OK(diff_make(all, some, &diff));
+	profile_free(all);
+	profile_free(some);
+	filter_deinit(&filter);
 	return diff;
 }
 
@@ -244,6 +258,7 @@ TEST(diff_is_written_as_table_and_json)
 	CHECK_OK(export_diff_json(&diff, &(struct export_options){ 0 }, out));
 	fclose(out);
 	CHECK(strstr(text, "\"name\": \"[prog+0x10]\",\"dso\": \"prog\",\"before\": {\"self\": 58.823529,"));
+	free(text);
 	diff_free(&diff);
 }
 

@@ -163,15 +163,15 @@ TEST(perf_reads_our_streams_in_silence)
 	need_perf();
 	for (size_t n_events = 1; n_events <= 2; n_events++) {
 		struct sample_file_options options = { .n_events = n_events, .nothing_lost = true };
-		char *from_file;
+		_cleanup_free_ char *from_file = NULL, *from_stream = NULL;
 
 		CHECK_OK(sample_file_write(temp_path("file"), &options));
 		temp_write_stream(temp_path("stream"), &options);
 		check_silent(run("perf script -i file"), "perf script of a file");
 		from_file = (char *)temp_read(temp_path("out"), NULL);
 		check_silent(run("cat stream | perf script -i -"), "perf script of a stream");
-		CHECK_STR((char *)temp_read(temp_path("out"), NULL), from_file);
-		free(from_file);
+		from_stream = (char *)temp_read(temp_path("out"), NULL);
+		CHECK_STR(from_stream, from_file);
 	}
 }
 

@@ -30,6 +30,7 @@ TEST(lists_hold_numbers_and_ranges)
 	CHECK(filter_match(&filter, "x", 1, 1, 9, 0));
 	CHECK(!filter_match(&filter, "x", 1, 1, 7, 0));
 	CHECK(!filter_match(&filter, "x", 1, 1, 1, 0));
+	filter_deinit(&filter);
 }
 
 TEST(lists_combine)
@@ -68,6 +69,8 @@ TEST(times_may_be_open)
 	CHECK(!filter_match(&from, "x", 1, 1, 0, 2999999999));
 	CHECK(filter_match(&to, "x", 1, 1, 0, 0));
 	CHECK(!filter_match(&to, "x", 1, 1, 0, 3000000001));
+	filter_deinit(&from);
+	filter_deinit(&to);
 }
 
 TEST(refuses_nonsense)
@@ -81,6 +84,7 @@ TEST(refuses_nonsense)
 	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
 		CHECK(refused(filter_add_time(&filter, times[i])));
 	CHECK(refused(filter_add_comms(&filter, "")));
+	filter_deinit(&filter);
 }
 
 int main(int argc, char **argv)

@@ -11,6 +11,7 @@ static size_t text_size;
 
 static struct json begin(void)
 {
+	free(text);
 	return (struct json){ .out = open_memstream(&text, &text_size) };
 }
 

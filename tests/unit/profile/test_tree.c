@@ -148,6 +148,7 @@ TEST(remapping_merges_and_removes)
 	CHECK_OK(tree_finish(&other, NULL, NULL));
 	CHECK_STR(dump(&other), "1xz:0/6 2a:5/6 3c:1/1 ");
 	tree_deinit(&other);
+	free(map);
 }
 
 static const struct table_row *find_row(const struct table *table, const char *task, const char *name)
@@ -198,6 +199,7 @@ TEST(deep_chains_need_no_stack)
 	CHECK_OK(table_make(&tree, frames.functions.len, &table));
 	CHECK_U64(table.rows.len, 1);
 	CHECK_U64(table.rows.data[0].total, 1);
+	table_free(&table);
 }
 
 int main(int argc, char **argv)
