@@ -31,7 +31,7 @@ ERROR_CHECK struct error *known_code_start(struct elf_file *file, bool entry_kno
 ERROR_CHECK struct error *known_code_crtbegin(struct elf_file *file, struct unwind_source *ret);
 /* The linker's stubs. */
 ERROR_CHECK struct error *known_code_plt(struct elf_file *file, struct unwind_source *ret);
-/* The C library's system calls that change stacks: clone, and the return from signal handlers. */
-ERROR_CHECK struct error *known_code_syscalls(struct elf_file *file, struct unwind_source *ret);
+/* What changes stacks in the C library: clone, the return from signal handlers, the end of contexts. */
+ERROR_CHECK struct error *known_code_libc(struct elf_file *file, struct unwind_source *ret);
 
 #endif

@@ -69,7 +69,7 @@ struct error *source_open_known(struct elf_file *file, bool entry_known, struct 
 	if (!err)
 		err = known_code_plt(file, ret);
 	if (!err)
-		err = known_code_syscalls(file, ret);
+		err = known_code_libc(file, ret);
 	fde_index_sort(&ret->index);
 	return err;
 }

@@ -320,7 +320,9 @@ static bool is_known_code(struct oracle *o, const struct unwind_rule *rule, uint
 static uint64_t compare_hole(struct oracle *o, const struct unwind_rule *rule, uint64_t pc, uint64_t end)
 {
 	uint64_t entry = elf_file_entry(o->file);
-	bool at_start = rule->cfa_kind == RULE_CFA_OUTERMOST && pc >= entry && pc - entry < 64;
+	/* The entry point, and before the code where contexts end. */
+	bool at_start = rule->cfa_kind == RULE_CFA_OUTERMOST &&
+			((pc >= entry && pc - entry < 64) || libdw_frame(o, pc + 1));
 
 	if (rule->cfa_kind == RULE_CFA_NONE)
 		return end;

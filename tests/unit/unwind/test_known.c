@@ -109,6 +109,23 @@ TEST(the_signal_restorer_is_a_signal_frame)
 	fixture_close(&f);
 }
 
+TEST(a_context_ends_before_the_code_that_leaves_it)
+{
+	struct fixture f;
+
+	fixture_init(&f);
+	put_code(&f, 0x100, CODE(0x48, 0x89, 0xdc, 0x48, 0x8b, 0x3c, 0x24, 0x48, 0x85, 0xff));
+	put_code(&f, 0x200, CODE(0xf3, 0x0f, 0x1e, 0xfa, 0x48, 0x89, 0xdc, 0x48, 0x8b, 0x3c, 0x24, 0x48, 0x85, 0xff));
+	put_code(&f, 0x300, CODE(0x48, 0x89, 0xdc, 0x48, 0x8b, 0x3c, 0x24, 0x48, 0x85, 0xfe));
+	fixture_open(&f);
+	for (unsigned int i = 0xf0; i < 0x320; i++)
+		if (i == 0xff || i == 0x1ff)
+			CHECK_RULE(&f, i, OUTERMOST_RULE);
+		else
+			CHECK_RULE(&f, i, NO_RULE);
+	fixture_close(&f);
+}
+
 /* A program without entry point, as most libraries: not searched, but by its name. */
 TEST(only_c_libraries_and_static_programs_are_searched)
 {

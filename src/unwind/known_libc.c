@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * System calls of the C library that change stacks, where its tables stop.
+ * Code of the C library that changes stacks, where its tables stop.
  *
  * clone and clone3 return twice, on two stacks.  Their instructions from the
  * system call to "ret" are in no table, as they are run by the child, too.
@@ -8,16 +8,21 @@
  * an address of code, but the thread's function or its argument.
  *
  * rt_sigreturn, number 15, takes all registers from the frame at rsp.
+ *
+ * makecontext() has its function return to the first byte of code that leaves
+ * that stack: there the stack ends.
  */
 #include "unwind/known_code.h"
 
 #include <elf.h>
 
 #define CHUNK 65536u
-#define CONTEXT 32u		/* what is looked at before and behind a system call */
+#define CONTEXT 32u		/* what is looked at before and behind what is searched for */
 #define TEXT_MAX (32u << 20)	/* a larger program is not searched */
 
 static const unsigned char syscall_insn[] = { 0x0f, 0x05 };
+/* mov %rbx, %rsp; mov (%rsp), %rdi; test %rdi, %rdi: where a context ends */
+static const unsigned char context_end[] = { 0x48, 0x89, 0xdc, 0x48, 0x8b, 0x3c, 0x24, 0x48, 0x85, 0xff };
 
 /* Length of the code at a system call that is clone's, or 0: test, jl, jz over the ret, ret. */
 static size_t clone_length(const unsigned char *code)
@@ -47,7 +52,7 @@ static size_t sigreturn_length(const unsigned char *syscall)
 	return memcmp(syscall - sizeof(mov_eax), mov_eax, sizeof(mov_eax)) ? 0 : sizeof(mov_eax);
 }
 
-static struct error *add_at(struct unwind_source *source, uint64_t address, const unsigned char *syscall)
+static struct error *add_syscall(struct unwind_source *source, uint64_t address, const unsigned char *syscall)
 {
 	size_t length = clone_length(syscall);
 
@@ -60,21 +65,51 @@ static struct error *add_at(struct unwind_source *source, uint64_t address, cons
 	return NULL;
 }
 
-static struct error *search(struct elf_file *file, const struct elf_segment *s, struct unwind_source *ret)
+/* Return addresses are looked up one byte before. */
+static struct error *add_context_end(struct unwind_source *source, uint64_t address, const unsigned char *code)
 {
-	/* Chunks overlap by the context of an instruction, and by one that is cut in two. */
-	const uint64_t step = CHUNK - 2 * CONTEXT - 1;
-	unsigned char code[CHUNK];
+	static const unsigned char endbr[] = { 0xf3, 0x0f, 0x1e, 0xfa };
+
+	if (!memcmp(code - sizeof(endbr), endbr, sizeof(endbr)))
+		address -= sizeof(endbr);
+	return known_code_add(source, address - 1, address, KNOWN_OUTERMOST);
+}
+
+static const struct {
+	const unsigned char *bytes;
+	size_t size;
+	struct error *(*add)(struct unwind_source *source, uint64_t address, const unsigned char *code);
+} searched[] = {
+	{ syscall_insn, sizeof(syscall_insn), add_syscall },
+	{ context_end, sizeof(context_end), add_context_end },
+};
+
+/* Everything searched for that starts in a chunk; there are CONTEXT bytes before and behind it. */
+static struct error *search_chunk(const unsigned char *chunk, size_t size, uint64_t address,
+				  struct unwind_source *ret)
+{
 	struct error *err = NULL;
 
-	for (uint64_t at = 0; at + 2 * CONTEXT < s->size && !err; at += step) {
-		size_t size = s->size - at < CHUNK ? s->size - at : CHUNK;
-		const unsigned char *c = code + CONTEXT, *end = code + size - CONTEXT;
+	for (size_t i = 0; i < sizeof(searched) / sizeof(*searched); i++) {
+		const unsigned char *c = chunk, *end = chunk + size + searched[i].size - 1;
+
+		for (; !err && (c = memmem(c, (size_t)(end - c), searched[i].bytes, searched[i].size)); c++)
+			err = searched[i].add(ret, address + (uint64_t)(c - chunk), c);
+	}
+	return err;
+}
+
+static struct error *search(struct elf_file *file, const struct elf_segment *s, struct unwind_source *ret)
+{
+	unsigned char code[CONTEXT + CHUNK + CONTEXT];
+	struct error *err = NULL;
+
+	for (uint64_t at = 0; at + 2 * CONTEXT < s->size && !err; at += CHUNK) {
+		size_t size = s->size - at < sizeof(code) ? s->size - at : sizeof(code);
 
 		if (!elf_file_read(file, s->offset + at, code, size))
 			break;
-		for (; !err && (c = memmem(c, (size_t)(end - c), syscall_insn, sizeof(syscall_insn))); c++)
-			err = add_at(ret, s->vaddr + at + (uint64_t)(c - code), c);
+		err = search_chunk(code + CONTEXT, size - 2 * CONTEXT, s->vaddr + at + CONTEXT, ret);
 	}
 	return err;
 }
@@ -115,7 +150,7 @@ static bool has_c_library(struct elf_file *file)
 	return !elf_file_phdr(file, PT_INTERP, &vaddr, &size) && source_is_code(file, elf_file_entry(file));
 }
 
-struct error *known_code_syscalls(struct elf_file *file, struct unwind_source *ret)
+struct error *known_code_libc(struct elf_file *file, struct unwind_source *ret)
 {
 	const struct elf_segment *s;
 	struct error *err = NULL;
