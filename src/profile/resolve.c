@@ -202,7 +202,7 @@ static struct error *unresolved(struct frames *frames, enum frame_kind kind, con
 static struct error *resolved(struct frames *frames, enum frame_kind kind, const char *dso,
 			      const struct symbol *symbol, struct location *location)
 {
-	location->offset = location->address - symbol->start;
+	location->offset = location->address < symbol->start ? 0 : location->address - symbol->start;
 	return frames_function_named(frames, kind, symbol->name, dso, &location->function);
 }
 
@@ -214,6 +214,20 @@ static struct error *add_location(struct frames *frames, struct id_map *known, c
 	if (!err && !id_map_put(known, location->address, *ret))
 		err = error_nomem();
 	return err;
+}
+
+/*
+ * The address before a return address is in the calling function, but a pc that
+ * a signal interrupted may be a function's first, with nothing before it.
+ */
+static bool interrupted_at_start(struct dso *dso, uint64_t address, struct symbol *ret)
+{
+	struct symbol next;
+
+	if (!symbol_dso_lookup(dso->symbols, address + 1, &next) || next.start != address + 1)
+		return false;
+	*ret = next;
+	return true;
 }
 
 static struct error *locate_in_dso(struct resolver *resolver, struct dso *dso, uint64_t address, uint32_t *ret)
@@ -232,6 +246,8 @@ static struct error *locate_in_dso(struct resolver *resolver, struct dso *dso, u
 	found = dso->pid ? symboliser_jit(resolver->symboliser, dso->pid, address, &symbol)
 			 : symbol_dso_lookup(dso->symbols, address, &symbol);
 	found = found && symbol.name && symbol.name[0];
+	if (!found && !dso->pid)
+		found = interrupted_at_start(dso, address, &symbol);
 	if (!found && !dso->pid)
 		symbol_dso_function_start(dso->symbols, address, &start);
 	if (found)
