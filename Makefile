@@ -7,8 +7,9 @@ NINJA = ninja -C $(BUILD)
 
 .PHONY: all help deps demo check install bench-record clean
 
+# The tests are built by check only.
 all: $(BUILD)/build.ninja
-	@$(NINJA)
+	@$(NINJA) retour man
 
 help:
 	@echo 'make               build $(BUILD)/retour'
@@ -35,15 +36,18 @@ demo:
 check:
 	@tools/install-deps.sh build test
 	@$(MAKE) --no-print-directory all
+	@$(NINJA)
 	@python3 tests/run.py $(BUILD)
 
 install: all
 	@meson configure $(BUILD) -Dprefix=$(PREFIX)
-	@meson install -C $(BUILD) --quiet $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
+	@$(NINJA) retour man
+	@meson install -C $(BUILD) --no-rebuild --quiet $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
 
 bench-record:
 	@tools/install-deps.sh build bench
 	@$(MAKE) --no-print-directory all
+	@$(NINJA)
 	@python3 bench/record.py $(BUILD)
 
 clean:
