@@ -67,6 +67,13 @@ static bool same_as_full(struct tally *t, const struct snapshot *s)
 	       walked.complete == !walked.reason;
 }
 
+/* The last frames of our chain are those of the last one that libdw agreed with. */
+static bool ends_as_agreed(uint32_t n)
+{
+	return full.complete && agreed.n >= n &&
+	       !memcmp(agreed.ips + agreed.n - n, full.ips + full.n - n, n * sizeof(*full.ips));
+}
+
 /*
  * libdw gives up where a frame's CFA is in a register that an inner frame
  * saved, without an error, and where there is no CFI.  The rest of our chain
@@ -90,8 +97,15 @@ static bool same_as_libdw(struct tally *t, const struct snapshot *s)
 	/* It does not know the entry point for the outermost frame either. */
 	if (full.n == oracle.n)
 		return !oracle.complete && kind == (full.complete ? RULE_CFA_OUTERMOST : RULE_CFA_NONE);
-	return (kind == RULE_CFA_REG || kind == RULE_CFA_COMPLEX) && full.complete && agreed.n >= rest &&
-	       !memcmp(agreed.ips + agreed.n - rest, full.ips + oracle.n, rest * sizeof(*full.ips));
+	if (kind == RULE_CFA_REG || kind == RULE_CFA_COMPLEX)
+		return ends_as_agreed(rest);
+	if (kind != RULE_CFA_RSP && kind != RULE_CFA_PLT)
+		return false;
+	/* Code known by its bytes, up to three frames of it; the next one was before its call then. */
+	for (uint32_t known = 1; known <= 3 && known < rest; known++)
+		if (ends_as_agreed(rest - known))
+			return true;
+	return false;
 }
 
 static bool check_stop(struct tally *t)
