@@ -64,6 +64,7 @@ static size_t starts_after_damage(size_t at, unsigned char value)
 	struct elf_file *file, *damaged;
 	static unsigned char image[16 << 20];
 	uint64_t offset, size;
+	size_t n;
 	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	ssize_t len = read(fd, image, sizeof(image));
 
@@ -75,9 +76,12 @@ static size_t starts_after_damage(size_t at, unsigned char value)
 	CHECK_OK(function_starts_read(damaged, &starts));
 	for (size_t i = 1; i < starts.offsets.len; i++)
 		CHECK(starts.offsets.data[i - 1] <= starts.offsets.data[i]);
+	n = starts.offsets.len;
+	function_starts_free(&starts);
 	elf_file_close(damaged);
 	elf_file_close(file);
-	return starts.offsets.len;
+	close(fd);
+	return n;
 }
 
 TEST(refuses_other_headers_and_bounds_the_count)
