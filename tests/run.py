@@ -135,10 +135,10 @@ def sanitized(build):
                        check=True, stdout=subprocess.DEVNULL)
     subprocess.run(["ninja", "-C", directory, "build.ninja"], check=True, stdout=subprocess.DEVNULL)
     tests = [t for t in tests_of(directory) if suite(t) == "unit"]
-    needed = {target for t in tests for target in t["depends"]}
+    needed = {name for t in tests for name in t["depends"] + t["cmd"]}
     targets = sorted({os.path.relpath(name, os.path.abspath(directory))
-                      for target in introspect(directory, "targets") if target["id"] in needed
-                      for name in target["filename"]})
+                      for target in introspect(directory, "targets")
+                      for name in target["filename"] if needed & {target["id"], name}})
     if targets and subprocess.run(["ninja", "-C", directory, *targets]).returncode:
         out = Outcome("asan: build")
         out.failed.append("asan: the sanitizer build failed")
