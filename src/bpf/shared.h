@@ -36,9 +36,9 @@ enum retour_limits {
  * rows repeat the last one, so that the search needs no count.
  *
  * User space writes blocks through a memory map while programs read them.  The
- * writer sets key to 0, fills the block, then sets the key (A); the reader
- * compares the key before and after reading (B).  Rule numbers and file
- * numbers are never reused within a session, so equal keys mean equal rows.
+ * writer sets key to 0, then generation, fills the block, then sets the key (A);
+ * the reader compares both before and after reading (B).  Rule numbers and file
+ * numbers are never reused within a session.
  */
 struct rule_block {
 	__u64 key;
@@ -46,7 +46,8 @@ struct rule_block {
 	__u8 start[BLOCK_ROWS];
 	__u8 flags;		/* BLOCK_DENSE */
 	__u8 used;		/* set by programs: the block was of use since it came */
-	__u8 reserved[6];
+	__u8 reserved[2];
+	__u32 generation;	/* of the place: another one with every block put there */
 };
 
 enum { BLOCK_DENSE = 1 };

@@ -191,7 +191,9 @@ __attribute__((noinline)) u32 block_lookup(u64 key, u32 at)
 		return 0;
 	for (u32 i = 0; i < BLOCK_WAYS; i++) {
 		struct rule_block *b = &set->way[i];
+		u32 generation = *(volatile u32 *)&b->generation;
 
+		asm volatile("" ::: "memory");	/* (B) */
 		if (*(volatile u64 *)&b->key != key)
 			continue;
 		asm volatile("" ::: "memory");	/* (B) pairs with (A), rule_cache.c: x86 keeps loads in order */
@@ -199,7 +201,7 @@ __attribute__((noinline)) u32 block_lookup(u64 key, u32 at)
 		asm volatile("" ::: "memory");	/* (B) */
 		if (!b->used)
 			b->used = 1;
-		return *(volatile u64 *)&b->key == key ? id : 0;
+		return *(volatile u64 *)&b->key == key && *(volatile u32 *)&b->generation == generation ? id : 0;
 	}
 	return 0;
 }

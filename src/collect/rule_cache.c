@@ -128,12 +128,14 @@ static struct rule_block *way_to_fill(struct rule_cache *c, struct rule_set *set
 static void put_block(struct rule_cache *c, const struct rule_block *block)
 {
 	struct rule_block *way = way_to_fill(c, set_of(c, block->key));
+	const size_t from = offsetof(struct rule_block, rule), to = offsetof(struct rule_block, generation);
 
 	/* (A) pairs with (B), block_lookup() in bpf/walker.h: the key goes first and comes last. */
 	__atomic_store_n(&way->key, 0, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_RELEASE);
-	memcpy((char *)way + sizeof(way->key), (const char *)block + sizeof(block->key),
-	       sizeof(*block) - sizeof(block->key));
+	__atomic_store_n(&way->generation, way->generation + 1, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	memcpy((char *)way + from, (const char *)block + from, to - from);
 	__atomic_store_n(&way->key, block->key, __ATOMIC_RELEASE);
 }
 

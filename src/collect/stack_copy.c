@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+enum { COPY_MAX = STACK_CHUNKS * STACK_CHUNK, PIECES_MAX = 4096 };	/* bounds against nonsense */
+
 /* A piece of a stack; a task that migrates while it writes them spreads them over rings. */
 struct piece {
 	struct stack_record record;
@@ -23,6 +25,7 @@ struct copy {
 	struct deferred_record head;
 	VEC(uint64_t) ips;
 	VEC(struct piece) pieces;
+	size_t size;			/* of the pieces */
 	size_t n_pieces;		/* 0: the last one is not here yet */
 	struct stack_record stack;	/* of the first piece, once all are here */
 	VEC(unsigned char) bytes;	/* of the stack, from stack.address on */
@@ -285,13 +288,14 @@ bool stack_copies_piece(struct stack_copies *c, const struct deferred_record *r,
 	if (size < sizeof(*r) + sizeof(*st) || st->size > size - sizeof(*r) - sizeof(*st))
 		return false;
 	copy = copy_of(c, r);
-	if (!copy || copy->done || copy->pieces.len >= STACK_CHUNKS)
+	if (!copy || copy->done || copy->size + st->size > COPY_MAX || copy->pieces.len >= PIECES_MAX)
 		return false;
 	piece.record = *st;
 	piece.bytes = malloc(st->size + 1);
 	if (!piece.bytes)
 		return false;
 	memcpy(piece.bytes, st + 1, st->size);
+	copy->size += st->size;
 	if (!vec_push(&copy->pieces, piece)) {
 		free(piece.bytes);
 		return false;
@@ -309,8 +313,12 @@ static int by_index(const void *a, const void *b)
 /* The stack as far as the pieces follow on each other without a gap. */
 static void join_pieces(struct copy *copy)
 {
+	if (!copy->pieces.len)
+		return;
 	qsort(copy->pieces.data, copy->pieces.len, sizeof(*copy->pieces.data), by_index);
 	copy->stack = copy->pieces.data[0].record;
+	if (copy->stack.index)
+		copy->pieces.data[0].record.address = ~copy->stack.address;	/* the first one is lost */
 	vec_each(&copy->pieces, piece) {
 		const struct stack_record *st = &piece->record;
 
@@ -324,15 +332,26 @@ static void join_pieces(struct copy *copy)
 	free_pieces(copy);
 }
 
+/* As far as the pieces go. */
+static void finish_walk(struct stack_copies *c, struct copy *copy)
+{
+	struct finish f = { c, copy };
+	bool whole = is_whole(copy);
+	uint16_t reason = REASON_COPY_LOST;
+
+	join_pieces(copy);
+	if (copy->has_partial && copy->bytes.len)
+		reason = walk_rest(&f);
+	deliver(c, copy, reason == REASON_STACK_COPY_SHORT && !whole ? REASON_COPY_LOST : reason);
+}
+
 void stack_copies_finish(struct stack_copies *c, const struct deferred_record *r)
 {
 	struct copy *copy = copy_of(c, r);
-	struct finish f = { c, copy };
 
 	if (!copy || !is_whole(copy))
 		return;
-	join_pieces(copy);
-	deliver(c, copy, walk_rest(&f));
+	finish_walk(c, copy);
 	vec_free(&copy->bytes);
 	vec_free(&copy->ips);
 }
@@ -343,7 +362,7 @@ void stack_copies_expire(struct stack_copies *c, uint64_t time)
 		struct copy *copy = c->oldest;
 
 		if (!copy->done)
-			deliver(c, copy, REASON_COPY_LOST);
+			finish_walk(c, copy);
 		c->oldest = copy->next;
 		if (!c->oldest)
 			c->youngest = &c->oldest;

@@ -244,7 +244,9 @@ static bool rsp_is_cfa(const struct unwind_rule *rule, const struct frame_rule *
 
 struct unwind_rule frame_row_compile(const struct frame_row *row)
 {
-	struct unwind_rule rule = { .flags = row->signal_frame ? RULE_SIGNAL : 0 };
+	struct unwind_rule rule = {
+		.flags = (row->signal_frame ? RULE_SIGNAL : 0) | (row->zero_ends ? RULE_ZERO_ENDS : 0),
+	};
 
 	if (frame_row_outermost(row))
 		return (struct unwind_rule){ .cfa_kind = RULE_CFA_OUTERMOST };

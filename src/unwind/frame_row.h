@@ -40,6 +40,7 @@ struct frame_row {
 	struct frame_rule cfa;
 	struct frame_rule reg[UNWIND_N_REGS];	/* UNWIND_RIP: the return address */
 	bool signal_frame;
+	bool zero_ends;		/* a zero return address is the end of the stack */
 };
 
 /* Takes the row of [start, end); false ends the enumeration. */

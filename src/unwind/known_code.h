@@ -20,6 +20,7 @@ enum known_frame {
 	KNOWN_SAVED_RBP,	/* there is the caller's rbp on top of it */
 	KNOWN_LAZY_PLT,		/* from byte 11 of 16 on there is one word on top of it */
 	KNOWN_LAZY_PLT_IBT,	/* from byte 9 */
+	KNOWN_CLONE,		/* as KNOWN_ENTRY, but at the child's end of the stack there is a zero */
 	KNOWN_SIGNAL,		/* rsp is at the kernel's ucontext */
 };
 

@@ -4,8 +4,8 @@
  *
  * clone and clone3 return twice, on two stacks.  Their instructions from the
  * system call to "ret" are in no table, as they are run by the child, too.
- * In the parent nothing moves rsp there; in the child the word at rsp is not
- * an address of code, but the thread's function or its argument.
+ * In the parent nothing moves rsp there; in the child the word at rsp is zero,
+ * or the thread's function (clone), but never an address it returns to.
  *
  * rt_sigreturn, number 15, takes all registers from the frame at rsp.
  *
@@ -57,7 +57,7 @@ static struct error *add_syscall(struct unwind_source *source, uint64_t address,
 	size_t length = clone_length(syscall);
 
 	if (length)
-		return known_code_add(source, address, address + length, KNOWN_ENTRY);
+		return known_code_add(source, address, address + length, KNOWN_CLONE);
 	length = sigreturn_length(syscall);
 	/* A handler returns to the first byte; one before that is where its rule is looked up. */
 	if (length)

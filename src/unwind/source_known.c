@@ -23,6 +23,9 @@ static bool known_rows(const struct unwind_source *source, size_t i, uint64_t *b
 		break;
 	case KNOWN_ENTRY:
 		break;
+	case KNOWN_CLONE:
+		row.zero_ends = true;
+		break;
 	case KNOWN_ONE_WORD:
 		row.cfa.offset = 16;
 		break;
@@ -47,14 +50,6 @@ static bool known_rows(const struct unwind_source *source, size_t i, uint64_t *b
 	}
 	emit(arg, fde_index_start(&source->index, i), fde_index_limit(&source->index, i), &row);
 	return true;
-}
-
-struct error *known_code_add(struct unwind_source *source, uint64_t start, uint64_t end, enum known_frame frame)
-{
-	if (fde_index_add(&source->index, start, frame) == FDE_INDEX_NO_MEMORY ||
-	    fde_index_add(&source->index, end, KNOWN_NOTHING) == FDE_INDEX_NO_MEMORY)
-		return error_nomem();
-	return NULL;
 }
 
 struct error *source_open_known(struct elf_file *file, bool entry_known, struct unwind_source *ret)

@@ -204,7 +204,9 @@ WALK_INLINE int walk_apply(const struct unwind_rule *rule, struct walk_frame *f,
 	f->second = f->innermost && !f->exact;
 	f->innermost = 0;
 	f->by_fp = 0;
-	return f->pc ? WALK_UP : REASON_ZERO_RETURN;
+	if (!f->pc)
+		return rule->flags & RULE_ZERO_ENDS ? WALK_OUTERMOST : REASON_ZERO_RETURN;
+	return WALK_UP;
 }
 
 /*

@@ -29,6 +29,19 @@ static inline FILE *command_open(const char *fmt, ...)
 	return pipe;
 }
 
+/* The exit status of a shell command, 0 if it succeeded. */
+__attribute__((format(printf, 1, 2)))
+static inline int command_status(const char *fmt, ...)
+{
+	char command[4096];
+	va_list args;
+
+	va_start(args, fmt);
+	command_format(command, fmt, args);
+	va_end(args);
+	return system(command);
+}
+
 /* A shell command that must succeed. */
 __attribute__((format(printf, 1, 2)))
 static inline void command_run(const char *fmt, ...)

@@ -23,6 +23,9 @@ static void name_code(struct fixture *f, const char *name, uint64_t at, uint64_t
 	strcpy(s->name, name);
 }
 
+/* As RSP(8), in a child at the end of its stack. */
+#define CLONE_RULE .cfa_kind = RULE_CFA_RSP, .cfa_off = 8, .flags = RULE_ZERO_ENDS
+
 static void code_is_known(struct fixture *f, const unsigned char *code, size_t size, unsigned int want)
 {
 	fixture_init(f);
@@ -30,7 +33,7 @@ static void code_is_known(struct fixture *f, const unsigned char *code, size_t s
 	fixture_open(f);
 	for (unsigned int i = 0xe0; i < 0x140; i++)
 		if (i >= 0x100 && i < 0x100 + want)
-			CHECK_RULE(f, i, RSP(8));
+			CHECK_RULE(f, i, CLONE_RULE);
 		else
 			CHECK_RULE(f, i, NO_RULE);
 	fixture_close(f);
@@ -62,8 +65,8 @@ TEST(clone_is_found_at_every_place)
 		put_code(&f, at, clone, sizeof(clone));
 		fixture_open(&f);
 		CHECK_RULE(&f, at - 1, NO_RULE);
-		CHECK_RULE(&f, at, RSP(8));
-		CHECK_RULE(&f, at + 9, RSP(8));
+		CHECK_RULE(&f, at, CLONE_RULE);
+		CHECK_RULE(&f, at + 9, CLONE_RULE);
 		CHECK_RULE(&f, at + 10, NO_RULE);
 		fixture_close(&f);
 	}
@@ -82,7 +85,7 @@ TEST(tables_come_before_what_is_known)
 	image_add(&f.image, ".eh_frame", SHF_ALLOC, b.data, b.size);
 	fixture_open(&f);
 	CHECK_RULE(&f, 0x103, RSP(48));
-	CHECK_RULE(&f, 0x104, RSP(8));
+	CHECK_RULE(&f, 0x104, CLONE_RULE);
 	CHECK_RULE(&f, 0x10a, NO_RULE);
 	fixture_close(&f);
 }
@@ -298,7 +301,7 @@ static void check_clone(struct unwind_table *table, const unsigned char *at)
 	while (file_data[end] != 0xc3)
 		end++;
 	for (; offset <= end; offset++) {
-		struct unwind_rule have = unwind_table_rule(table, offset), want = { RSP(8) };
+		struct unwind_rule have = unwind_table_rule(table, offset), want = { CLONE_RULE };
 
 		CHECK(!memcmp(&have, &want, sizeof(want)));
 	}
