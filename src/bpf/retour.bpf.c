@@ -282,6 +282,9 @@ static __always_inline void write_copy(struct walk_io *io, int mode)
 			break;
 	if (c.end < c.address)
 		c.end = c.address;
+	/* So much is hardly one stack: goroutines' lie in the heap's arenas. */
+	if (c.end - c.address > STACK_FAR)
+		c.end = c.address + 2 * STACK_CHUNK;
 	bpf_loop(STACK_CHUNKS, mode == WALK_FAULT ? (void *)copy_chunk_fault :
 		 mode == WALK_NOFAULT ? (void *)copy_chunk_nofault : (void *)copy_chunk_remote, &c, 0);
 	if (c.failed)

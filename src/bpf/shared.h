@@ -22,6 +22,7 @@ enum retour_limits {
 	BLOCK_WAYS = 4,			/* associativity of the rule cache */
 	BLOCK_ROWS = 16,
 	STACK_BELOW = 128,		/* bytes of a stack copy below rsp */
+	STACK_FAR = 262144,		/* bytes to the end of the mapping that are believed to be stack */
 	STACK_CHUNK = 32768,		/* bytes of stack in one record */
 	STACK_CHUNKS = 12,		/* records of one stack copy, at most */
 };

@@ -196,15 +196,50 @@ static struct error *build_index(struct unwind_source *source, struct elf_file *
 	return NULL;
 }
 
+/* Linkers other than Go's (lld) leave the table inside a section of theirs. */
+static bool find_inside(struct elf_file *file, const char *section, uint64_t *offset, uint64_t *size)
+{
+	static const unsigned char magic[] = { 0xf1, 0xff, 0xff, 0xff, 0, 0, 1, 8 };
+	unsigned char chunk[16384];
+	uint64_t start, left;
+
+	if (!elf_file_section_range(file, section, &start, &left))
+		return false;
+	/* It is aligned to 32 bytes, so no chunk cuts the magic. */
+	for (; left >= HEADER_SIZE; left -= left < sizeof(chunk) ? left : sizeof(chunk), start += sizeof(chunk)) {
+		size_t n = left < sizeof(chunk) ? left : sizeof(chunk);
+
+		if (!elf_file_read(file, start, chunk, n))
+			return false;
+		for (size_t at = -start & 31; at + sizeof(magic) <= n; at += 32) {
+			if (memcmp(chunk + at, magic, sizeof(magic)))
+				continue;
+			*offset = start + at;
+			*size = left - at < PCLNTAB_MAX ? left - at : PCLNTAB_MAX;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool find_table(struct elf_file *file, uint64_t *offset, uint64_t *size)
+{
+	uint64_t mark, mark_size;
+
+	if (elf_file_section_range(file, ".gopclntab", offset, size) ||
+	    elf_file_section_range(file, ".data.rel.ro.gopclntab", offset, size))
+		return true;
+	return elf_file_section_range(file, ".go.buildinfo", &mark, &mark_size) &&
+	       (find_inside(file, ".rodata", offset, size) || find_inside(file, ".data.rel.ro", offset, size));
+}
+
 struct error *source_open_go(struct elf_file *file, struct unwind_source *ret)
 {
 	_cleanup_free_ unsigned char *data = NULL;
 	uint64_t offset, size, text;
 	struct header h;
 
-	if ((!elf_file_section_range(file, ".gopclntab", &offset, &size) &&
-	     !elf_file_section_range(file, ".data.rel.ro.gopclntab", &offset, &size)) ||
-	    size < HEADER_SIZE || size > PCLNTAB_MAX)
+	if (!find_table(file, &offset, &size) || size < HEADER_SIZE || size > PCLNTAB_MAX)
 		return NULL;
 	data = malloc(size);
 	if (!data)
