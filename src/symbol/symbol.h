@@ -24,6 +24,15 @@ struct symbol {
 	uint64_t start, size;	/* in the units of the look-up */
 };
 
+/* Strings live as long as the symboliser. */
+struct source_frame {
+	const char *function;	/* demangled; NULL: not known */
+	const char *file;	/* NULL: not known */
+	uint32_t line;		/* 0: not known */
+};
+
+#define SOURCE_MAX_FRAMES 64	/* calls inlined any deeper are shown as one function */
+
 /* Where a DSO comes from; strings are copied. */
 struct symbol_dso_key {
 	const char *path;		/* as in the mapping: "/usr/lib/libc.so.6", "[vdso]", "//anon" */
@@ -49,6 +58,12 @@ bool symbol_dso_lookup(struct symbol_dso *dso, uint64_t offset, struct symbol *r
  * tables, for code without a symbol.  False if they have none before it.
  */
 bool symbol_dso_function_start(struct symbol_dso *dso, uint64_t offset, uint64_t *ret);
+/*
+ * What the source says about a file offset, innermost first: the functions
+ * that were inlined there, then the one that holds them.  Returns how many
+ * frames there are; 0 without debug information.
+ */
+size_t symbol_dso_source(struct symbol_dso *dso, uint64_t offset, struct source_frame ret[static SOURCE_MAX_FRAMES]);
 /* The kernel function or module function at an address. False if kallsyms is hidden or has none. */
 bool symboliser_kernel(struct symboliser *symboliser, uint64_t address, struct symbol *ret);
 /* "vmlinux", or the module as kallsyms writes it: "[ext4]", "[bpf]"; NULL where symboliser_kernel() is false. */

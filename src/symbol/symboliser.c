@@ -12,6 +12,7 @@
 #include "symbol/elf_symbols.h"
 #include "symbol/function_starts.h"
 #include "symbol/kallsyms.h"
+#include "symbol/lines.h"
 #include "symbol/perf_map.h"
 #include "symbol/target_file.h"
 
@@ -31,6 +32,8 @@ struct symbol_dso {
 	struct symtab tab;
 	struct function_starts starts;
 	struct error *problem;	/* why tab is empty */
+	bool lines_loaded;
+	struct lines *lines;	/* NULL: no debug information */
 };
 
 struct jit {
@@ -65,6 +68,7 @@ static void dso_destroy(struct symbol_dso *dso)
 {
 	symtab_free(&dso->tab);
 	function_starts_free(&dso->starts);
+	lines_close(dso->lines);
 	error_free(dso->problem);
 	free(dso->path);
 	free(dso);
@@ -260,6 +264,30 @@ bool symbol_dso_function_start(struct symbol_dso *dso, uint64_t offset, uint64_t
 {
 	dso_load(dso);
 	return function_starts_find(&dso->starts, offset, ret);
+}
+
+static struct error *open_lines(struct symbol_dso *dso)
+{
+	_cleanup_close_ int root = target_root_open(dso->key.pid);
+	struct elf_file *file;
+	struct error *err = dso_file_open(&dso->key, root, &file);
+
+	return err ? err : lines_open(file, dso->path, root, &dso->lines);
+}
+
+size_t symbol_dso_source(struct symbol_dso *dso, uint64_t offset, struct source_frame ret[static SOURCE_MAX_FRAMES])
+{
+	size_t n;
+
+	if (!dso->lines_loaded) {
+		dso->lines_loaded = true;
+		tolerate(dso, open_lines(dso));
+	}
+	n = dso->lines ? lines_find(dso->lines, offset, ret) : 0;
+	for (size_t i = 0; i < n; i++)
+		if (ret[i].function)
+			ret[i].function = demangled_name(dso->owner, ret[i].function);
+	return n;
 }
 
 static const struct symtab_entry *kernel_entry(struct symboliser *s, uint64_t address)

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Lines and inlined functions of every instruction of small programs, against addr2line. */
+/*
+ * Lines and inlined functions of every instruction of small programs, against
+ * the tool of the compiler's makers: each misreads some of what the other's
+ * compiler writes.
+ */
 #include "command.h"
 
 #include "base/cleanup.h"
@@ -51,7 +55,7 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path ? path : "??";
 }
 
-/* One line of addr2line's, without its newline; false at the end. */
+/* One line of the tool's, without its newline; false at the end. */
 static bool read_line(FILE *file, char *line, size_t size)
 {
 	if (!fgets(line, (int)size, file))
@@ -60,7 +64,7 @@ static bool read_line(FILE *file, char *line, size_t size)
 	return true;
 }
 
-/* "dir/file.c:12 (discriminator 3)": the file's name and the line, "?" being 0. */
+/* "dir/file.c:12": the file's name and the line. */
 static const char *split_place(char *place, uint32_t *line)
 {
 	char *colon = strrchr(place, ':');
@@ -91,17 +95,22 @@ static bool check_address(FILE *expected, const struct source_frame *frames, siz
 			continue;
 		}
 		CHECK(depth < n);
-		CHECK_STR(frames[depth].function, name);
-		CHECK_STR(base_name(frames[depth].file), file);
+		/* Padding between functions has a line but no function. */
+		CHECK_STR(frames[depth].function ? frames[depth].function : "??", name);
 		CHECK_U64(frames[depth].line, line);
+		if (line)	/* not every tool names the file of line 0 */
+			CHECK_STR(base_name(frames[depth].file), file);
 		depth++;
 	}
 	CHECK_U64(depth, n);
 	return !feof(expected);
 }
 
-/* Every instruction of the text section; addr2line prints its address, then its frames. */
-static struct tally check_program(void)
+#define GNU_TOOL "eu-addr2line -a -f -i -e program | sed -E 's/ inlined at .*//; s/(:[0-9]+):[0-9]+$/\\1/'"
+#define LLVM_TOOL "llvm-symbolizer --output-style=GNU -a -f -i --no-demangle -e program"
+
+/* Every instruction of the text section; the tool prints its address, then its frames. */
+static struct tally check_program(const char *tool)
 {
 	static struct source_frame frames[SOURCE_MAX_FRAMES];
 	struct tally tally = { 0 };
@@ -113,7 +122,7 @@ static struct tally check_program(void)
 
 	CHECK(lines);
 	expected = command_open("cd %s && objdump -d -j .text --no-show-raw-insn program | "
-				"sed -n 's/^ *\\([0-9a-f]*\\):.*/0x\\1/p' | addr2line -a -f -i -e program", dir);
+				"sed -n 's/^ *\\([0-9a-f]*\\):.*/0x\\1/p' | %s", dir, tool);
 	CHECK(read_line(expected, name, sizeof(name)));
 	do {
 		uint64_t offset;
@@ -135,43 +144,45 @@ static struct tally check_program(void)
 	return tally;
 }
 
-static void check_fixture(const char *compiler, const char *options, const char *fixture)
+static void check_fixture(const char *compiler, const char *options, const char *fixture, const char *tool)
 {
 	struct tally tally;
 
+	if (command_status("command -v %.*s >/dev/null", (int)strcspn(tool, " "), tool))
+		SKIP("the tool to compare with is not installed");
 	build(compiler, options, fixture);
-	tally = check_program();
+	tally = check_program(tool);
 	CHECK(tally.addresses > 50 && tally.inlined > 20 && tally.deepest >= 4);
 }
 
 TEST(c)
 {
-	check_fixture("gcc", "-g", "INLINED_C");
+	check_fixture("gcc", "-g", "INLINED_C", GNU_TOOL);
 }
 
 TEST(c_with_dwarf_4)
 {
-	check_fixture("gcc", "-gdwarf-4", "INLINED_C");
+	check_fixture("gcc", "-gdwarf-4", "INLINED_C", GNU_TOOL);
 }
 
 TEST(c_in_compressed_sections)
 {
-	check_fixture("gcc", "-g -gz", "INLINED_C");
+	check_fixture("gcc", "-g -gz", "INLINED_C", GNU_TOOL);
 }
 
 TEST(c_by_clang)
 {
-	check_fixture("clang", "-g", "INLINED_C");
+	check_fixture("clang", "-g", "INLINED_C", LLVM_TOOL);
 }
 
 TEST(cxx)
 {
-	check_fixture("g++", "-g", "INLINED_CXX");
+	check_fixture("g++", "-g", "INLINED_CXX", GNU_TOOL);
 }
 
 TEST(cxx_by_clang)
 {
-	check_fixture("clang++", "-g", "INLINED_CXX");
+	check_fixture("clang++", "-g", "INLINED_CXX", LLVM_TOOL);
 }
 
 TEST(debug_file)
@@ -179,10 +190,10 @@ TEST(debug_file)
 	struct tally whole, separate;
 
 	build("gcc", "-g", "INLINED_C");
-	whole = check_program();
+	whole = check_program(GNU_TOOL);
 	command_run("cd %s && mkdir .debug && objcopy --only-keep-debug program .debug/program.debug && "
 		    "strip program && cd .debug && objcopy --add-gnu-debuglink=program.debug ../program", dir);
-	separate = check_program();
+	separate = check_program(GNU_TOOL);
 	CHECK_U64(separate.addresses, whole.addresses);
 	CHECK_U64(separate.inlined, whole.inlined);
 }
