@@ -35,6 +35,8 @@ struct walk {
 struct scratch {
 	u32 busy;
 	struct walk walk;
+	u64 window_at;		/* the address of what window holds, or NO_WINDOW */
+	u8 window[STACK_WINDOW];
 	struct {
 		struct deferred_record head;
 		u64 chain[MAX_FRAMES];
@@ -45,6 +47,8 @@ struct scratch {
 		u8 bytes[STACK_CHUNK];
 	} copy;
 };
+
+#define NO_WINDOW (1ULL << 63)	/* far from every user address */
 
 /* What a walk works on; mode is a constant wherever it is looked at. */
 struct walk_io {
@@ -65,15 +69,37 @@ static __always_inline long walk_copy(void *to, u32 size, u64 from, int mode, st
 }
 
 /* What walk.h asks for. */
+/* Opaque to the compiler, which would merge loads through different pointers: the verifier refuses that. */
+static __always_inline u64 window_word(struct scratch *s, u64 at)
+{
+	u64 word = *(volatile u64 *)(s->window + at);
+
+	asm volatile("" : "+r"(word));
+	return word;
+}
+
+/*
+ * Small frames lie close together: one read serves several of them, and a
+ * read of user memory costs about as much as all the rest of a frame.
+ */
 static __always_inline bool walk_io_read(struct walk_io *io, u64 address, unsigned long long *words, u32 n)
 {
-	u64 buf[2];
+	struct scratch *s = io->s;
+	u64 at = address - s->window_at;
 
-	if (walk_copy(buf, n * 8, address, io->mode, io->task))
-		return false;
-	words[0] = buf[0];
+	if (at > STACK_WINDOW - 16) {
+		s->window_at = address;
+		at = 0;
+		if (walk_copy(s->window, STACK_WINDOW, address, io->mode, io->task)) {
+			/* It reaches into a page that is not there. */
+			s->window_at = NO_WINDOW;
+			if (walk_copy(s->window, n * 8, address, io->mode, io->task))
+				return false;
+		}
+	}
+	words[0] = window_word(s, at);
 	if (n > 1)
-		words[1] = buf[1];
+		words[1] = window_word(s, at + 8);
 	return true;
 }
 
@@ -293,6 +319,7 @@ DEFINE_WALK_FRAME(walk_frame_remote, WALK_REMOTE)
 
 static __always_inline void walk_run(struct walk_io *io, int mode)
 {
+	io->s->window_at = NO_WINDOW;
 	bpf_loop(MAX_FRAMES, mode == WALK_FAULT ? (void *)walk_frame_fault :
 		 mode == WALK_NOFAULT ? (void *)walk_frame_nofault : (void *)walk_frame_remote, io, 0);
 }
