@@ -53,12 +53,14 @@ static struct error *write_report(const struct profile *profile, const struct ex
 	return err;
 }
 
-static struct error *make_report(const struct export_format *format, const struct filter *filter, const char *input,
+static struct error *make_report(const struct export_format *format, struct profile_options how, const char *input,
 				 const char *output)
 {
-	const struct profile_options how = { .filter = filter, .per_process = format->per_process };
 	_cleanup_(profile_freep) struct profile *profile = NULL;
-	struct error *err = profile_load(input, &how, &profile);
+	struct error *err;
+
+	how.per_process = format->per_process;
+	err = profile_load(input, &how, &profile);
 
 	if (err)
 		return err;
@@ -71,6 +73,7 @@ static int report(int argc, char **argv)
 	const char *input = CLI_DEFAULT_RECORDING, *output = "-", *format_name = NULL;
 	const struct export_format *format;
 	struct filter filter = { 0 };
+	struct profile_options how = { .filter = &filter };
 	struct error *err;
 	int opt;
 
@@ -81,6 +84,8 @@ static int report(int argc, char **argv)
 			output = optarg;
 		else if (opt == OPT_FORMAT)
 			format_name = optarg;
+		else if (opt == OPT_NO_INLINE)
+			how.no_inline = true;
 		else
 			cli_filter_option(&cli_report, opt, optarg, &filter);
 	}
@@ -88,7 +93,7 @@ static int report(int argc, char **argv)
 	format = choose_format(format_name, output);
 	if (format->binary && !strcmp(output, "-") && cli_is_terminal(stdout))
 		cli_usage_error(&cli_report, "the format %s is binary, use -o FILE", format->name);
-	err = make_report(format, &filter, input, output);
+	err = make_report(format, how, input, output);
 	filter_deinit(&filter);
 	return err ? cli_fail(err) : CLI_OK;
 }

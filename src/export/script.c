@@ -35,8 +35,12 @@ static void text_frames(const struct script *s, const struct sample_frame *chain
 
 		fprintf(s->out, "\t%16" PRIx64 " ", chain[i].ip);
 		text_put(s->out, name);
+		if (location->caller != ID_NONE) {
+			fputs(" (inlined)\n", s->out);
+			continue;
+		}
 		if (has_symbol(name))
-			fprintf(s->out, "+0x%" PRIx64, samples_frame_offset(location, i));
+			fprintf(s->out, "+0x%" PRIx64, samples_frame_offset(location, &chain[i]));
 		fputs(" (", s->out);
 		text_put(s->out, frames_dso(s->frames, location->function));
 		fputs(")\n", s->out);
@@ -68,6 +72,17 @@ struct error *export_script(struct samples *samples, FILE *out)
 	return samples_each(samples, text_sample, &script);
 }
 
+static void json_place(struct json *json, const struct frames *frames, const struct location *location)
+{
+	json_key(json, "file");
+	json_string(json, location->file ? frames->strings.data[location->file] : NULL);
+	json_key(json, "line");
+	if (location->line)
+		json_u64(json, location->line);
+	else
+		json_null(json);
+}
+
 static void json_frames(struct json *json, const struct script *s, const struct sample_frame *chain, size_t n)
 {
 	json_array(json);
@@ -77,11 +92,10 @@ static void json_frames(struct json *json, const struct script *s, const struct 
 		json_object(json);
 		json_key(json, "ip"), json_hex(json, chain[i].ip);
 		json_key(json, "sym"), json_string(json, frames_name(s->frames, location->function));
-		json_key(json, "off"), json_u64(json, samples_frame_offset(location, i));
+		json_key(json, "off"), json_u64(json, samples_frame_offset(location, &chain[i]));
 		json_key(json, "dso"), json_string(json, frames_dso(s->frames, location->function));
-		json_key(json, "file"), json_null(json);
-		json_key(json, "line"), json_null(json);
-		json_key(json, "inline"), json_bool(json, false);
+		json_place(json, s->frames, location);
+		json_key(json, "inline"), json_bool(json, location->caller != ID_NONE);
 		json_end_object(json);
 	}
 	json_end_array(json);

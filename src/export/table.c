@@ -65,10 +65,12 @@ static unsigned int columns_left(const struct writer *w, unsigned int used)
 static void write_name(const struct writer *w, uint32_t function, unsigned int used)
 {
 	const struct frames *frames = w->profile->frames;
-	const char *colour = colour_of(w, frames_kind(frames, function));
+	enum frame_kind kind = frames_kind(frames, function);
+	const char *colour = colour_of(w, kind), *note = kind == FRAME_INLINED ? " (inlined)" : "";
 
 	fputs(colour, w->out);
-	text_column(w->out, frames_name(frames, function), columns_left(w, used), 0);
+	text_column(w->out, frames_name(frames, function), columns_left(w, used + (unsigned int)strlen(note)), 0);
+	fputs(note, w->out);
 	if (*colour)
 		fputs(w->plain, w->out);
 	putc('\n', w->out);

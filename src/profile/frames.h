@@ -4,7 +4,8 @@
  * strings, functions and locations are kept once and named by small ids.
  *
  * A function is what a call tree's node shows: name, DSO, kind.  A location is
- * a place in a function: what an address in a mapping resolves to.
+ * a place in a function: what an address in a mapping resolves to.  Code of an
+ * inlined function resolves to the place in that, which has a caller.
  */
 #ifndef RETOUR_PROFILE_FRAMES_H
 #define RETOUR_PROFILE_FRAMES_H
@@ -32,8 +33,11 @@ struct function {
 
 struct location {
 	uint32_t function;
+	uint32_t caller;	/* the location it is inlined into; ID_NONE: a frame of the stack */
+	uint32_t file;		/* a string; 0: not known */
+	uint32_t line;		/* 0: not known */
 	uint64_t address;	/* offset in the file; address in the kernel or JIT code */
-	uint64_t offset;	/* from the start of the function; 0 if that is not known */
+	uint64_t offset;	/* from the start of the function; 0 if that is not known, as in an inlined one */
 };
 
 struct frames {

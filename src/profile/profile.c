@@ -102,7 +102,8 @@ static struct error *add_sample(const struct sample *sample, void *arg)
 struct error *profile_load(const char *path, const struct profile_options *options, struct profile **ret)
 {
 	_cleanup_(profile_freep) struct profile *profile = calloc(1, sizeof(*profile));
-	struct samples_options how = { .filter = options->filter, .skip_symbols = options->stats_only };
+	struct samples_options how = { .filter = options->filter, .skip_symbols = options->stats_only,
+				       .no_inline = options->no_inline };
 	struct error *err;
 
 	if (!profile)

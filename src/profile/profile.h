@@ -20,6 +20,7 @@ struct profile_options {
 	const struct filter *filter;	/* NULL: every sample */
 	bool per_process;		/* one root for each process's tasks of a name, not one for each name */
 	bool stats_only;		/* no tree, no symbols */
+	bool no_inline;			/* inlined functions count as what holds them */
 };
 
 struct profile {

@@ -38,14 +38,15 @@ struct resolver {
 	struct frames *frames;
 	struct process_tracker *processes;
 	struct symboliser *symboliser;
-	bool kernel_known;
+	struct resolver_options options;
 	struct hash dsos;
 	struct id_map kernel_locations, unmapped_locations;
 	uint32_t generations[N_GENERATIONS];
 	struct recent recent[N_RECENT];
 };
 
-struct error *resolver_create(struct frames *frames, bool kernel, struct resolver **ret)
+struct error *resolver_create(struct frames *frames, const struct resolver_options *options,
+			      struct resolver **ret)
 {
 	_cleanup_(resolver_destroyp) struct resolver *resolver = calloc(1, sizeof(*resolver));
 	struct error *err;
@@ -53,7 +54,7 @@ struct error *resolver_create(struct frames *frames, bool kernel, struct resolve
 	if (!resolver)
 		return error_nomem();
 	resolver->frames = frames;
-	resolver->kernel_known = kernel;
+	resolver->options = *options;
 	for (size_t i = 0; i < N_GENERATIONS; i++)
 		resolver->generations[i] = 1;	/* an entry of zeros is not valid */
 	resolver->processes = process_tracker_create();
@@ -230,11 +231,56 @@ static bool interrupted_at_start(struct dso *dso, uint64_t address, struct symbo
 	return true;
 }
 
+static struct error *set_place(struct frames *frames, const struct source_frame *source, struct location *location)
+{
+	location->line = source->line;
+	return source->file ? frames_string(frames, source->file, &location->file) : NULL;
+}
+
+/* Adds the location of each of the functions that are inlined, after *id of the one that holds them. */
+static struct error *add_inlined(struct frames *frames, const struct source_frame *source, size_t n,
+				 const struct location *holder, uint32_t *id)
+{
+	uint32_t dso = frames->functions.data[holder->function].dso;
+	struct error *err = NULL;
+
+	while (!err && n-- > 0) {
+		struct location location = { .address = holder->address, .caller = *id };
+		uint32_t name;
+
+		err = frames_string(frames, source[n].function ? source[n].function : "[inlined]", &name);
+		if (!err)
+			err = frames_function(frames, FRAME_INLINED, name, dso, &location.function);
+		if (!err)
+			err = set_place(frames, &source[n], &location);
+		if (!err)
+			err = frames_location(frames, &location, id);
+	}
+	return err;
+}
+
+/* A location in a file, with what the source says about it. */
+static struct error *add_source_location(struct resolver *resolver, struct dso *dso, struct location *location,
+					 uint32_t *ret)
+{
+	struct source_frame source[SOURCE_MAX_FRAMES];
+	size_t n = symbol_dso_source(dso->symbols, location->address, source);
+	struct error *err = n ? set_place(resolver->frames, &source[n - 1], location) : NULL;
+
+	if (!err)
+		err = frames_location(resolver->frames, location, ret);
+	if (!err && n && resolver->options.inlined)
+		err = add_inlined(resolver->frames, source, n - 1, location, ret);
+	if (!err && !id_map_put(&dso->locations, location->address, *ret))
+		err = error_nomem();
+	return err;
+}
+
 static struct error *locate_in_dso(struct resolver *resolver, struct dso *dso, uint64_t address, uint32_t *ret)
 {
 	struct frames *frames = resolver->frames;
 	const char *path = frames->strings.data[dso->path];
-	struct location location = { .address = address };
+	struct location location = { .address = address, .caller = ID_NONE };
 	struct symbol symbol = { 0 };
 	uint64_t start = address;
 	struct error *err;
@@ -254,12 +300,15 @@ static struct error *locate_in_dso(struct resolver *resolver, struct dso *dso, u
 		err = resolved(frames, dso->pid ? FRAME_JIT : FRAME_USER, path, &symbol, &location);
 	else
 		err = unresolved(frames, FRAME_USER, path, start, &location);
-	return err ? err : add_location(frames, &dso->locations, &location, ret);
+	if (err)
+		return err;
+	return dso->pid ? add_location(frames, &dso->locations, &location, ret)
+			: add_source_location(resolver, dso, &location, ret);
 }
 
 static struct error *locate_unmapped(struct resolver *resolver, uint64_t address, uint32_t *ret)
 {
-	struct location location = { .address = address };
+	struct location location = { .address = address, .caller = ID_NONE };
 	struct error *err;
 
 	*ret = id_map_get(&resolver->unmapped_locations, address);
@@ -302,7 +351,7 @@ struct error *resolver_user(struct resolver *resolver, uint32_t pid, uint64_t ad
 
 struct error *resolver_kernel(struct resolver *resolver, uint64_t address, uint32_t *ret)
 {
-	struct location location = { .address = address };
+	struct location location = { .address = address, .caller = ID_NONE };
 	const char *module = NULL;
 	struct symbol symbol = { 0 };
 	struct error *err;
@@ -310,7 +359,7 @@ struct error *resolver_kernel(struct resolver *resolver, uint64_t address, uint3
 	*ret = id_map_get(&resolver->kernel_locations, address);
 	if (*ret != ID_NONE)
 		return NULL;
-	if (resolver->kernel_known && symboliser_kernel(resolver->symboliser, address, &symbol)) {
+	if (resolver->options.kernel && symboliser_kernel(resolver->symboliser, address, &symbol)) {
 		module = symboliser_kernel_module(resolver->symboliser, address);
 		err = resolved(resolver->frames, FRAME_KERNEL, module ? module : "[kernel]", &symbol, &location);
 	} else {

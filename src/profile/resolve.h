@@ -17,8 +17,14 @@
 
 struct resolver;
 
-/* The frames must outlive the resolver.  kernel: this kernel's symbols are the recording's. */
-ERROR_CHECK struct error *resolver_create(struct frames *frames, bool kernel, struct resolver **ret);
+struct resolver_options {
+	bool kernel;		/* this kernel's symbols are the recording's */
+	bool inlined;		/* resolve to inlined functions too */
+};
+
+/* The frames must outlive the resolver. */
+ERROR_CHECK struct error *resolver_create(struct frames *frames, const struct resolver_options *options,
+					  struct resolver **ret);
 void resolver_destroy(struct resolver *resolver);
 DEFINE_CLEANUP(resolver_destroy, struct resolver *);
 

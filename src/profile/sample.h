@@ -20,6 +20,7 @@ enum sample_outcome {
 struct sample_frame {
 	uint64_t ip;
 	uint32_t location;	/* of the recording's frames; ID_NONE if it was not resolved */
+	bool is_return;		/* ip is a return address; the location is that of the call before it */
 };
 
 struct sample {
@@ -30,8 +31,9 @@ struct sample {
 	enum sample_outcome outcome;
 	unsigned int reason;		/* REASON_NONE of a truncated or missing chain: not known */
 	uint32_t stop_dso;		/* a string: where a truncated chain stops; 0 otherwise */
-	const struct sample_frame *kernel, *user;	/* innermost first */
+	const struct sample_frame *kernel, *user;	/* innermost first; of inlined functions too */
 	size_t n_kernel, n_user;
+	size_t depth;			/* of the user stack: without what is inlined */
 };
 
 /*

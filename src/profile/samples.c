@@ -32,6 +32,7 @@ static bool is_this_kernel(const struct perfdata_reader *reader)
 struct error *samples_open(const char *path, const struct samples_options *options, struct samples **ret)
 {
 	_cleanup_(samples_closep) struct samples *samples = calloc(1, sizeof(*samples));
+	struct resolver_options how = { .inlined = !options->no_inline };
 	struct error *err;
 
 	if (!samples)
@@ -42,7 +43,9 @@ struct error *samples_open(const char *path, const struct samples_options *optio
 	if (!err)
 		err = frames_init(&samples->frames);
 	if (!err)
-		err = resolver_create(&samples->frames, is_this_kernel(samples->reader), &samples->resolver);
+		how.kernel = is_this_kernel(samples->reader);
+	if (!err)
+		err = resolver_create(&samples->frames, &how, &samples->resolver);
 	if (err)
 		return err;
 	*ret = steal_ptr(samples);
@@ -71,7 +74,7 @@ static struct error *resolve_kernel(struct samples *samples, const uint64_t *ips
 	for (size_t i = 0; !err && i < n; i++) {
 		struct sample_frame *frame = &samples->kernel.data[i];
 
-		*frame = (struct sample_frame){ ips[i], ID_NONE };
+		*frame = (struct sample_frame){ ips[i], ID_NONE, i > 0 };
 		if (!samples->skip_symbols)
 			err = resolver_kernel(samples->resolver, ips[i] - (i > 0), &frame->location);
 	}
@@ -79,20 +82,34 @@ static struct error *resolve_kernel(struct samples *samples, const uint64_t *ips
 	return err;
 }
 
+/* Adds a frame of the user stack, after those of the functions inlined into it. */
+static struct error *add_user(struct samples *samples, struct sample_frame frame)
+{
+	uint32_t location = frame.location;
+
+	do {
+		frame.location = location;
+		if (!vec_push(&samples->user, frame))
+			return error_nomem();
+		if (location != ID_NONE)
+			location = samples->frames.locations.data[location].caller;
+	} while (location != ID_NONE);
+	return NULL;
+}
+
 static struct error *resolve_user(struct samples *samples, uint32_t pid, const uint64_t *ips, size_t n)
 {
 	struct error *err = NULL;
 
-	if (!vec_reserve(&samples->user, n))
-		return error_nomem();
+	samples->user.len = 0;
 	for (size_t i = 0; !err && i < n; i++) {
-		struct sample_frame *frame = &samples->user.data[i];
+		struct sample_frame frame = { ips[i], ID_NONE, i > 0 };
 
-		*frame = (struct sample_frame){ ips[i], ID_NONE };
 		if (!samples->skip_symbols)
-			err = resolver_user(samples->resolver, pid, ips[i] - (i > 0), &frame->location);
+			err = resolver_user(samples->resolver, pid, ips[i] - frame.is_return, &frame.location);
+		if (!err)
+			err = add_user(samples, frame);
 	}
-	samples->user.len = n;
 	return err;
 }
 
@@ -140,6 +157,7 @@ static struct error *fill_sample(struct samples *samples, struct perfdata_record
 	ret->n_kernel = samples->kernel.len;
 	ret->user = samples->user.data;
 	ret->n_user = samples->user.len;
+	ret->depth = samples->filter->no_user ? 0 : record->sample.n_user;
 	return err;
 }
 

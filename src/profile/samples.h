@@ -17,6 +17,7 @@
 struct samples_options {
 	const struct filter *filter;	/* NULL: every sample; must outlive the recording */
 	bool skip_symbols;		/* locations of the frames are not needed */
+	bool no_inline;			/* no frames of inlined functions */
 };
 
 struct samples;
@@ -44,10 +45,10 @@ const char *samples_event_name(const struct samples *samples, uint32_t event);
  */
 bool samples_recorder_stats(const struct samples *samples, struct perfdata_recorder_stats *ret);
 
-/* The offset of frame number `index` of a chain in its function: a return address points behind the call. */
-static inline uint64_t samples_frame_offset(const struct location *location, size_t index)
+/* The offset of a frame's ip in its function: a return address points behind the call. */
+static inline uint64_t samples_frame_offset(const struct location *location, const struct sample_frame *frame)
 {
-	return location->offset + (index > 0);
+	return location->caller == ID_NONE ? location->offset + frame->is_return : 0;
 }
 
 #endif

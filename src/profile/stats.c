@@ -62,7 +62,7 @@ static struct error *count_walk(struct stats *stats, const struct sample *sample
 			return error_nomem();
 	}
 	stats->walks++;
-	stats->frames += sample->n_user;
+	stats->frames += sample->depth;
 	return NULL;
 }
 
@@ -97,8 +97,8 @@ struct error *stats_add(struct stats *stats, const struct sample *sample)
 		stats->last_time = sample->time;
 	stats->samples++;
 	count_outcome(stats, sample);
-	if (stitched && sample->n_user > stats->max_depth)
-		stats->max_depth = sample->n_user;
+	if (stitched && sample->depth > stats->max_depth)
+		stats->max_depth = sample->depth;
 
 	err = count_group(&stats->comms, sample->comm, sample->outcome);
 	if (!err && sample->outcome == SAMPLE_TRUNCATED)

@@ -111,14 +111,14 @@ class Running:
 
 
 class Recording:
-    """The samples and figures of a file, checked against each other."""
+    """The samples and figures of a file, checked against each other; frames are those of the stack."""
 
     def __init__(self, path, output='', errors=''):
         self.path = path
         self.output = output
         self.errors = errors
         self.stats = json.loads(succeed('stats', '-i', path, '--json').stdout)
-        script = succeed('script', '-i', path, '--json', timeout=180)
+        script = succeed('script', '-i', path, '--json', '--no-inline', timeout=180)
         self.warnings = script.stderr
         self.samples = [json.loads(line) for line in script.stdout.splitlines()]
         check_sums(self.stats)

@@ -10,8 +10,8 @@ import tap
 
 
 def folded(recording, *options):
-    """{stack: count} of report --format folded."""
-    text = retour.succeed('report', '-i', recording.path, '--format', 'folded', *options).stdout
+    """{stack: count} of report --format folded, without inlined functions as in recording.samples."""
+    text = retour.succeed('report', '-i', recording.path, '--format', 'folded', '--no-inline', *options).stdout
     lines = (line.rpartition(' ') for line in text.splitlines())
     return {stack: int(count) for stack, _, count in lines}
 

@@ -22,7 +22,7 @@ static void check_sums(const struct stats *stats)
 
 static struct sample sample(bool other_tool, unsigned int reason, size_t n_user)
 {
-	return (struct sample){ .tid = 1, .comm = 1, .reason = reason, .n_user = n_user,
+	return (struct sample){ .tid = 1, .comm = 1, .reason = reason, .n_user = n_user, .depth = n_user,
 				.outcome = sample_outcome(other_tool, reason, n_user) };
 }
 
