@@ -14,6 +14,7 @@
 #include "symbol/dso_file.h"
 #include "symbol/elf_symbols.h"
 #include "symbol/kallsyms.h"
+#include "symbol/lines.h"
 #include "symbol/symbol.h"
 
 #include <elf.h>
@@ -155,6 +156,84 @@ TEST(damaged_elf_files_with_packed_symbols)
 	fuzz_elf(path);
 	snprintf(command, sizeof(command), "rm -r %s", dir);
 	CHECK(system(command) == 0);
+}
+
+/* Looks up addresses all over the code; the file is the same but for its DWARF. */
+static void use_lines(const unsigned char *data, size_t size)
+{
+	_cleanup_(lines_closep) struct lines *lines = NULL;
+	struct source_frame frames[SOURCE_MAX_FRAMES];
+	struct elf_file *file = NULL;
+
+	error_free(elf_file_open_memory(data, size, "fuzzed", &file));
+	if (file)
+		error_free(lines_open(file, "fuzzed", -1, &lines));
+	for (uint64_t offset = 0; lines && offset < 0x3000; offset += 1 + rnd(32)) {
+		size_t n = lines_find(lines, offset, frames);
+
+		CHECK(n <= SOURCE_MAX_FRAMES);
+		for (size_t i = 0; i < n; i++)
+			CHECK((!frames[i].function || strlen(frames[i].function) < size) &&
+			      (!frames[i].file || strlen(frames[i].file) < 2 * size));
+	}
+}
+
+/* A section that libdw reads, at random. */
+static Elf64_Shdr debug_section(const unsigned char *data)
+{
+	Elf64_Shdr names, shdr;
+	Elf64_Ehdr ehdr;
+
+	memcpy(&ehdr, data, sizeof(ehdr));
+	memcpy(&names, data + ehdr.e_shoff + ehdr.e_shstrndx * sizeof(names), sizeof(names));
+	do
+		memcpy(&shdr, data + ehdr.e_shoff + rnd(ehdr.e_shnum) * sizeof(shdr), sizeof(shdr));
+	while (strncmp((const char *)data + names.sh_offset + shdr.sh_name, ".debug_", 7));
+	return shdr;
+}
+
+static void fuzz_lines(const char *variable, const char *options)
+{
+	_cleanup_free_ unsigned char *original = NULL, *data = NULL;
+	char path[] = "/tmp/retour-fuzz-XXXXXX", command[4096];
+	uint64_t start, n = 0;
+	size_t size;
+
+	CHECK(getenv(variable));
+	close(mkstemp(path));
+	snprintf(command, sizeof(command), "gcc -O2 %s -fPIC -shared -nostdlib -o %s %s", options, path, getenv(variable));
+	CHECK(system(command) == 0);
+	original = read_file(path, &size);
+	unlink(path);
+	data = malloc(size);
+	CHECK(data);
+	start = clock_monotonic_ns();
+	for (; clock_monotonic_ns() - start < BUDGET_NS && n < 20000; n++) {
+		memcpy(data, original, size);
+		for (uint64_t m = 1 + rnd(3); m; m--) {
+			Elf64_Shdr shdr = debug_section(original);
+
+			damage(data, shdr.sh_offset, shdr.sh_size);
+		}
+		use_lines(data, size);
+	}
+	printf("# %llu images\n", (unsigned long long)n);
+	CHECK(n > 100);
+}
+
+TEST(damaged_dwarf_5)
+{
+	fuzz_lines("INLINED_C", "-gdwarf-5");
+}
+
+TEST(damaged_dwarf_4)
+{
+	fuzz_lines("INLINED_CXX", "-gdwarf-4");
+}
+
+TEST(damaged_compressed_dwarf)
+{
+	fuzz_lines("INLINED_C", "-g -gz");
 }
 
 TEST(damaged_mangled_names)
