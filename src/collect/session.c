@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "collect/build_ids.h"
 #include "collect/event_queue.h"
 #include "collect/perf_events.h"
 #include "collect/programs.h"
@@ -31,6 +32,7 @@ enum {
 	DEFERRED_RINGS_BYTES = 64 << 20,
 	MAX_DEFERRED_RING = 4 << 20,
 	MIN_RING = 256 << 10,
+	MAX_SYNTHESIZED = 8192,		/* bytes of a record's body */
 	SETTLE_MS = 100,		/* at the end, for tasks on their way to user space */
 	CPU_LOOK_NS = 200000000,
 	FLUSH_NS = 1000000000,
@@ -60,6 +62,7 @@ struct session {
 	struct stitcher *stitcher;
 	struct perfdata_writer *writer;
 	struct session_stats stats;
+	VEC(unsigned char) synthesized;	/* records of what ran before, not written yet */
 	VEC(struct ended_task) ended;	/* to be forgotten, by age */
 	struct error *write_error;	/* the first; it ends the session */
 	int epoll_fd;
@@ -264,26 +267,47 @@ static void drain(struct session *s)
 
 /* ---- what ran before -------------------------------------------------------- */
 
+/* Only for the tracker at first: the file has time, sampling has not. */
 static void take_synthesized(void *arg, uint32_t type, uint16_t misc, uint32_t pid, uint32_t tid, const void *body,
 			     size_t size)
 {
 	struct session *s = arg;
 	struct {
-		struct perf_event_header header;
-		unsigned char bytes[8192];
-	} record = { .header = { .type = type, .misc = misc } };
-	struct {
 		uint32_t pid, tid;
 		uint64_t time;
 		uint32_t cpu, reserved;
 	} trailer = { pid, tid, s->start_ns, 0, 0 };
+	struct perf_event_header header = { type, misc, sizeof(header) + size + sizeof(trailer) };
+	size_t at = s->synthesized.len;
+	struct perfdata_record record;
+	struct parse_result result;
 
-	if (size + sizeof(trailer) > sizeof(record.bytes))
+	if (size > MAX_SYNTHESIZED || !vec_reserve(&s->synthesized, at + header.size))
 		return;
-	memcpy(record.bytes, body, size);
-	memcpy(record.bytes + size, &trailer, sizeof(trailer));
-	record.header.size = sizeof(record.header) + size + sizeof(trailer);
-	take_side_band(s, &record.header);
+	memcpy(s->synthesized.data + at, &header, sizeof(header));
+	memcpy(s->synthesized.data + at + sizeof(header), body, size);
+	memcpy(s->synthesized.data + at + sizeof(header) + size, &trailer, sizeof(trailer));
+	s->synthesized.len += header.size;
+	if (parse_record(&s->ring_table, s->synthesized.data + at, header.size, NULL, &record, &result))
+		process_tracker_feed(s->processes, &record);
+}
+
+/* Completes the synthesized records with build IDs, and enters them into the file. */
+static void write_synthesized(struct session *s)
+{
+	struct build_ids ids = { 0 };
+
+	for (size_t at = 0; at < s->synthesized.len;) {
+		struct perf_event_header *header = (struct perf_event_header *)(s->synthesized.data + at);
+
+		if (header->type == PERF_RECORD_MMAP2 &&
+		    build_ids_fill(&ids, header + 1, header->size - sizeof(*header) - PERF_EVENTS_TRAILER))
+			header->misc |= PERF_RECORD_MISC_MMAP_BUILD_ID;
+		take_side_band(s, header);
+		at += header->size;
+	}
+	build_ids_free(&ids);
+	vec_free(&s->synthesized);
 }
 
 static void synthesize(struct session *s)
@@ -430,6 +454,8 @@ struct error *session_start(struct session *s)
 		synthesize(s);
 	if (!err)
 		err = perf_events_enable(s->events);
+	if (!err)
+		write_synthesized(s);
 	return err;
 }
 
@@ -594,6 +620,7 @@ void session_destroy(struct session *s)
 	event_queue_free(&s->queue);
 	scope_free(&s->scope);
 	vec_free(&s->ended);
+	vec_free(&s->synthesized);
 	error_free(s->write_error);
 	if (s->epoll_fd >= 0)
 		close(s->epoll_fd);

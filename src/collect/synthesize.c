@@ -19,15 +19,6 @@ struct comm_body {
 	char comm[16];
 };
 
-struct mmap2_body {
-	uint32_t pid, tid;
-	uint64_t addr, len, pgoff;
-	uint32_t maj, min;
-	uint64_t ino, ino_generation;
-	uint32_t prot, flags;
-	char filename[4096];
-};
-
 static void closedirp(DIR **dir)
 {
 	if (*dir)
@@ -67,7 +58,7 @@ static void comms(uint32_t pid, synthesize_fn fn, void *arg)
 }
 
 /* One line of /proc/PID/maps; false if it is not of executable code. */
-static bool parse_line(char *line, struct mmap2_body *body)
+static bool parse_line(char *line, struct synthesized_mmap2 *body)
 {
 	char perms[5] = "";
 	uint64_t end;
@@ -90,7 +81,7 @@ static void mappings(uint32_t pid, synthesize_fn fn, void *arg)
 {
 	_cleanup_fclose_ FILE *f = NULL;
 	_cleanup_free_ char *line = NULL;
-	struct mmap2_body body = { .pid = pid, .tid = pid };
+	struct synthesized_mmap2 body = { .pid = pid, .tid = pid };
 	char path[32];
 	size_t cap = 0;
 
@@ -104,7 +95,7 @@ static void mappings(uint32_t pid, synthesize_fn fn, void *arg)
 		len = strlen(body.filename);
 		memset(body.filename + len, 0, len + 8 < sizeof(body.filename) ? 8 : sizeof(body.filename) - len);
 		fn(arg, PERF_RECORD_MMAP2, PERF_RECORD_MISC_USER, pid, pid, &body,
-		   offsetof(struct mmap2_body, filename) + ((len + 8) & ~(size_t)7));
+		   offsetof(struct synthesized_mmap2, filename) + ((len + 8) & ~(size_t)7));
 	}
 }
 

@@ -10,6 +10,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The body of a MMAP2 record; shorter by what the name does not need. */
+struct synthesized_mmap2 {
+	uint32_t pid, tid;
+	uint64_t addr, len, pgoff;
+	uint32_t maj, min;
+	uint64_t ino, ino_generation;
+	uint32_t prot, flags;
+	char filename[4096];
+};
+
 /* Body of a COMM, MMAP or MMAP2 record, without header and trailer; misc goes into the header. */
 typedef void (*synthesize_fn)(void *arg, uint32_t type, uint16_t misc, uint32_t pid, uint32_t tid,
 			      const void *body, size_t size);
