@@ -467,6 +467,25 @@ static __always_inline u32 request(struct slot *slot, struct task_struct *task, 
 	return 0;
 }
 
+/* Task work is over; on_last_chance() answers, or has answered. */
+static __always_inline u32 exiting_user(struct task_struct *task, struct mm_struct *mm, const struct pt_regs *regs,
+					u64 *cookie)
+{
+	struct slot *slot = slot_of(task, mm != NULL);
+
+	if (!slot)
+		return mm ? REASON_EXITING : REASON_NO_MM;
+	if (!entry_walked(slot, regs) && !slot->pending) {
+		if (!mm)
+			return REASON_NO_MM;
+		begin_entry(slot, mm, regs);
+		slot->walked = 0;
+		slot->pending = 1;
+	}
+	*cookie = slot->cookie;
+	return 0;
+}
+
 static __always_inline u32 sample_user(struct task_struct *task, u64 *cookie)
 {
 	struct mm_struct *mm = task->mm;
@@ -480,25 +499,13 @@ static __always_inline u32 sample_user(struct task_struct *task, u64 *cookie)
 		return REASON_KERNEL_THREAD;
 	if (flags & (PF_IO_WORKER | PF_USER_WORKER))
 		return REASON_IO_WORKER;
-	if (flags & PF_EXITING) {
-		slot = slot_of(task, mm != NULL);
-		if (!slot)
-			return mm ? REASON_EXITING : REASON_NO_MM;
-		/* Task work is over; on_last_chance() answers, or has answered. */
-		if (!slot->walked && !slot->pending) {
-			if (!mm)
-				return REASON_NO_MM;
-			begin_entry(slot, mm, (struct pt_regs *)bpf_task_pt_regs(task));
-			slot->pending = 1;
-		}
-		*cookie = slot->cookie;
-		return 0;
-	}
+	regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	if (mm && regs->cs == 0x23)
+		return REASON_COMPAT_TASK;
+	if (flags & PF_EXITING)
+		return exiting_user(task, mm, regs, cookie);
 	if (!mm)
 		return REASON_NO_MM;
-	regs = (struct pt_regs *)bpf_task_pt_regs(task);
-	if (regs->cs == 0x23)
-		return REASON_COMPAT_TASK;
 	slot = slot_of(task, true);
 	if (!slot) {
 		COUNT(slots_full, 1);
