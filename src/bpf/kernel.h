@@ -39,7 +39,7 @@ enum { BPF_ANY = 0, BPF_NOEXIST = 1, BPF_F_MMAPABLE = 1 << 10 };
 enum { BPF_RB_NO_WAKEUP = 1, BPF_RB_FORCE_WAKEUP = 2, BPF_RB_AVAIL_DATA = 0, BPF_RB_RING_SIZE = 1 };
 #define BPF_F_CURRENT_CPU 0xffffffffULL
 
-enum { EBUSY = 16, ENOMEM = 12, ENOENT = 2 };
+enum { ENOENT = 2, E2BIG = 7, ENOMEM = 12, EBUSY = 16 };
 enum {
 	PF_EXITING = 0x4,
 	PF_IO_WORKER = 0x10,

@@ -401,7 +401,8 @@ static __always_inline u64 new_cookie(void)
 	return (u64)++*counter << 32 | (bpf_get_smp_processor_id() + 1);
 }
 
-static __always_inline struct slot *slot_of(struct task_struct *task, bool create)
+/* NULL if there is none; *full tells whether there is no room, or the map was busy under an interrupt. */
+static __always_inline struct slot *slot_of(struct task_struct *task, bool create, bool *full)
 {
 	u32 tid = task->pid;
 	struct slot *slot = bpf_map_lookup_elem(&slots, &tid), *empty;
@@ -410,7 +411,7 @@ static __always_inline struct slot *slot_of(struct task_struct *task, bool creat
 		empty = bpf_map_lookup_elem(&empty_slot, &zero);
 		if (!empty)
 			return NULL;
-		bpf_map_update_elem(&slots, &tid, empty, BPF_NOEXIST);
+		*full = bpf_map_update_elem(&slots, &tid, empty, BPF_NOEXIST) == -E2BIG;
 		slot = bpf_map_lookup_elem(&slots, &tid);
 	}
 	if (slot && slot->start_time != task->start_time) {
@@ -471,7 +472,8 @@ static __always_inline u32 request(struct slot *slot, struct task_struct *task, 
 static __always_inline u32 exiting_user(struct task_struct *task, struct mm_struct *mm, const struct pt_regs *regs,
 					u64 *cookie)
 {
-	struct slot *slot = slot_of(task, mm != NULL);
+	bool full = false;
+	struct slot *slot = slot_of(task, mm != NULL, &full);
 
 	if (!slot)
 		return mm ? REASON_EXITING : REASON_NO_MM;
@@ -492,6 +494,7 @@ static __always_inline u32 sample_user(struct task_struct *task, u64 *cookie)
 	u32 flags = task->flags;
 	struct pt_regs *regs;
 	struct slot *slot;
+	bool full = false;
 
 	if (!task->pid)
 		return REASON_IDLE;
@@ -506,11 +509,9 @@ static __always_inline u32 sample_user(struct task_struct *task, u64 *cookie)
 		return exiting_user(task, mm, regs, cookie);
 	if (!mm)
 		return REASON_NO_MM;
-	slot = slot_of(task, true);
-	if (!slot) {
-		COUNT(slots_full, 1);
-		return REASON_SLOTS_FULL;
-	}
+	slot = slot_of(task, true, &full);
+	if (!slot)
+		return full ? REASON_SLOTS_FULL : REASON_SLOT_BUSY;
 	return request(slot, task, mm, cookie);
 }
 
@@ -571,7 +572,8 @@ DEFINE_EVENT(4)
  */
 static __always_inline void walk_now(struct task_struct *task)
 {
-	struct slot *slot = in_scope(task) ? slot_of(task, true) : NULL;
+	bool full = false;
+	struct slot *slot = in_scope(task) ? slot_of(task, true, &full) : NULL;
 	struct mm_struct *mm = task->mm;
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	struct scratch *s;

@@ -171,7 +171,7 @@ struct config {
 enum scope_kind { SCOPE_SYSTEM, SCOPE_PROCESSES, SCOPE_THREADS };
 
 struct counters {
-	__u64 requests, walks, slots_full, sample_lost, record_lost, copy_lost;
+	__u64 requests, walks, sample_lost, record_lost, copy_lost;
 	__u64 rule_hits, rule_misses, stack_copies, frames, walk_ns, find_vma, no_scratch;
 };
 

@@ -150,7 +150,8 @@ static int open_mapped(uint32_t pid, uint64_t start, uint64_t end, struct stat *
 }
 
 /* By the mapping's path: in the process's root, else in ours, where the process may have been too. */
-static int open_by_path(uint32_t pid, const char *path, const struct file_key *key, struct stat *st)
+static int open_by_path(uint32_t pid, const char *path, const struct file_key *key, struct stat *st,
+			bool *changed)
 {
 	char in_root[4200];
 	struct file_key found;
@@ -166,6 +167,7 @@ static int open_by_path(uint32_t pid, const char *path, const struct file_key *k
 		found = key_of(st);
 		if (!key || same_key(key, &found))
 			return fd;
+		*changed = true;
 		close(fd);
 	}
 	return -1;
@@ -252,17 +254,23 @@ struct dso *dso_by_number(struct dso_store *store, uint32_t file)
 	return file < MAX_FILES && store->by_number[file] ? &store->by_number[file]->dso : NULL;
 }
 
+static bool to_be_opened(const struct stored_dso *d)
+{
+	return d->dso.reason == REASON_FILE_UNREADABLE || d->dso.reason == REASON_FILE_CHANGED;
+}
+
 struct dso *dso_by_key(struct dso_store *store, const struct file_key *key, uint32_t pid, uint64_t start,
 		       uint64_t end, const struct process_mapping *mapping)
 {
 	struct stored_dso *d = find_key(store, key);
+	bool changed = false;
 	struct stat st;
 	int fd;
 
 	if (!d)
 		d = new_dso(store, key);
 	/* A file that could not be had may be had through another process. */
-	if (!d || d->dso.reason != REASON_FILE_UNREADABLE)
+	if (!d || !to_be_opened(d))
 		return d ? &d->dso : NULL;
 	fd = open_mapped(pid, start, end, &st);
 	if (fd >= 0 && !same_content(key, &st)) {
@@ -270,9 +278,11 @@ struct dso *dso_by_key(struct dso_store *store, const struct file_key *key, uint
 		fd = -1;
 	}
 	if (fd < 0 && mapping)
-		fd = open_by_path(pid, mapping->path, key, &st);
+		fd = open_by_path(pid, mapping->path, key, &st, &changed);
 	if (fd >= 0)
 		open_elf(d, fd, mapping ? mapping->path : "mapped file");
+	else
+		d->dso.reason = changed ? REASON_FILE_CHANGED : REASON_FILE_UNREADABLE;
 	announce(store, d);
 	return &d->dso;
 }
@@ -301,7 +311,7 @@ static struct stored_dso *take_if_same(struct dso_store *store, int fd, const st
 	d = find_key(store, &key);
 	if (!d)
 		d = new_dso(store, &key);
-	if (d && d->dso.reason == REASON_FILE_UNREADABLE)
+	if (d && to_be_opened(d))
 		open_elf(d, steal_fd(&fd), mapping->path);
 	if (fd >= 0)
 		close(fd);
@@ -311,6 +321,7 @@ static struct stored_dso *take_if_same(struct dso_store *store, int fd, const st
 struct dso *dso_by_mapping(struct dso_store *store, uint32_t pid, const struct process_mapping *mapping)
 {
 	struct stored_dso *d;
+	bool changed = false;
 	struct stat st;
 	int fd;
 
@@ -321,7 +332,8 @@ struct dso *dso_by_mapping(struct dso_store *store, uint32_t pid, const struct p
 	fd = open_mapped(pid, mapping->start, mapping->end, &st);
 	d = take_if_same(store, fd, &st, mapping);
 	if (!d)
-		d = take_if_same(store, open_by_path(pid, mapping->path, NULL, &st), &st, mapping);
+		d = take_if_same(store, open_by_path(pid, mapping->path, NULL, &st, &changed), &st,
+				 mapping);
 	if (!d)
 		return NULL;
 	/* Where the kernel shows another inode than stat (overlay), this number is not used. */
