@@ -69,12 +69,21 @@ static __always_inline long walk_copy(void *to, u32 size, u64 from, int mode, st
 }
 
 /* What walk.h asks for. */
-/* Opaque to the compiler, which would merge loads through different pointers: the verifier refuses that. */
+/*
+ * A word at any position.  For BPF one load, which need not be aligned, and
+ * opaque to the compiler: the verifier refuses loads merged from different
+ * pointers.
+ */
 static __always_inline u64 window_word(struct scratch *s, u64 at)
 {
-	u64 word = *(volatile u64 *)(s->window + at);
+	u64 word;
 
+#ifdef __bpf__
+	word = *(volatile u64 *)(s->window + at);
 	asm volatile("" : "+r"(word));
+#else
+	__builtin_memcpy(&word, s->window + at, sizeof(word));
+#endif
 	return word;
 }
 
