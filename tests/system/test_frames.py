@@ -67,8 +67,8 @@ def coroutines():
     # glibc's __start_context, the outermost frame, has no rule that says so.
     check('coroutines', f'(?:burn |libc |plt )*(?:yields )?(?:{ends})libc ', reasons=[None, 'no unwind info'],
           edges=f'{CALL}{WORK}{MAIN}|libc |(?:nest )*coroutine_. libc ',
-          # The C library's switch itself may be hit between its two stacks.
-          edge_reasons=['no unwind info', 'zero return address'])
+          # About one sample in 3,000 is libc's frame alone, with a zero return address: not explained yet.
+          imprecise='libc ')
 
 
 @tap.test('C++ exceptions')
