@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/vec.h"
 #include "cli/events.h"
 #include "cli/machine.h"
@@ -307,6 +308,13 @@ static struct error *record_request(struct request *r, int argc, char **argv, st
 	return err;
 }
 
+/* What the recorder could not do, but goes on without. */
+static void print_warning(enum log_level level, const char *text, void *arg)
+{
+	if (level == LOG_LEVEL_WARNING)
+		fprintf(stderr, "retour: warning: %s\n", text);
+}
+
 static int record(int argc, char **argv)
 {
 	_cleanup_(request_deinit) struct request r = {
@@ -318,6 +326,8 @@ static int record(int argc, char **argv)
 
 	targets_init(&r.targets);
 	parse(&r, argc, argv);
+	if (!r.quiet)
+		log_set_callback(print_warning, NULL);
 	catch_signals();
 	err = record_request(&r, argc, argv, &session);
 	if (err)

@@ -19,6 +19,7 @@ struct cpu {
 	struct perf_ring ring;
 	int fds[SESSION_MAX_EVENTS];	/* sampling events of the whole CPU; -1: none */
 	bool open;
+	bool warned;			/* that it could not be opened */
 };
 
 struct perf_events {
@@ -182,10 +183,12 @@ static struct error *follow_cpu(struct perf_events *e, int cpu)
 	if (c && c->open)
 		return NULL;
 	err = open_cpu(e, cpu);
-	if (err) {
+	c = e->cpus[cpu];
+	if (err && (!c || !c->warned))
 		log_warning("CPU %d came online but is not recorded: %s", cpu, err->text);
-		error_free(err);
-	}
+	if (c)
+		c->warned = err != NULL;
+	error_free(err);
 	return NULL;
 }
 
