@@ -208,6 +208,7 @@ static struct error *open_session(const struct request *r, int argc, char **argv
 {
 	_cleanup_free_ const char **cmdline = calloc((size_t)argc + 2, sizeof(*cmdline));
 	struct session_options o = {
+		.backend = "bpf",
 		.events = r->events.data, .n_events = r->events.len,
 		.scope = r->all_cpus ? SESSION_SYSTEM : r->threads ? SESSION_THREADS : SESSION_PROCESSES,
 		.pids = r->targets.pids.data, .n_pids = r->all_cpus ? 0 : r->targets.pids.len,

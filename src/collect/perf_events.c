@@ -24,7 +24,6 @@ struct cpu {
 
 struct perf_events {
 	struct perf_events_options options;
-	struct perf_event_attr ring_attr;
 	struct cpu **cpus;		/* possible CPUs; NULL: never online */
 	bool *cpu_seen;			/* online at the last look */
 	int uevents;			/* tells of CPUs that went offline between two looks; -1: cannot be had */
@@ -37,18 +36,17 @@ static int perf_event_open(struct perf_event_attr *attr, int cpu)
 	return syscall(SYS_perf_event_open, attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
 }
 
-static void init_ring_attr(struct perf_events *e)
+struct perf_event_attr perf_events_side_band_attr(size_t ring_bytes)
 {
-	e->ring_attr = (struct perf_event_attr){
+	return (struct perf_event_attr){
 		.type = PERF_TYPE_SOFTWARE,
 		.size = sizeof(struct perf_event_attr),
-		.config = PERF_COUNT_SW_BPF_OUTPUT,
-		.sample_period = 1,
+		.config = PERF_COUNT_SW_DUMMY,
 		.sample_type = PERF_EVENTS_SAMPLE_TYPE,
 		.sample_id_all = 1,
 		.mmap = 1, .mmap2 = 1, .comm = 1, .comm_exec = 1, .task = 1, .build_id = 1,
 		.watermark = 1,
-		.wakeup_watermark = e->options.ring_bytes / 4,
+		.wakeup_watermark = ring_bytes / 4,
 		.use_clockid = 1, .clockid = CLOCK_MONOTONIC,
 	};
 }
@@ -56,15 +54,14 @@ static void init_ring_attr(struct perf_events *e)
 static void init_event_attr(const struct perf_events *e, const struct session_event *event,
 			    struct perf_event_attr *attr)
 {
-	*attr = (struct perf_event_attr){
-		.type = event->type,
-		.size = sizeof(*attr),
-		.config = event->config,
-		.freq = 1,
-		.sample_freq = e->options.frequency,
-		.disabled = 1,
-		.exclude_guest = event->type == PERF_TYPE_HARDWARE,
-	};
+	*attr = e->options.event_attr;
+	attr->type = event->type;
+	attr->size = sizeof(*attr);
+	attr->config = event->config;
+	attr->freq = 1;
+	attr->sample_freq = e->options.frequency;
+	attr->disabled = 1;
+	attr->exclude_guest = event->type == PERF_TYPE_HARDWARE;
 }
 
 static struct error *open_error(const struct session_event *event, int err, int cpu)
@@ -75,7 +72,14 @@ static struct error *open_error(const struct session_event *event, int err, int 
 	return error_errno(err, "cannot open event %s on CPU %d", event->name, cpu);
 }
 
-/* Opens event i on a CPU, its program attached. */
+/* Where an event's samples go: its program, or the ring of its CPU. */
+static int connect_event(const struct perf_events *e, size_t i, int cpu, int fd)
+{
+	if (e->options.program_fds)
+		return ioctl(fd, PERF_EVENT_IOC_SET_BPF, e->options.program_fds[i]);
+	return ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, e->cpus[cpu]->ring.fd);
+}
+
 static struct error *open_event(struct perf_events *e, size_t i, int cpu, int *ret)
 {
 	const struct session_event *event = &e->options.events[i];
@@ -86,7 +90,7 @@ static struct error *open_event(struct perf_events *e, size_t i, int cpu, int *r
 	fd = perf_event_open(&attr, cpu);
 	if (fd < 0)
 		return open_error(event, errno, cpu);
-	if (ioctl(fd, PERF_EVENT_IOC_SET_BPF, e->options.program_fds[i]) ||
+	if (connect_event(e, i, cpu, fd) ||
 	    (e->enabled && ioctl(fd, PERF_EVENT_IOC_ENABLE, 0))) {
 		struct error *err = error_errno(errno, "cannot attach to event %s on CPU %d",
 						event->name, cpu);
@@ -104,14 +108,14 @@ static struct error *open_ring(struct perf_events *e, struct cpu *c, int cpu)
 {
 	struct epoll_event want = { .events = EPOLLIN, .data.fd = -1 };
 	struct error *err;
-	int fd = perf_event_open(&e->ring_attr, cpu);
+	int fd = perf_event_open(&e->options.ring_attr, cpu);
 
 	if (fd < 0)
 		return error_errno(errno, "cannot open the ring of CPU %d", cpu);
 	err = perf_ring_open(&c->ring, fd, e->options.ring_bytes);
 	if (err)
 		return err;
-	if (bpf_map_update_elem(e->options.sample_rings_fd, &cpu, &fd, BPF_ANY) ||
+	if ((e->options.program_fds && bpf_map_update_elem(e->options.sample_rings_fd, &cpu, &fd, BPF_ANY)) ||
 	    epoll_ctl(e->options.epoll_fd, EPOLL_CTL_ADD, fd, &want))
 		return error_errno(errno, "cannot connect the ring of CPU %d", cpu);
 	return NULL;
@@ -252,7 +256,6 @@ struct error *perf_events_open(const struct perf_events_options *options, struct
 	e->cpu_seen = calloc(e->n_cpus, sizeof(*e->cpu_seen));
 	if (!e->cpus || !e->cpu_seen)
 		return error_nomem();
-	init_ring_attr(e);
 	open_uevents(e);
 	err = each_online_cpu(e, open_cpu);
 	if (err)
@@ -291,7 +294,7 @@ void perf_events_drain(struct perf_events *e, perf_ring_fn fn, void *arg)
 
 const struct perf_event_attr *perf_events_ring_attr(const struct perf_events *e)
 {
-	return &e->ring_attr;
+	return &e->options.ring_attr;
 }
 
 void perf_events_close(struct perf_events *e)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The perf events of a session, on every CPU: sampling events that run the BPF
- * programs, and one event whose ring carries samples and side-band records.
- * CPUs may come and go.
+ * The perf events of a session, on every CPU: sampling events, which run BPF
+ * programs or write samples themselves, and one event whose ring carries
+ * samples and side-band records.  CPUs may come and go.
  *
  * Recordings of processes use the same events, and the programs choose: events
  * bound to tasks would start a new period with every fork, and so hardly see
@@ -26,11 +26,16 @@ struct perf_events_options {
 	const struct session_event *events;
 	size_t n_events;
 	uint32_t frequency;
-	int program_fds[SESSION_MAX_EVENTS];
-	int sample_rings_fd;		/* the BPF map of the rings */
+	struct perf_event_attr ring_attr;	/* of the rings' event, from perf_events_side_band_attr() */
+	struct perf_event_attr event_attr;	/* what every sampling event has besides its type and frequency */
+	const int *program_fds;		/* BPF programs, by event, kept; NULL: the events write into the rings themselves */
+	int sample_rings_fd;		/* with programs: the BPF map of the rings */
 	size_t ring_bytes;
 	int epoll_fd;			/* rings are added to it */
 };
+
+/* An event that does not count, whose ring gets the records on mappings, names, forks and exits. */
+struct perf_event_attr perf_events_side_band_attr(size_t ring_bytes);
 
 /* Opens everything, disabled.  EPERM, EACCES: rights; ESRCH: a task is gone; ENODEV, ENOENT: no such event. */
 ERROR_CHECK struct error *perf_events_open(const struct perf_events_options *options, struct perf_events **ret);

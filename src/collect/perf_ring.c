@@ -7,6 +7,17 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+enum { MIN_RING = 256 << 10 };
+
+size_t perf_ring_bytes(size_t all, size_t most)
+{
+	size_t bytes = most, n_cpus = sysconf(_SC_NPROCESSORS_CONF);
+
+	while (bytes > MIN_RING && bytes > all / n_cpus)
+		bytes /= 2;
+	return bytes;
+}
+
 struct error *perf_ring_open(struct perf_ring *ring, int fd, size_t data_size)
 {
 	size_t page_size = sysconf(_SC_PAGESIZE);

@@ -13,6 +13,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The size of each CPU's ring if all together may have `all` bytes and one at most `most`; a power of two. */
+size_t perf_ring_bytes(size_t all, size_t most);
+
 struct perf_ring {
 	int fd;
 	struct perf_event_mmap_page *page;	/* NULL: not open */

@@ -31,6 +31,7 @@ enum session_scope {
 };
 
 struct session_options {
+	const char *backend;			/* "bpf" */
 	const struct session_event *events;	/* at most SESSION_MAX_EVENTS */
 	size_t n_events;
 	enum session_scope scope;

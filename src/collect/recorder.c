@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: MIT */
+/* From records to the file; see recorder.h. */
+#include "collect/recorder.h"
+
+#include "base/vec.h"
+#include "collect/build_ids.h"
+#include "collect/event_queue.h"
+#include "collect/perf_events.h"
+#include "collect/scope.h"
+#include "collect/stitch.h"
+#include "collect/synthesize.h"
+#include "perfdata/parse.h"
+#include "perfdata/writer.h"
+
+#include <string.h>
+
+enum { MAX_SYNTHESIZED = 8192 };	/* bytes of a record's body */
+
+struct ended_task {
+	uint32_t tid;
+	uint64_t time;
+};
+
+struct recorder {
+	const struct session_options *options;
+	struct event_table ring_table;	/* how to parse the rings' records */
+	struct event_queue queue;
+	struct process_tracker *processes;
+	struct scope scope;
+	struct stitcher *stitcher;
+	struct perfdata_writer *writer;
+	struct session_stats stats;
+	VEC(unsigned char) synthesized;	/* records of what ran before, not written yet */
+	VEC(struct ended_task) ended;	/* by age */
+	uint64_t start_ns;
+	struct error *write_error;	/* the first; it ends the session */
+};
+
+static void note_write_error(struct recorder *r, struct error *err)
+{
+	if (r->write_error)
+		error_free(err);
+	else
+		r->write_error = err;
+}
+
+/* ---- samples into the file ------------------------------------------------ */
+
+static void count_sample(struct session_stats *stats, uint16_t reason, bool shared)
+{
+	enum reason_kind kind = reason_kind(reason);
+
+	stats->samples++;
+	stats->reasons[reason % REASON_MAX]++;
+	stats->no_user += kind == REASON_KIND_NO_USER;
+	stats->with_user_context += kind != REASON_KIND_NO_USER;
+	stats->stitched += kind == REASON_KIND_NONE || kind == REASON_KIND_TRUNCATED;
+	stats->complete += kind == REASON_KIND_NONE;
+	stats->truncated += kind == REASON_KIND_TRUNCATED;
+	stats->shared += shared;
+}
+
+static void write_sample(void *arg, const struct sample_record *s, const struct chain *chain, uint16_t reason,
+			 bool shared)
+{
+	struct recorder *r = arg;
+	struct perfdata_sample sample = {
+		.ip = s->ip, .time = s->time, .period = s->period, .cookie = s->cookie, .pid = s->pid, .tid = s->tid,
+		.cpu = s->cpu, .event = s->event, .reason = reason, .user_mode = s->user_mode,
+		.return_cpu = chain ? chain->cpu : PERFDATA_NO_CPU, .kernel = (const uint64_t *)s->kernel, .n_kernel = s->n_kernel,
+		.user = chain ? chain->ips : NULL, .n_user = chain ? chain->n : 0,
+	};
+
+	/* A record that only says why there is no chain is no chain. */
+	count_sample(&r->stats, reason, shared && chain && chain->n);
+	if (!r->write_error)
+		note_write_error(r, perfdata_writer_sample(r->writer, &sample));
+}
+
+static void write_chain(struct recorder *r, const struct chain *chain)
+{
+	if (r->options->deferred_records && chain->n && !r->write_error)
+		note_write_error(r, perfdata_writer_deferred(r->writer, chain->pid, chain->tid, chain->time,
+							     chain->cpu, chain->cookie, chain->ips, chain->n));
+}
+
+void recorder_sample(struct recorder *r, const struct sample_record *sample, uint32_t size)
+{
+	stitcher_sample(r->stitcher, sample, size);
+}
+
+void recorder_chain(struct recorder *r, const struct chain *chain)
+{
+	write_chain(r, chain);
+	stitcher_chain(r->stitcher, chain);
+}
+
+void recorder_whole_sample(struct recorder *r, const struct sample_record *sample, const struct chain *chain,
+			   uint16_t reason)
+{
+	if (chain)
+		write_chain(r, chain);
+	write_sample(r, sample, chain, reason, false);
+}
+
+/* ---- side-band records ------------------------------------------------------ */
+
+static void write_side_band(struct recorder *r, const struct perf_event_header *header,
+			    const struct perfdata_record *record)
+{
+	const size_t extra = sizeof(*header) + PERF_EVENTS_TRAILER;
+
+	if (header->size < extra || r->write_error)
+		return;
+	note_write_error(r, perfdata_writer_record(r->writer, header->type, header->misc, header + 1,
+						   header->size - extra, record->pid, record->tid, record->time,
+						   record->cpu));
+}
+
+static void take_side_band(struct recorder *r, const struct perf_event_header *header)
+{
+	struct perfdata_record record;
+	struct parse_result result;
+
+	if (!parse_record(&r->ring_table, (const void *)header, header->size, NULL, &record, &result))
+		return;
+	switch (header->type) {
+	case PERF_RECORD_LOST:
+		r->stats.lost_records += record.lost.lost;
+		write_side_band(r, header, &record);
+		break;
+	case PERF_RECORD_THROTTLE:
+		r->stats.throttled++;
+		break;
+	case PERF_RECORD_MMAP2:
+	case PERF_RECORD_MMAP:
+	case PERF_RECORD_COMM:
+	case PERF_RECORD_FORK:
+	case PERF_RECORD_EXIT:
+		if (header->type == PERF_RECORD_EXIT)
+			vec_push(&r->ended, (struct ended_task){ record.tid, record.time });
+		process_tracker_feed(r->processes, &record);
+		if (scope_feed(&r->scope, &record) || record.pid == PROCESS_KERNEL_PID)
+			write_side_band(r, header, &record);
+		break;
+	}
+}
+
+void recorder_each_ended(struct recorder *r, uint64_t time, void (*fn)(void *arg, uint32_t tid), void *arg)
+{
+	size_t n = 0;
+
+	while (n < r->ended.len && r->ended.data[n].time < time)
+		fn(arg, r->ended.data[n++].tid);
+	r->ended.len -= n;
+	memmove(r->ended.data, r->ended.data + n, r->ended.len * sizeof(*r->ended.data));
+}
+
+/* ---- the queue ---------------------------------------------------------------- */
+
+void recorder_queue(struct recorder *r, enum recorder_event kind, uint64_t time, const void *data, uint32_t size)
+{
+	if (event_queue_push(&r->queue, kind, time, data, size))
+		return;
+	r->stats.lost_samples += kind == EVENT_SAMPLE;
+	r->stats.lost_records += kind != EVENT_SAMPLE;
+}
+
+void recorder_queue_side_band(struct recorder *r, const struct perf_event_header *header)
+{
+	uint64_t time;
+
+	if (header->size < sizeof(*header) + PERF_EVENTS_TRAILER)
+		return;
+	memcpy(&time, (const unsigned char *)header + header->size - PERF_EVENTS_TRAILER + 8, sizeof(time));
+	recorder_queue(r, EVENT_SIDE_BAND, time, header, header->size);
+}
+
+struct taking {
+	struct recorder *recorder;
+	recorder_take_fn fn;
+	void *arg;
+};
+
+static void take_event(void *arg, uint32_t kind, const void *data, uint32_t size)
+{
+	const struct taking *t = arg;
+
+	if (kind == EVENT_SIDE_BAND)
+		take_side_band(t->recorder, data);
+	else
+		t->fn(t->arg, kind, data, size);
+}
+
+void recorder_take(struct recorder *r, uint64_t horizon, recorder_take_fn fn, void *arg)
+{
+	struct taking t = { r, fn, arg };
+
+	event_queue_take(&r->queue, horizon, take_event, &t);
+}
+
+bool recorder_has_queued(const struct recorder *r)
+{
+	return r->queue.events.len > 0;
+}
+
+struct process_tracker *recorder_processes(struct recorder *r)
+{
+	return r->processes;
+}
+
+uint64_t recorder_waiting(const struct recorder *r)
+{
+	return stitcher_waiting(r->stitcher);
+}
+
+void recorder_give_up(struct recorder *r, recorder_reason_fn why, void *arg)
+{
+	stitcher_give_up(r->stitcher, why, arg);
+}
+
+/* ---- what ran before -------------------------------------------------------- */
+
+/* Only for the tracker at first: the file has time, sampling has not. */
+static void take_synthesized(void *arg, uint32_t type, uint16_t misc, uint32_t pid, uint32_t tid, const void *body,
+			     size_t size)
+{
+	struct recorder *r = arg;
+	struct {
+		uint32_t pid, tid;
+		uint64_t time;
+		uint32_t cpu, reserved;
+	} trailer = { pid, tid, r->start_ns, 0, 0 };
+	struct perf_event_header header = { type, misc, sizeof(header) + size + sizeof(trailer) };
+	size_t at = r->synthesized.len;
+	struct perfdata_record record;
+	struct parse_result result;
+
+	if (size > MAX_SYNTHESIZED || !vec_reserve(&r->synthesized, at + header.size))
+		return;
+	memcpy(r->synthesized.data + at, &header, sizeof(header));
+	memcpy(r->synthesized.data + at + sizeof(header), body, size);
+	memcpy(r->synthesized.data + at + sizeof(header) + size, &trailer, sizeof(trailer));
+	r->synthesized.len += header.size;
+	if (parse_record(&r->ring_table, r->synthesized.data + at, header.size, NULL, &record, &result))
+		process_tracker_feed(r->processes, &record);
+}
+
+void recorder_write_synthesized(struct recorder *r)
+{
+	struct build_ids ids = { 0 };
+
+	for (size_t at = 0; at < r->synthesized.len;) {
+		struct perf_event_header *header = (struct perf_event_header *)(r->synthesized.data + at);
+
+		if (header->type == PERF_RECORD_MMAP2 &&
+		    build_ids_fill(&ids, header + 1, header->size - sizeof(*header) - PERF_EVENTS_TRAILER))
+			header->misc |= PERF_RECORD_MISC_MMAP_BUILD_ID;
+		take_side_band(r, header);
+		at += header->size;
+	}
+	build_ids_free(&ids);
+	vec_free(&r->synthesized);
+}
+
+void recorder_synthesize(struct recorder *r, uint64_t time)
+{
+	r->start_ns = time;
+	synthesize_kernel(take_synthesized, r);
+	if (r->options->scope == SESSION_SYSTEM) {
+		synthesize_all(take_synthesized, r);
+		return;
+	}
+	for (size_t i = 0; i < r->options->n_pids; i++)
+		synthesize_process(thread_group_of(r->options->pids[i]), take_synthesized, r);
+}
+
+/* ---- life ------------------------------------------------------------------- */
+
+static struct error *create_writer(struct recorder *r)
+{
+	struct perfdata_event events[SESSION_MAX_EVENTS];
+	struct perfdata_writer_options options = {
+		.events = events, .n_events = r->options->n_events, .deferred_records = r->options->deferred_records,
+		.cmdline = r->options->cmdline,
+	};
+
+	for (size_t i = 0; i < r->options->n_events; i++)
+		events[i] = (struct perfdata_event){
+			.name = r->options->events[i].name, .type = r->options->events[i].type,
+			.config = r->options->events[i].config, .frequency = r->options->frequency,
+		};
+	return perfdata_writer_create(r->options->output, &options, &r->writer);
+}
+
+struct error *recorder_create(const struct session_options *options, struct recorder **ret)
+{
+	_cleanup_(recorder_destroyp) struct recorder *r = calloc(1, sizeof(*r));
+	struct error *err;
+
+	if (!r)
+		return error_nomem();
+	r->options = options;
+	r->scope.all = options->scope == SESSION_SYSTEM;
+	r->processes = process_tracker_create();
+	if (!r->processes)
+		return error_nomem();
+	for (size_t i = 0; i < options->n_pids; i++)
+		scope_add(&r->scope, thread_group_of(options->pids[i]));
+	err = stitcher_create(write_sample, r, &r->stitcher);
+	if (err)
+		return err;
+	*ret = steal_ptr(r);
+	return NULL;
+}
+
+struct error *recorder_open(struct recorder *r, const struct perf_event_attr *ring_attr)
+{
+	if (!event_table_add(&r->ring_table, ring_attr, ring_attr->size))
+		return error_nomem();
+	event_table_finish(&r->ring_table);
+	return create_writer(r);
+}
+
+void recorder_stats(const struct recorder *r, struct session_stats *ret)
+{
+	*ret = r->stats;
+	ret->file_bytes = perfdata_writer_bytes(r->writer);
+}
+
+void recorder_flush(struct recorder *r)
+{
+	if (!r->write_error)
+		note_write_error(r, perfdata_writer_flush(r->writer));
+}
+
+void recorder_finish(struct recorder *r, const void *stats, size_t size)
+{
+	if (!r->write_error)
+		note_write_error(r, perfdata_writer_set_stats(r->writer, stats, size));
+	if (!r->write_error)
+		note_write_error(r, perfdata_writer_finish(r->writer));
+}
+
+struct error *recorder_take_error(struct recorder *r)
+{
+	return steal_ptr(r->write_error);
+}
+
+void recorder_destroy(struct recorder *r)
+{
+	if (!r)
+		return;
+	perfdata_writer_close(r->writer);
+	stitcher_destroy(r->stitcher);
+	process_tracker_destroy(r->processes);
+	event_table_free(&r->ring_table);
+	event_queue_free(&r->queue);
+	scope_free(&r->scope);
+	vec_free(&r->ended);
+	vec_free(&r->synthesized);
+	error_free(r->write_error);
+	free(r);
+}
