@@ -2,6 +2,7 @@
 /* retour diff: what changed between two recordings. */
 #include "cli/filters.h"
 
+#include "cli/progress.h"
 #include "export/diff.h"
 #include "profile/samples.h"
 
@@ -35,7 +36,8 @@ static bool wants_json(const struct request *request)
 static struct error *load(const struct request *request, int which, struct profile **ret)
 {
 	/* What is inlined changes from build to build, and only some builds say it. */
-	const struct profile_options how = { .filter = &request->filter, .no_inline = true };
+	const struct profile_options how = { .filter = &request->filter, .no_inline = true, .progress = progress_show,
+					     .progress_arg = "reading" };
 	struct error *err = profile_load(request->input[which], &how, ret);
 
 	if (!err)

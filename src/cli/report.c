@@ -2,6 +2,7 @@
 /* retour report: a recording as table, flame graph, or for another tool. */
 #include "cli/filters.h"
 
+#include "cli/progress.h"
 #include "export/export.h"
 #include "profile/samples.h"
 
@@ -73,7 +74,7 @@ static int report(int argc, char **argv)
 	const char *input = CLI_DEFAULT_RECORDING, *output = "-", *format_name = NULL;
 	const struct export_format *format;
 	struct filter filter = { 0 };
-	struct profile_options how = { .filter = &filter };
+	struct profile_options how = { .filter = &filter, .progress = progress_show, .progress_arg = "reading" };
 	struct error *err;
 	int opt;
 

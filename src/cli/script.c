@@ -2,6 +2,7 @@
 /* retour script: one sample after the other. */
 #include "cli/filters.h"
 
+#include "cli/progress.h"
 #include "export/script.h"
 
 enum { OPT_JSON = CLI_LONG_ONLY, OPT_NO_INLINE };
@@ -47,6 +48,11 @@ static int script(int argc, char **argv)
 			cli_filter_option(&cli_script, opt, optarg, &filter);
 	}
 	cli_no_arguments(&cli_script, argc, argv);
+	/* The samples themselves show the progress. */
+	if (!cli_is_terminal(stdout)) {
+		how.progress = progress_show;
+		how.progress_arg = "reading";
+	}
 	err = show(input, &how, json);
 	filter_deinit(&filter);
 	return err ? cli_fail(err) : CLI_OK;

@@ -2,6 +2,7 @@
 /* retour stats: the quality of a recording. */
 #include "cli/filters.h"
 
+#include "cli/progress.h"
 #include "export/export.h"
 #include "profile/samples.h"
 
@@ -15,7 +16,8 @@ static const struct cli_option options[] = {
 
 struct error *cli_show_stats(const char *input, const struct filter *filter, bool json)
 {
-	const struct profile_options how = { .filter = filter, .stats_only = true };
+	const struct profile_options how = { .filter = filter, .stats_only = true, .progress = progress_show,
+					     .progress_arg = "reading" };
 	_cleanup_(profile_freep) struct profile *profile = NULL;
 	struct error *err = profile_load(input, &how, &profile);
 

@@ -141,6 +141,13 @@ static void merge_deferred(struct perfdata_reader *reader, struct perfdata_recor
 	}
 }
 
+double perfdata_reader_progress(const struct perfdata_reader *reader)
+{
+	size_t n = reader->index.entries.len;
+
+	return n ? (double)reader->next / (double)n : 1;
+}
+
 bool perfdata_reader_next(struct perfdata_reader *reader, struct perfdata_record *ret)
 {
 	while (reader->next < reader->index.entries.len) {

@@ -79,6 +79,8 @@ const char *perfdata_reader_os_release(const struct perfdata_reader *reader);
 
 /* The next record in time order; false at the end.  Corrupt records are skipped and counted. */
 bool perfdata_reader_next(struct perfdata_reader *reader, struct perfdata_record *ret);
+/* The part of the records that was delivered, 0 to 1. */
+double perfdata_reader_progress(const struct perfdata_reader *reader);
 uint64_t perfdata_reader_corrupt(const struct perfdata_reader *reader);
 void perfdata_reader_rewind(struct perfdata_reader *reader);
 

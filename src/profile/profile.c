@@ -103,7 +103,8 @@ struct error *profile_load(const char *path, const struct profile_options *optio
 {
 	_cleanup_(profile_freep) struct profile *profile = calloc(1, sizeof(*profile));
 	struct samples_options how = { .filter = options->filter, .skip_symbols = options->stats_only,
-				       .no_inline = options->no_inline };
+				       .no_inline = options->no_inline, .progress = options->progress,
+				       .progress_arg = options->progress_arg };
 	struct error *err;
 
 	if (!profile)

@@ -8,19 +8,21 @@
 #include "perfdata/recorder_stats.h"
 #include "profile/filter.h"
 #include "profile/frames.h"
+#include "profile/samples.h"
 #include "profile/stats.h"
 #include "profile/tree.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-struct samples;
 
 struct profile_options {
 	const struct filter *filter;	/* NULL: every sample */
 	bool per_process;		/* one root for each process's tasks of a name, not one for each name */
 	bool stats_only;		/* no tree, no symbols */
 	bool no_inline;			/* inlined functions count as what holds them */
+	samples_progress_fn progress;	/* of reading, or NULL */
+	void *progress_arg;
 };
 
 struct profile {

@@ -11,12 +11,16 @@
 struct samples {
 	const struct filter *filter;
 	bool skip_symbols;
+	samples_progress_fn progress;
+	void *progress_arg;
 	struct perfdata_reader *reader;
 	struct resolver *resolver;
 	struct frames frames;
 	VEC(struct sample_frame) kernel, user;	/* of the current sample */
 	uint64_t lost_samples, lost_records, throttled;
 };
+
+enum { PROGRESS_RECORDS = 4096 };	/* between two reports of the progress */
 
 static const struct filter no_filter;
 
@@ -39,6 +43,8 @@ struct error *samples_open(const char *path, const struct samples_options *optio
 		return error_nomem();
 	samples->filter = options->filter ? options->filter : &no_filter;
 	samples->skip_symbols = options->skip_symbols;
+	samples->progress = options->progress;
+	samples->progress_arg = options->progress_arg;
 	err = perfdata_reader_open(path, &samples->reader);
 	if (!err)
 		err = frames_init(&samples->frames);
@@ -196,9 +202,15 @@ struct error *samples_each(struct samples *samples, samples_fn fn, void *arg)
 	struct perfdata_record record;
 	struct error *err = NULL;
 
-	while (!err && perfdata_reader_next(samples->reader, &record))
+	for (unsigned int n = 1; !err && perfdata_reader_next(samples->reader, &record); n++) {
 		err = record.type == PERF_RECORD_SAMPLE ? pass_sample(samples, &record, fn, arg)
 							: pass_other(samples, &record);
+		if (samples->progress && n % PROGRESS_RECORDS == 0)
+			samples->progress(samples->progress_arg,
+						  perfdata_reader_progress(samples->reader));
+	}
+	if (samples->progress)
+		samples->progress(samples->progress_arg, 1);
 	return err;
 }
 
