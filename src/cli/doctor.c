@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 
 #include "base/json.h"
+#include "cli/backends.h"
 #include "cli/machine.h"
 
 #include <pwd.h>
@@ -17,35 +18,28 @@ static const struct cli_option options[] = {
 	{ 0 },
 };
 
-struct backend {
-	const char *name;
-	bool usable;
-	char why[128];
-	const char *remedy;
-};
-
-enum { N_BACKENDS = 4 };
-
-static void judge_backends(const struct machine *machine, struct backend *backends)
+static void print_features_json(struct json *j, struct machine *machine)
 {
-	static const char *const names[N_BACKENDS] = { "bpf", "native", "stack", "agent" };
-	const struct machine_feature *obstacle = machine_obstacle(machine);
+	json_key(j, "features"), json_array(j);
+	for (enum feature_id i = 0; i < N_FEATURES; i++) {
+		const struct machine_feature *f = machine_feature(machine, i);
 
-	for (int i = 0; i < N_BACKENDS; i++) {
-		struct backend *b = &backends[i];
-
-		*b = (struct backend){ .name = names[i], .why = "this version of retour has only the bpf backend",
-				       .remedy = "use the bpf backend" };
+		json_object(j);
+		json_key(j, "name"), json_string(j, f->name);
+		json_key(j, "available"), json_bool(j, f->available);
+		json_key(j, "needed_by"), json_array(j);
+		for (int k = 0; k < N_BACKENDS; k++)
+			if (backend_kinds[k].needs >> i & 1)
+				json_string(j, backend_kinds[k].name);
+		json_end_array(j);
+		json_key(j, "value"), json_string(j, f->value[0] ? f->value : NULL);
+		json_key(j, "remedy"), json_string(j, f->remedy[0] ? f->remedy : NULL);
+		json_end_object(j);
 	}
-	backends[0].usable = !obstacle;
-	if (obstacle)
-		snprintf(backends[0].why, sizeof(backends[0].why), "missing: %s%s%s", obstacle->text,
-			 obstacle->value[0] ? ": " : "", obstacle->value);
-	backends[0].remedy = obstacle ? obstacle->remedy : NULL;
+	json_end_array(j);
 }
 
-static void print_json(const struct utsname *os, const char *user, const struct backend *backends,
-		       const struct machine *machine)
+static void print_json(const struct utsname *os, const char *user, struct machine *machine)
 {
 	struct json j = { .out = stdout };
 
@@ -54,29 +48,17 @@ static void print_json(const struct utsname *os, const char *user, const struct 
 	json_key(&j, "user"), json_string(&j, user);
 	json_key(&j, "backends"), json_array(&j);
 	for (int i = 0; i < N_BACKENDS; i++) {
-		const struct backend *b = &backends[i];
+		struct backend_verdict verdict = backend_judge(machine, &backend_kinds[i], false);
 
 		json_object(&j);
-		json_key(&j, "name"), json_string(&j, b->name);
-		json_key(&j, "usable"), json_bool(&j, b->usable);
-		json_key(&j, "why"), json_string(&j, b->usable ? NULL : b->why);
-		json_key(&j, "remedy"), json_string(&j, b->usable ? NULL : b->remedy);
+		json_key(&j, "name"), json_string(&j, backend_kinds[i].name);
+		json_key(&j, "usable"), json_bool(&j, verdict.usable);
+		json_key(&j, "why"), json_string(&j, verdict.usable ? NULL : verdict.why);
+		json_key(&j, "remedy"), json_string(&j, verdict.remedy);
 		json_end_object(&j);
 	}
 	json_end_array(&j);
-	json_key(&j, "features"), json_array(&j);
-	for (size_t i = 0; i < machine->n_features; i++) {
-		const struct machine_feature *f = &machine->features[i];
-
-		json_object(&j);
-		json_key(&j, "name"), json_string(&j, f->name);
-		json_key(&j, "available"), json_bool(&j, f->available);
-		json_key(&j, "required"), json_bool(&j, f->required);
-		json_key(&j, "value"), json_string(&j, f->value[0] ? f->value : NULL);
-		json_key(&j, "remedy"), json_string(&j, f->remedy[0] ? f->remedy : NULL);
-		json_end_object(&j);
-	}
-	json_end_array(&j);
+	print_features_json(&j, machine);
 	json_end_object(&j);
 	putchar('\n');
 }
@@ -97,37 +79,44 @@ static void print_remedy(const char *remedy, const char **last)
 		*last = remedy;
 }
 
-static void print_text(const struct utsname *os, const char *user, const struct backend *backends,
-		       const struct machine *machine)
+/* What can be used, but not for the whole machine, is said to be so. */
+static void print_backend(struct machine *machine, const struct backend_kind *kind, const char **last)
+{
+	struct backend_verdict verdict = backend_judge(machine, kind, true);
+	bool usable = verdict.usable || backend_judge(machine, kind, false).usable;
+
+	printf("  %-10s ", kind->name);
+	print_verdict(usable, "usable", "not usable");
+	printf("%s%s\n", usable && !verdict.usable ? "for own processes only, " : "", verdict.why);
+	if (!verdict.usable)
+		print_remedy(verdict.remedy, last);
+}
+
+static void print_text(const struct utsname *os, const char *user, struct machine *machine)
 {
 	const char *last = "";
 
 	printf("kernel %s, user %s\n\nbackends:\n", os->release, user);
-	for (int i = 0; i < N_BACKENDS; i++) {
-		const struct backend *b = &backends[i];
-
-		printf("  %-10s ", b->name);
-		print_verdict(b->usable, "usable", "not usable");
-		printf("%s\n", b->usable ? "" : b->why);
-		print_remedy(b->usable ? "" : b->remedy, &last);
-	}
+	for (int i = 0; i < N_BACKENDS; i++)
+		print_backend(machine, &backend_kinds[i], &last);
 	printf("\nfeatures:\n");
 	last = "";
-	for (size_t i = 0; i < machine->n_features; i++) {
-		const struct machine_feature *f = &machine->features[i];
+	for (enum feature_id i = 0; i < N_FEATURES; i++) {
+		const struct machine_feature *f = machine_feature(machine, i);
+		char text[224];
 
+		machine_describe(f, text, sizeof(text));
 		printf("  ");
 		print_verdict(f->available, "yes", "no");
-		printf("%s%s%s\n", f->text, f->value[0] ? ": " : "", f->value);
+		printf("%s\n", text);
 		print_remedy(f->remedy, &last);
 	}
 }
 
 static int doctor(int argc, char **argv)
 {
-	struct backend backends[N_BACKENDS];
 	const struct passwd *pw;
-	struct machine machine;
+	struct machine machine = { 0 };
 	struct utsname os;
 	bool json = false;
 	char user[64];
@@ -142,12 +131,10 @@ static int doctor(int argc, char **argv)
 		snprintf(user, sizeof(user), "%s", pw->pw_name);
 	else
 		snprintf(user, sizeof(user), "uid %u", geteuid());
-	machine_probe(&machine);
-	judge_backends(&machine, backends);
 	if (json)
-		print_json(&os, user, backends, &machine);
+		print_json(&os, user, &machine);
 	else
-		print_text(&os, user, backends, &machine);
+		print_text(&os, user, &machine);
 	return fflush(stdout) ? CLI_FAILED : CLI_OK;
 }
 

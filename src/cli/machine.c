@@ -1,35 +1,136 @@
 /* SPDX-License-Identifier: MIT */
-/* The probes behind retour doctor and behind the hints of retour record. */
+/*
+ * The features behind retour doctor and behind the choice of retour record.
+ * A feature that fails although something else is missing already most likely
+ * fails because of it, and has its remedy.
+ */
 #include "cli/machine.h"
 
 #include "base/cleanup.h"
+#include "cli/environment.h"
 #include "cli/events.h"
+#include "cli/probe.h"
+#include "collect/programs.h"
 
-#include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/capability.h>
-#include <linux/perf_event.h>
-#include <stdint.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
+#include <unistd.h>
 
-static void set_value(struct machine_feature *f, const char *value)
+static const char filter_remedy[] = "start it without this seccomp filter: podman/docker run --security-opt "
+				    "seccomp=unconfined, or in a systemd unit SystemCallFilter=bpf perf_event_open";
+static const char module_remedy[] = "a security module or kernel lockdown forbids it: allow it for this user or service";
+static const char new_privileges_remedy[] = "start it without --security-opt no-new-privileges, "
+					    "or in a systemd unit NoNewPrivileges=no";
+
+__attribute__((format(printf, 2, 3)))
+static void set_value(struct machine_feature *f, const char *fmt, ...)
 {
-	snprintf(f->value, sizeof(f->value), "%s", value);
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(f->value, sizeof(f->value), fmt, ap);
+	va_end(ap);
 }
+
+static void set_error(struct machine_feature *f, int error)
+{
+	f->available = error == 0;
+	if (error)
+		set_value(f, "%s", strerror(error));
+}
+
+/* The whole file, or its first line, without newline; empty if it cannot be read. */
+static void read_line(const char *path, char *line, int size)
+{
+	_cleanup_fclose_ FILE *in = fopen(path, "re");
+
+	if (!in || !fgets(line, size, in))
+		line[0] = '\0';
+	line[strcspn(line, "\n")] = '\0';
+}
+
+/* ---- around the process ------------------------------------------------------ */
+
+static void probe_proc(struct machine_feature *f)
+{
+	f->available = environment_has_proc();
+}
+
+static void probe_sys(struct machine_feature *f)
+{
+	f->available = environment_has_sys();
+}
+
+static void judge_call(struct machine_feature *f, int answer)
+{
+	char mode[8] = "";
+
+	f->available = answer == 0;
+	environment_status("Seccomp", mode, sizeof(mode));
+	if (answer < 0)
+		set_value(f, "the caller is killed (%s)", strsignal(-answer));
+	else if (answer)
+		set_value(f, "%s", strerror(answer));
+	else if (mode[0])
+		set_value(f, "%s", !strcmp(mode, "0") ? "no filter" : "a filter is active and lets it pass");
+}
+
+static void probe_seccomp_perf(struct machine_feature *f)
+{
+	judge_call(f, probe_perf_event_open_call());
+}
+
+static void probe_seccomp_bpf(struct machine_feature *f)
+{
+	judge_call(f, probe_bpf_call());
+}
+
+static void probe_user_namespace(struct machine_feature *f)
+{
+	f->available = environment_is_initial_user_namespace();
+}
+
+static void probe_container(struct machine_feature *f)
+{
+	f->available = !environment_is_container(f->value, sizeof(f->value));
+}
+
+static void probe_chroot(struct machine_feature *f)
+{
+	f->available = !environment_is_chroot();
+}
+
+static void probe_new_privileges(struct machine_feature *f)
+{
+	f->available = environment_may_gain_privileges();
+}
+
+/* ---- capabilities -------------------------------------------------------------- */
+
+/* Those of another user namespace are none for the machine. */
+static void probe_capability(struct machine_feature *f, uint64_t any_of)
+{
+	f->available = environment_capabilities() & any_of;
+	if (f->available && !environment_is_initial_user_namespace()) {
+		f->available = false;
+		set_value(f, "only within the user namespace");
+	}
+}
+
+/* ---- BPF ------------------------------------------------------------------------ */
 
 static void probe_btf(struct machine_feature *f)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
 
-	f->available = btf != NULL;
-	if (!btf)
-		set_value(f, strerror(errno));
+	set_error(f, btf ? 0 : errno);
 	btf__free(btf);
 }
 
@@ -41,119 +142,119 @@ static void probe_task_work(struct machine_feature *f)
 	for (size_t i = 0; btf && i < 2 && !f->available; i++) {
 		f->available = btf__find_by_name_kind(btf, names[i], BTF_KIND_FUNC) > 0;
 		if (f->available)
-			set_value(f, names[i]);
+			set_value(f, "%s", names[i]);
 	}
 	btf__free(btf);
 }
 
-static bool has_capability(unsigned int number)
+static void probe_program(struct machine_feature *f)
 {
-	_cleanup_fclose_ FILE *in = fopen("/proc/self/status", "re");
-	char line[256];
-	uint64_t effective = 0;
-
-	while (in && fgets(line, sizeof(line), in))
-		if (sscanf(line, "CapEff: %" SCNx64, &effective) == 1)
-			break;
-	return effective >> number & 1;
+	set_error(f, probe_bpf_program());
 }
 
-/* CAP_SYS_ADMIN includes the two, which were split from it. */
-static void probe_cap_bpf(struct machine_feature *f)
+static void ignore_record(void *arg, const void *data, uint32_t size)
 {
-	f->available = has_capability(CAP_BPF) || has_capability(CAP_SYS_ADMIN);
 }
 
-static void probe_cap_perfmon(struct machine_feature *f)
+/* The programs of the bpf backend, as a recording loads them. */
+static void probe_walker(struct machine_feature *f)
 {
-	f->available = has_capability(CAP_PERFMON) || has_capability(CAP_SYS_ADMIN);
-}
-
-static void probe_cap_sys_ptrace(struct machine_feature *f)
-{
-	f->available = has_capability(CAP_SYS_PTRACE);
-}
-
-static void probe_cap_dac_read_search(struct machine_feature *f)
-{
-	f->available = has_capability(CAP_DAC_READ_SEARCH);
-}
-
-static void probe_cap_checkpoint_restore(struct machine_feature *f)
-{
-	f->available = has_capability(CAP_CHECKPOINT_RESTORE) || has_capability(CAP_SYS_ADMIN);
-}
-
-static void probe_bpf_program(struct machine_feature *f)
-{
-	static const struct bpf_insn insns[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 0 },
-		{ .code = BPF_JMP | BPF_EXIT },
+	_cleanup_(programs_destroyp) struct programs *programs = NULL;
+	struct programs_options options = {
+		.n_events = 1, .max_depth = 16, .ring_bytes = 1 << 16, .record = ignore_record,
 	};
-	int fd = bpf_prog_load(BPF_PROG_TYPE_PERF_EVENT, "retour_probe", "GPL", insns, 2, NULL);
+	struct error *err = programs_load(&options, &programs);
 
-	f->available = fd >= 0;
-	if (fd < 0)
-		set_value(f, strerror(-fd));
-	else
-		close(fd);
+	f->available = !err;
+	if (err)
+		set_value(f, "%s", err->text);
+	error_free(err);
 }
 
-static void probe_perf_events(struct machine_feature *f)
+/* ---- events ---------------------------------------------------------------------- */
+
+static void probe_machine_events(struct machine_feature *f)
 {
-	struct perf_event_attr attr = {
-		.type = PERF_TYPE_SOFTWARE, .size = sizeof(attr), .config = PERF_COUNT_SW_CPU_CLOCK,
-		.sample_period = 1000000, .disabled = 1,
-	};
-	long fd = syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
-
-	f->available = fd >= 0;
-	if (fd < 0)
-		set_value(f, strerror(errno));
-	else
-		close((int)fd);
+	set_error(f, probe_cpu_event());
 }
 
-static void probe_cycles(struct machine_feature *f)
+static void set_remedy(struct machine_feature *f, const char *remedy)
 {
-	f->available = cli_event_available(cli_event_find("cycles"));
+	snprintf(f->remedy, sizeof(f->remedy), "%s", remedy);
 }
 
-static void read_line(const char *path, char *line, int size)
+static void judge_events(struct machine_feature *f, struct probe_result result)
 {
-	_cleanup_fclose_ FILE *in = fopen(path, "re");
-
-	if (!in || !fgets(line, size, in))
-		line[0] = '\0';
-	line[strcspn(line, "\n")] = '\0';
+	set_error(f, result.error);
+	if (!result.error && result.user_only) {
+		set_value(f, "in user space only");
+	} else if (result.error == ETIME && result.user_only) {
+		set_value(f, "never in user space");
+		set_remedy(f, "sudo sysctl kernel.perf_event_paranoid=1");
+	} else if (result.error == ETIME) {
+		set_value(f, "no such sample comes");
+	} else if (result.error == ENOENT || result.error == ENODEV || result.error == EOPNOTSUPP) {
+		set_value(f, "this machine has none");
+	} else if (result.error == ENOBUFS) {
+		set_value(f, "the limits on locked memory leave no room for a ring");
+		set_remedy(f, "sudo sysctl kernel.perf_event_mlock_kb=4096");
+	}
 }
 
+static void probe_own_events(struct machine_feature *f)
+{
+	judge_events(f, probe_event(cli_event_find("cpu-clock")));
+}
+
+static void probe_deferred(struct machine_feature *f)
+{
+	judge_events(f, probe_deferred_chains());
+}
+
+static void probe_stack(struct machine_feature *f)
+{
+	judge_events(f, probe_stack_copies());
+}
+
+/* The feature has the name of the event. */
+static void probe_named_event(struct machine_feature *f)
+{
+	judge_events(f, probe_event(cli_event_find(f->name)));
+}
+
+/* ---- limits ------------------------------------------------------------------------ */
+
+/* The first symbol may lie at 0 legally; then a later one tells. */
 static void probe_kernel_symbols(struct machine_feature *f)
 {
-	char line[256];
+	_cleanup_fclose_ FILE *in = fopen("/proc/kallsyms", "re");
 	unsigned long long address = 0;
+	char line[256];
 
-	read_line("/proc/kallsyms", line, sizeof(line));
-	sscanf(line, "%llx", &address);
-	/* The first symbol may lie at 0 legally; then a later one tells. */
-	if (!address) {
-		_cleanup_fclose_ FILE *in = fopen("/proc/kallsyms", "re");
-
-		for (int i = 0; in && i < 1000 && !address && fgets(line, sizeof(line), in); i++)
-			sscanf(line, "%llx", &address);
-	}
+	for (int i = 0; in && i < 1000 && !address && fgets(line, sizeof(line), in); i++)
+		sscanf(line, "%llx", &address);
 	f->available = address != 0;
-	read_line("/proc/sys/kernel/kptr_restrict", line, 16);
-	snprintf(f->value, sizeof(f->value), "kernel.kptr_restrict = %.15s", line);
+	read_line("/proc/sys/kernel/kptr_restrict", line, sizeof(line));
+	set_value(f, "kernel.kptr_restrict = %.15s", line);
+}
+
+static void show_sysctl(struct machine_feature *f, const char *path)
+{
+	char line[32];
+
+	read_line(path, line, sizeof(line));
+	f->available = line[0] != '\0';
+	set_value(f, "%s", line);
 }
 
 static void probe_paranoid(struct machine_feature *f)
 {
-	char line[16];
+	show_sysctl(f, "/proc/sys/kernel/perf_event_paranoid");
+}
 
-	read_line("/proc/sys/kernel/perf_event_paranoid", line, sizeof(line));
-	f->available = line[0] != '\0';
-	set_value(f, line);
+static void probe_perf_mlock(struct machine_feature *f)
+{
+	show_sysctl(f, "/proc/sys/kernel/perf_event_mlock_kb");
 }
 
 static void probe_memlock(struct machine_feature *f)
@@ -164,81 +265,233 @@ static void probe_memlock(struct machine_feature *f)
 	if (f->available && limit.rlim_cur == RLIM_INFINITY)
 		set_value(f, "unlimited");
 	else if (f->available)
-		snprintf(f->value, sizeof(f->value), "%llu bytes", (unsigned long long)limit.rlim_cur);
+		set_value(f, "%llu kB", (unsigned long long)limit.rlim_cur / 1024);
 }
 
-/* In the order in which an obstacle is best reported: what nobody can grant first. */
+/* ---- all ---------------------------------------------------------------------------- */
+
+#define CALL_PERF	FEATURE(SECCOMP_PERF)
+#define CALL_BPF	FEATURE(SECCOMP_BPF)
+#define MACHINE_RIGHTS	FEATURE(USER_NAMESPACE)
+#define CAPABILITY(name)	(1ULL << CAP_##name)
+#define EVENT		(CALL_PERF | FEATURE(PERF_EVENTS_OWN))
+
 static const struct probe {
 	const char *name, *text;
-	bool required;
-	void (*run)(struct machine_feature *);
+	uint64_t needs;		/* earlier features that it may fail for */
+	union {
+		void (*run)(struct machine_feature *);
+		void (*run_with)(struct machine_feature *, uint64_t argument);
+	};
 	const char *remedy;	/* NULL: grant capabilities */
-} probes[] = {
-	{ "btf", "kernel BTF", true, probe_btf, "use a kernel built with CONFIG_DEBUG_INFO_BTF=y" },
-	{ "task-work", "BPF task_work (kernel 6.18 and newer)", true, probe_task_work, "use Linux 6.18 or newer" },
-	{ "cap-bpf", "capability CAP_BPF", true, probe_cap_bpf, NULL },
-	{ "cap-perfmon", "capability CAP_PERFMON", true, probe_cap_perfmon, NULL },
-	{ "cap-sys-ptrace", "capability CAP_SYS_PTRACE: see other users' mappings", false, probe_cap_sys_ptrace, NULL },
-	{ "cap-dac-read-search", "capability CAP_DAC_READ_SEARCH: read other users' programs", false,
-	  probe_cap_dac_read_search, NULL },
-	{ "cap-checkpoint-restore", "capability CAP_CHECKPOINT_RESTORE: open mapped files that were deleted or replaced",
-	  false, probe_cap_checkpoint_restore, NULL },
-	{ "bpf-program", "loading a BPF program", true, probe_bpf_program,
-	  "a seccomp filter, a security module or kernel lockdown forbids bpf(2): allow it for this container or service" },
-	{ "perf-events", "system-wide perf events", true, probe_perf_events,
-	  "a seccomp filter or a security module forbids perf_event_open(2): allow it for this container or service" },
-	{ "cycles", "hardware counter cycles", false, probe_cycles, "none needed: cpu-clock samples by a timer" },
-	{ "kernel-symbols", "names of kernel functions", false, probe_kernel_symbols,
-	  "needs CAP_SYSLOG (or root) and kernel.kptr_restrict below 2" },
-	{ "perf-event-paranoid", "kernel.perf_event_paranoid (CAP_PERFMON overrides it)", false, probe_paranoid, "" },
-	{ "memlock", "limit on locked memory", false, probe_memlock, "" },
+	uint64_t argument;	/* run_with it, if there is one */
+} probes[N_FEATURES] = {
+	[FEATURE_PROC] = {
+		"proc", "/proc",
+		0, { probe_proc }, "sudo mount -t proc proc /proc",
+	},
+	[FEATURE_SYS] = {
+		"sys", "/sys",
+		0, { probe_sys }, "sudo mount -t sysfs sysfs /sys",
+	},
+	[FEATURE_SECCOMP_PERF] = {
+		"seccomp-perf-event-open", "seccomp lets perf_event_open(2) pass",
+		0, { probe_seccomp_perf }, filter_remedy,
+	},
+	[FEATURE_SECCOMP_BPF] = {
+		"seccomp-bpf", "seccomp lets bpf(2) pass",
+		0, { probe_seccomp_bpf }, filter_remedy,
+	},
+	[FEATURE_USER_NAMESPACE] = {
+		"user-namespace", "the machine's own user namespace",
+		FEATURE(PROC), { probe_user_namespace }, "leave the user namespace (start a rootless container with sudo)",
+	},
+	[FEATURE_CONTAINER] = {
+		"container", "outside of containers",
+		0, { probe_container }, "none needed; start it with --pid=host to see what runs outside",
+	},
+	[FEATURE_CHROOT] = {
+		"chroot", "outside of chroot",
+		FEATURE(PROC), { probe_chroot }, "none needed",
+	},
+	[FEATURE_NEW_PRIVILEGES] = {
+		"new-privileges", "sudo and setcap have an effect (no_new_privs is not set)",
+		0, { probe_new_privileges }, new_privileges_remedy,
+	},
+	[FEATURE_BTF] = {
+		"btf", "kernel BTF",
+		FEATURE(SYS), { probe_btf }, "use a kernel built with CONFIG_DEBUG_INFO_BTF=y",
+	},
+	[FEATURE_TASK_WORK] = {
+		"task-work", "BPF task_work (kernel 6.18 and newer)",
+		FEATURE(SYS) | FEATURE(BTF), { probe_task_work }, "use Linux 6.18 or newer",
+	},
+	[FEATURE_CAP_BPF] = {
+		"cap-bpf", "capability CAP_BPF",
+		MACHINE_RIGHTS, { .run_with = probe_capability }, NULL, CAPABILITY(BPF) | CAPABILITY(SYS_ADMIN),
+	},
+	[FEATURE_CAP_PERFMON] = {
+		"cap-perfmon", "capability CAP_PERFMON",
+		MACHINE_RIGHTS, { .run_with = probe_capability }, NULL, CAPABILITY(PERFMON) | CAPABILITY(SYS_ADMIN),
+	},
+	[FEATURE_CAP_SYS_PTRACE] = {
+		"cap-sys-ptrace", "capability CAP_SYS_PTRACE: see other users' mappings",
+		MACHINE_RIGHTS, { .run_with = probe_capability }, NULL, CAPABILITY(SYS_PTRACE),
+	},
+	[FEATURE_CAP_DAC_READ_SEARCH] = {
+		"cap-dac-read-search", "capability CAP_DAC_READ_SEARCH: read other users' programs",
+		MACHINE_RIGHTS, { .run_with = probe_capability }, NULL, CAPABILITY(DAC_READ_SEARCH),
+	},
+	[FEATURE_CAP_CHECKPOINT_RESTORE] = {
+		"cap-checkpoint-restore", "capability CAP_CHECKPOINT_RESTORE: open mapped files that were deleted or replaced",
+		MACHINE_RIGHTS, { .run_with = probe_capability }, NULL, CAPABILITY(CHECKPOINT_RESTORE) | CAPABILITY(SYS_ADMIN),
+	},
+	[FEATURE_CAP_SYSLOG] = {
+		"cap-syslog", "capability CAP_SYSLOG: see kernel addresses",
+		MACHINE_RIGHTS, { .run_with = probe_capability }, NULL, CAPABILITY(SYSLOG),
+	},
+	[FEATURE_CAP_IPC_LOCK] = {
+		"cap-ipc-lock", "capability CAP_IPC_LOCK: rings beyond the limits on locked memory",
+		MACHINE_RIGHTS, { .run_with = probe_capability }, NULL, CAPABILITY(IPC_LOCK),
+	},
+	[FEATURE_BPF_PROGRAM] = {
+		"bpf-program", "loading a BPF program",
+		CALL_BPF | MACHINE_RIGHTS | FEATURE(CAP_BPF) | FEATURE(CAP_PERFMON), { probe_program }, module_remedy,
+	},
+	[FEATURE_PERF_EVENTS] = {
+		"perf-events", "perf events of the whole machine",
+		CALL_PERF | MACHINE_RIGHTS, { probe_machine_events }, NULL,
+	},
+	[FEATURE_PERF_EVENTS_OWN] = {
+		"perf-events-own", "perf events of own processes",
+		CALL_PERF, { probe_own_events }, "sudo sysctl kernel.perf_event_paranoid=2",
+	},
+	[FEATURE_BPF_WALKER] = {
+		"bpf-walker", "loading the programs of the bpf backend",
+		CALL_BPF | MACHINE_RIGHTS | FEATURE(BTF) | FEATURE(TASK_WORK) | FEATURE(CAP_BPF) | FEATURE(CAP_PERFMON) |
+		FEATURE(BPF_PROGRAM), { probe_walker }, "none known; another backend may work",
+	},
+	[FEATURE_DEFERRED_CHAINS] = {
+		"deferred-chains", "user chains deferred by perf itself (defer_callchain)",
+		EVENT, { probe_deferred }, "use Linux 6.19 or newer",
+	},
+	[FEATURE_STACK_COPIES] = {
+		"stack-copies", "samples with registers and stack",
+		EVENT, { probe_stack }, "use a kernel with CONFIG_HAVE_PERF_REGS",
+	},
+	[FEATURE_CPU_CLOCK] = {
+		"cpu-clock", "event cpu-clock",
+		EVENT, { probe_named_event }, module_remedy,
+	},
+	[FEATURE_TASK_CLOCK] = {
+		"task-clock", "event task-clock",
+		EVENT, { probe_named_event }, module_remedy,
+	},
+	[FEATURE_CYCLES] = {
+		"cycles", "event cycles (hardware counter)",
+		EVENT, { probe_named_event }, "none needed: cpu-clock samples by a timer",
+	},
+	[FEATURE_PAGE_FAULTS] = {
+		"page-faults", "event page-faults",
+		EVENT, { probe_named_event }, module_remedy,
+	},
+	[FEATURE_CONTEXT_SWITCHES] = {
+		"context-switches", "event context-switches",
+		EVENT, { probe_named_event }, module_remedy,
+	},
+	[FEATURE_KERNEL_SYMBOLS] = {
+		"kernel-symbols", "names of kernel functions",
+		FEATURE(PROC), { probe_kernel_symbols }, "needs CAP_SYSLOG (or root) and kernel.kptr_restrict below 2",
+	},
+	[FEATURE_PARANOID] = {
+		"perf-event-paranoid", "kernel.perf_event_paranoid (CAP_PERFMON overrides it)",
+		FEATURE(PROC), { probe_paranoid }, "",
+	},
+	[FEATURE_PERF_MLOCK] = {
+		"perf-event-mlock-kb", "kernel.perf_event_mlock_kb (CAP_IPC_LOCK overrides it)",
+		FEATURE(PROC), { probe_perf_mlock }, "",
+	},
+	[FEATURE_MEMLOCK] = {
+		"memlock", "limit on locked memory (CAP_IPC_LOCK overrides it)",
+		0, { probe_memlock }, "",
+	},
 };
 
 static const char capabilities[] = "cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search,"
-				   "cap_checkpoint_restore,cap_syslog";
+				   "cap_checkpoint_restore,cap_syslog,cap_ipc_lock";
 
-static void set_capability_remedy(struct machine_feature *f)
+static void set_capability_remedy(struct machine_feature *f, bool sysctl_would_do)
 {
 	char self[160];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
 	if (geteuid() == 0)
-		snprintf(f->remedy, sizeof(f->remedy), "root lacks it here: start the container with "
-			 "--cap-add BPF --cap-add PERFMON --cap-add SYS_PTRACE --cap-add DAC_READ_SEARCH, or --privileged");
+		set_remedy(f, "root lacks it here: start the container with --cap-add BPF --cap-add PERFMON "
+			      "--cap-add SYS_PTRACE --cap-add DAC_READ_SEARCH, or --privileged");
+	else if (!environment_may_gain_privileges())
+		set_remedy(f, new_privileges_remedy);
 	else
-		snprintf(f->remedy, sizeof(f->remedy), "run with sudo, or: sudo setcap %s+ep %.*s", capabilities,
-			 n > 0 ? (int)n : 6, n > 0 ? self : "retour");
+		snprintf(f->remedy, sizeof(f->remedy), "run with sudo, or: sudo setcap %s+ep %.*s%s", capabilities,
+			 n > 0 ? (int)n : 6, n > 0 ? self : "retour",
+			 sysctl_would_do ? ", or: sudo sysctl kernel.perf_event_paranoid=0" : "");
 }
 
-void machine_probe(struct machine *ret)
+static void run_probe(struct machine *machine, enum feature_id id)
 {
-	_Static_assert(sizeof(probes) / sizeof(probes[0]) <= MACHINE_MAX_FEATURES, "a feature for every probe");
+	const struct probe *p = &probes[id];
+	const struct machine_feature *obstacle = machine_obstacle(machine, p->needs);
+	struct machine_feature *f = &machine->features[id];
 
+	*f = (struct machine_feature){ .name = p->name, .text = p->text };
 	libbpf_set_print(NULL);
-	ret->n_features = 0;
-	for (size_t i = 0; i < sizeof(probes) / sizeof(probes[0]); i++) {
-		const struct probe *p = &probes[i];
-		const struct machine_feature *obstacle = machine_obstacle(ret);
-		struct machine_feature *f = &ret->features[ret->n_features++];
-
-		*f = (struct machine_feature){ .name = p->name, .text = p->text, .required = p->required };
-		p->run(f);
-		if (f->available)
-			continue;
-		/* A required feature that fails after another one most likely fails because of it. */
-		if (obstacle && p->required)
-			memcpy(f->remedy, obstacle->remedy, sizeof(f->remedy));
-		else if (p->remedy)
-			snprintf(f->remedy, sizeof(f->remedy), "%s", p->remedy);
+	/* A filter may kill who calls nevertheless. */
+	if (!machine_obstacle(machine, p->needs & (CALL_PERF | CALL_BPF))) {
+		if (p->argument)
+			p->run_with(f, p->argument);
 		else
-			set_capability_remedy(f);
+			p->run(f);
 	}
+	if (f->available || f->remedy[0])
+		return;
+	if (obstacle)
+		set_remedy(f, obstacle->remedy);
+	else if (p->remedy)
+		set_remedy(f, p->remedy);
+	else
+		set_capability_remedy(f, id == FEATURE_PERF_EVENTS);
 }
 
-const struct machine_feature *machine_obstacle(const struct machine *machine)
+const struct machine_feature *machine_feature(struct machine *machine, enum feature_id id)
 {
-	for (size_t i = 0; i < machine->n_features; i++)
-		if (machine->features[i].required && !machine->features[i].available)
+	if (!machine->features[id].name)
+		run_probe(machine, id);
+	return &machine->features[id];
+}
+
+void machine_assume(struct machine *machine, enum feature_id id)
+{
+	machine->features[id] = (struct machine_feature){
+		.name = probes[id].name, .text = probes[id].text, .available = true,
+	};
+}
+
+uint64_t machine_feature_named(const char *name)
+{
+	for (enum feature_id i = 0; i < N_FEATURES; i++)
+		if (!strcmp(probes[i].name, name))
+			return 1ULL << i;
+	return 0;
+}
+
+const struct machine_feature *machine_obstacle(struct machine *machine, uint64_t needed)
+{
+	for (enum feature_id i = 0; i < N_FEATURES; i++)
+		if (needed & 1ULL << i && !machine_feature(machine, i)->available)
 			return &machine->features[i];
 	return NULL;
+}
+
+void machine_describe(const struct machine_feature *feature, char *ret, size_t size)
+{
+	snprintf(ret, size, "%s%s%s", feature->text, feature->value[0] ? ": " : "", feature->value);
 }

@@ -8,25 +8,45 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+/* An obstacle stands before the features that fail because of it. */
+enum feature_id {
+	FEATURE_PROC, FEATURE_SYS, FEATURE_SECCOMP_PERF, FEATURE_SECCOMP_BPF, FEATURE_USER_NAMESPACE,
+	FEATURE_CONTAINER, FEATURE_CHROOT, FEATURE_NEW_PRIVILEGES,
+	FEATURE_BTF, FEATURE_TASK_WORK,
+	FEATURE_CAP_BPF, FEATURE_CAP_PERFMON, FEATURE_CAP_SYS_PTRACE, FEATURE_CAP_DAC_READ_SEARCH,
+	FEATURE_CAP_CHECKPOINT_RESTORE, FEATURE_CAP_SYSLOG, FEATURE_CAP_IPC_LOCK,
+	FEATURE_BPF_PROGRAM, FEATURE_PERF_EVENTS, FEATURE_PERF_EVENTS_OWN, FEATURE_BPF_WALKER,
+	FEATURE_DEFERRED_CHAINS, FEATURE_STACK_COPIES,
+	FEATURE_CPU_CLOCK, FEATURE_TASK_CLOCK, FEATURE_CYCLES, FEATURE_PAGE_FAULTS, FEATURE_CONTEXT_SWITCHES,
+	FEATURE_KERNEL_SYMBOLS, FEATURE_PARANOID, FEATURE_PERF_MLOCK, FEATURE_MEMLOCK,
+	N_FEATURES,
+};
+
+#define FEATURE(name)	(1ULL << FEATURE_##name)
 
 struct machine_feature {
 	const char *name;	/* stable, for scripts */
 	const char *text;	/* what it is, for people */
-	bool required;		/* the bpf backend cannot do without */
 	bool available;
-	char value[64];		/* what was found, may be empty */
+	char value[96];		/* what was found, may be empty */
 	char remedy[320];	/* what to do if it is not available */
 };
 
-enum { MACHINE_MAX_FEATURES = 16 };
-
+/* Starts as zeroes; a feature is probed when it is asked for, once. */
 struct machine {
-	struct machine_feature features[MACHINE_MAX_FEATURES];
-	size_t n_features;
+	struct machine_feature features[N_FEATURES];
 };
 
-void machine_probe(struct machine *ret);
-/* The first required feature that is missing; NULL if the bpf backend can run. */
-const struct machine_feature *machine_obstacle(const struct machine *machine);
+const struct machine_feature *machine_feature(struct machine *machine, enum feature_id id);
+/* Takes a feature to be there without a probe. */
+void machine_assume(struct machine *machine, enum feature_id id);
+/* The bit of a feature, or 0. */
+uint64_t machine_feature_named(const char *name);
+/* The first feature of the mask that is missing, or NULL. */
+const struct machine_feature *machine_obstacle(struct machine *machine, uint64_t needed);
+/* "TEXT: VALUE", or only the text. */
+void machine_describe(const struct machine_feature *feature, char *ret, size_t size);
 
 #endif

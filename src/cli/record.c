@@ -6,8 +6,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/vec.h"
+#include "cli/backends.h"
 #include "cli/events.h"
-#include "cli/machine.h"
 #include "cli/record_view.h"
 #include "cli/targets.h"
 #include "collect/session.h"
@@ -38,7 +38,8 @@ static const struct cli_option options[] = {
 	{ 't', "tid", "TID[,TID]...", "record only these threads" },
 	{ 'o', "output", "FILE", "the recording to write (default retour.data), - for standard output" },
 	{ OPT_DURATION, "duration", "S", "end after so many seconds" },
-	{ OPT_BACKEND, "backend", "auto|bpf", "how chains are obtained; this version has bpf only" },
+	{ OPT_BACKEND, "backend", "auto|bpf|native|stack|agent",
+	  "how chains are obtained (default auto: bpf, or else stack); see retour doctor" },
 	{ OPT_MAX_DEPTH, "max-depth", "N", "user frames kept of a chain, 1 to 4096 (default 1024); "
 					   "a deeper chain counts as truncated" },
 	{ OPT_DEFERRED_RECORDS, "deferred-records", NULL,
@@ -56,6 +57,7 @@ struct request {
 	struct targets targets;
 	const char *output;
 	char **command;		/* NULL: none */
+	const struct backend_kind *backend;	/* NULL: auto */
 	double duration_s;	/* 0: until something else ends it */
 	uint32_t frequency, max_depth;
 	bool all_cpus, threads, deferred_records, quiet, json;
@@ -121,16 +123,13 @@ static void add_targets(struct request *r, const char *option, const char *list,
 	r->threads = threads;
 }
 
-static void check_backend(const char *name)
+static const struct backend_kind *parse_backend(const char *name)
 {
-	static const char *const planned[] = { "native", "stack", "agent" };
+	const struct backend_kind *kind = backend_find(name);
 
-	if (!strcmp(name, "auto") || !strcmp(name, "bpf"))
-		return;
-	for (size_t i = 0; i < sizeof(planned) / sizeof(planned[0]); i++)
-		if (!strcmp(name, planned[i]))
-			cli_usage_error(&cli_record, "this version of retour has no %s backend, only bpf", name);
-	cli_usage_error(&cli_record, "unknown backend '%s'", name);
+	if (!kind && strcmp(name, "auto"))
+		cli_usage_error(&cli_record, "unknown backend '%s'", name);
+	return kind;
 }
 
 static void apply_option(struct request *r, int opt)
@@ -160,7 +159,7 @@ static void apply_option(struct request *r, int opt)
 			cli_usage_error(&cli_record, "--duration must be above 0");
 		break;
 	case OPT_BACKEND:
-		check_backend(optarg);
+		r->backend = parse_backend(optarg);
 		break;
 	case OPT_MAX_DEPTH:
 		r->max_depth = (uint32_t)cli_number(&cli_record, "--max-depth", optarg, 1, SESSION_MAX_DEPTH);
@@ -195,21 +194,14 @@ static void parse(struct request *r, int argc, char **argv)
 		add_events(r, cli_event_default()->name);
 }
 
-static struct error *check_events(const struct request *r)
-{
-	vec_each(&r->events, event)
-		if (!cli_event_available(cli_event_find(event->name)))
-			return error_new(ENODEV, "this machine has no event %s (-e cpu-clock samples by a timer)",
-					 event->name);
-	return NULL;
-}
+/* ---- the choice of the backend ------------------------------------------------ */
 
-static struct error *open_session(const struct request *r, int argc, char **argv, struct session **ret)
+static struct error *open_session(const struct request *r, const char *backend, int argc, char **argv,
+				  struct session **ret)
 {
 	_cleanup_free_ const char **cmdline = calloc((size_t)argc + 2, sizeof(*cmdline));
 	struct session_options o = {
-		.backend = "bpf",
-		.events = r->events.data, .n_events = r->events.len,
+		.backend = backend, .events = r->events.data, .n_events = r->events.len,
 		.scope = r->all_cpus ? SESSION_SYSTEM : r->threads ? SESSION_THREADS : SESSION_PROCESSES,
 		.pids = r->targets.pids.data, .n_pids = r->all_cpus ? 0 : r->targets.pids.len,
 		.frequency = r->frequency, .max_depth = r->max_depth,
@@ -221,6 +213,88 @@ static struct error *open_session(const struct request *r, int argc, char **argv
 	cmdline[0] = "retour";
 	memcpy(cmdline + 1, argv, (size_t)argc * sizeof(*argv));
 	return session_create(&o, ret);
+}
+
+static uint64_t event_features(const struct request *r)
+{
+	uint64_t features = 0;
+
+	vec_each(&r->events, event)
+		features |= machine_feature_named(event->name);
+	return features;
+}
+
+static struct error *check_events(const struct request *r, struct machine *machine)
+{
+	const struct machine_feature *missing = machine_obstacle(machine, event_features(r));
+	char text[224];
+
+	if (!missing)
+		return NULL;
+	machine_describe(missing, text, sizeof(text));
+	return error_new(ENODEV, "%s (remedy: %s)", text, missing->remedy);
+}
+
+/* Processes of others want the rights of the whole machine. */
+static struct error *explain_rights(const struct request *r, struct machine *machine, struct error *err)
+{
+	const struct machine_feature *missing = machine_obstacle(machine, FEATURE(PERF_EVENTS));
+	struct error *explained;
+
+	if (!err || (err->code != EPERM && err->code != EACCES) || r->command || !missing)
+		return err;
+	explained = error_new(err->code, "%s (remedy: %s)", err->text, missing->remedy);
+	error_free(err);
+	return explained;
+}
+
+static struct error *try_backend(const struct request *r, struct machine *machine,
+				 const struct backend_kind *kind, int argc, char **argv, struct session **ret)
+{
+	struct backend_verdict verdict = backend_judge(machine, kind, r->all_cpus);
+	struct error *err;
+
+	if (!verdict.usable)
+		return error_new(EOPNOTSUPP, "backend %s is not usable, %s (remedy: %s)", kind->name, verdict.why,
+				 verdict.remedy);
+	err = check_events(r, machine);
+	return err ? err : explain_rights(r, machine, open_session(r, kind->name, argc, argv, ret));
+}
+
+static bool may_go_better_with_another(const struct error *err)
+{
+	return err->code == EPERM || err->code == EACCES || err->code == EOPNOTSUPP;
+}
+
+/*
+ * Takes the first backend that works, and says why it is not a better one.
+ * The error is that of the best backend, unless a lesser one had the rights and
+ * failed for something else.
+ */
+static struct error *choose_backend(const struct request *r, struct machine *machine, int argc, char **argv,
+				    struct session **ret)
+{
+	struct error *best = NULL;
+
+	for (int i = 0; i < N_BACKENDS; i++) {
+		const struct backend_kind *kind = &backend_kinds[i];
+		struct error *err;
+
+		if (r->backend ? kind != r->backend : !kind->automatic)
+			continue;
+		err = try_backend(r, machine, kind, argc, argv, ret);
+		if (!err && best && !r->quiet)
+			fprintf(stderr, "note: this is backend %s; %s\n", kind->name, best->text);
+		if (!err || !may_go_better_with_another(err)) {
+			error_free(best);
+			return err;
+		}
+		if (best)
+			error_free(err);
+		else
+			best = err;
+	}
+	return best;
 }
 
 /* Until a signal, the end of the targets, or the end of the time. */
@@ -283,30 +357,16 @@ static void note_command_status(struct targets *targets)
 		fprintf(stderr, "note: %s ended with status %d\n", targets->command, WEXITSTATUS(status));
 }
 
-/* Most failures are missing rights or an old kernel: say which, and the remedy. */
-static int fail_with_remedy(struct error *err)
-{
-	const struct machine_feature *obstacle;
-	struct machine machine;
-
-	machine_probe(&machine);
-	obstacle = machine_obstacle(&machine);
-	if (!obstacle)
-		return cli_fail(err);
-	cli_error("%s (missing: %s; %s)", err->text, obstacle->text, obstacle->remedy);
-	error_free(err);
-	return CLI_FAILED;
-}
-
 static struct error *record_request(struct request *r, int argc, char **argv, struct session **session)
 {
-	struct error *err = check_events(r);
+	struct machine machine = { 0 };
+	struct error *err = NULL;
 
-	if (!err && r->command)
+	/* The big programs are loaded once only: the session itself will tell. */
+	machine_assume(&machine, FEATURE_BPF_WALKER);
+	if (r->command)
 		err = targets_add_command(&r->targets, r->command);
-	if (!err)
-		err = open_session(r, argc, argv, session);
-	return err;
+	return err ? err : choose_backend(r, &machine, argc, argv, session);
 }
 
 /* What the recorder could not do, but goes on without. */
@@ -332,7 +392,7 @@ static int record(int argc, char **argv)
 	catch_signals();
 	err = record_request(&r, argc, argv, &session);
 	if (err)
-		return fail_with_remedy(err);
+		return cli_fail(err);
 	err = run(&r, &r.targets, session);
 	if (err)
 		return cli_fail(err);
@@ -348,7 +408,7 @@ static int record(int argc, char **argv)
 const struct cli_verb cli_record = {
 	.name = "record",
 	.synopsis = "[-F HZ] [-e EVENT]... [-a | -p PID[,PID]... | -t TID[,TID]...] [-o FILE] [--duration S]\n"
-		    "       [--backend auto|bpf] [--max-depth N] [--deferred-records] [--quiet] [--json] [-- CMD [ARG]...]",
+		    "       [--backend auto|bpf|native|stack|agent] [--max-depth N] [--deferred-records] [--quiet] [--json] [-- CMD [ARG]...]",
 	.summary = "record call chains of the machine, of processes, or of a command",
 	.options = options, .run = record,
 };

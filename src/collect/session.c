@@ -47,6 +47,11 @@ static const struct backend *find_backend(const char *name)
 	return NULL;
 }
 
+bool session_has_backend(const char *name)
+{
+	return find_backend(name) != NULL;
+}
+
 static void drain(struct session *s)
 {
 	uint64_t horizon = clock_monotonic_ns();

@@ -55,6 +55,9 @@ struct session_stats {
 
 struct session;
 
+/* Is a backend of this name part of this version? */
+bool session_has_backend(const char *name);
+
 /*
  * Loads the programs, opens the events (disabled) and creates the file.  The
  * sentence of the error names what failed; EPERM and EACCES mean rights,

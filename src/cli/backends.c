@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* What each backend needs; see backends.h. */
+#include "cli/backends.h"
+
+#include "collect/session.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define NEEDS_PERF (FEATURE(PROC) | FEATURE(SYS) | FEATURE(SECCOMP_PERF))
+
+const struct backend_kind backend_kinds[N_BACKENDS] = {
+	{ "bpf", true,
+	  NEEDS_PERF | FEATURE(SECCOMP_BPF) | FEATURE(USER_NAMESPACE) | FEATURE(BTF) | FEATURE(TASK_WORK) |
+	  FEATURE(CAP_BPF) | FEATURE(CAP_PERFMON) | FEATURE(BPF_PROGRAM) | FEATURE(PERF_EVENTS) |
+	  FEATURE(BPF_WALKER), 0 },
+	{ "native", false,
+	  NEEDS_PERF | FEATURE(PERF_EVENTS_OWN) | FEATURE(DEFERRED_CHAINS), FEATURE(PERF_EVENTS) },
+	{ "stack", true,
+	  NEEDS_PERF | FEATURE(PERF_EVENTS_OWN) | FEATURE(STACK_COPIES), FEATURE(PERF_EVENTS) },
+	{ "agent", true, 0, 0 },
+};
+
+const struct backend_kind *backend_find(const char *name)
+{
+	for (int i = 0; i < N_BACKENDS; i++)
+		if (!strcmp(backend_kinds[i].name, name))
+			return &backend_kinds[i];
+	return NULL;
+}
+
+struct backend_verdict backend_judge(struct machine *machine, const struct backend_kind *kind, bool whole_machine)
+{
+	struct backend_verdict verdict = { 0 };
+	const struct machine_feature *obstacle;
+
+	if (!session_has_backend(kind->name)) {
+		snprintf(verdict.why, sizeof(verdict.why), "not built in this version");
+		verdict.remedy = "use another backend";
+		return verdict;
+	}
+	obstacle = machine_obstacle(machine, kind->needs | (whole_machine ? kind->needs_for_machine : 0));
+	verdict.usable = !obstacle;
+	if (obstacle) {
+		int n = snprintf(verdict.why, sizeof(verdict.why), "missing: ");
+
+		machine_describe(obstacle, verdict.why + n, sizeof(verdict.why) - n);
+		verdict.remedy = obstacle->remedy;
+	}
+	return verdict;
+}
