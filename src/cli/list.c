@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "cli/events.h"
+#include "cli/machine.h"
 
 #include <string.h>
 
@@ -14,7 +15,12 @@ static const struct cli_option options[] = {
 	{ 0 },
 };
 
-static void print_json(void)
+static const struct machine_feature *obstacle_of(struct machine *machine, const struct cli_event *event)
+{
+	return machine_obstacle(machine, machine_feature_named(event->name));
+}
+
+static void print_json(struct machine *machine)
 {
 	struct json j = { .out = stdout };
 
@@ -23,7 +29,7 @@ static void print_json(void)
 	for (const struct cli_event *e = cli_events; e->name; e++) {
 		json_object(&j);
 		json_key(&j, "name"), json_string(&j, e->name);
-		json_key(&j, "available"), json_bool(&j, cli_event_available(e));
+		json_key(&j, "available"), json_bool(&j, !obstacle_of(machine, e));
 		json_key(&j, "description"), json_string(&j, e->description);
 		json_end_object(&j);
 	}
@@ -32,15 +38,19 @@ static void print_json(void)
 	putchar('\n');
 }
 
-static void print_text(void)
+static void print_text(struct machine *machine)
 {
-	for (const struct cli_event *e = cli_events; e->name; e++)
-		printf("%-18s %s%s\n", e->name, e->description,
-		       cli_event_available(e) ? "" : " (this machine has none)");
+	for (const struct cli_event *e = cli_events; e->name; e++) {
+		const struct machine_feature *obstacle = obstacle_of(machine, e);
+		const char *why = !obstacle ? "" : obstacle->value[0] ? obstacle->value : "not usable here";
+
+		printf("%-18s %s%s%s%s\n", e->name, e->description, obstacle ? " (" : "", why, obstacle ? ")" : "");
+	}
 }
 
 static int list(int argc, char **argv)
 {
+	struct machine machine = { 0 };
 	bool json = false;
 
 	while (cli_getopt(&cli_list, argc, argv) != CLI_END)
@@ -49,9 +59,9 @@ static int list(int argc, char **argv)
 		optind++;
 	cli_no_arguments(&cli_list, argc, argv);
 	if (json)
-		print_json();
+		print_json(&machine);
 	else
-		print_text();
+		print_text(&machine);
 	return fflush(stdout) ? CLI_FAILED : CLI_OK;
 }
 

@@ -71,15 +71,17 @@ static void probe_sys(struct machine_feature *f)
 static void judge_call(struct machine_feature *f, int answer)
 {
 	char mode[8] = "";
+	bool filtered;
 
-	f->available = answer == 0;
 	environment_status("Seccomp", mode, sizeof(mode));
+	filtered = strcmp(mode, "0") != 0;
+	f->available = answer == 0;
 	if (answer < 0)
-		set_value(f, "the caller is killed (%s)", strsignal(-answer));
+		set_value(f, "a seccomp filter kills the caller (%s)", strsignal(-answer));
 	else if (answer)
-		set_value(f, "%s", strerror(answer));
+		set_value(f, "%s%s", filtered ? "a seccomp filter answers: " : "", strerror(answer));
 	else if (mode[0])
-		set_value(f, "%s", !strcmp(mode, "0") ? "no filter" : "a filter is active and lets it pass");
+		set_value(f, filtered ? "a seccomp filter lets it pass" : "no seccomp filter");
 }
 
 static void probe_seccomp_perf(struct machine_feature *f)
@@ -295,11 +297,11 @@ static const struct probe {
 		0, { probe_sys }, "sudo mount -t sysfs sysfs /sys",
 	},
 	[FEATURE_SECCOMP_PERF] = {
-		"seccomp-perf-event-open", "seccomp lets perf_event_open(2) pass",
+		"seccomp-perf-event-open", "system call perf_event_open",
 		0, { probe_seccomp_perf }, filter_remedy,
 	},
 	[FEATURE_SECCOMP_BPF] = {
-		"seccomp-bpf", "seccomp lets bpf(2) pass",
+		"seccomp-bpf", "system call bpf",
 		0, { probe_seccomp_bpf }, filter_remedy,
 	},
 	[FEATURE_USER_NAMESPACE] = {

@@ -190,8 +190,6 @@ static void parse(struct request *r, int argc, char **argv)
 		cli_usage_error(&cli_record, "--json and -o - both want standard output");
 	if (!r->command && !r->targets.pids.len)
 		r->all_cpus = true;
-	if (!r->events.len)
-		add_events(r, cli_event_default()->name);
 }
 
 /* ---- the choice of the backend ------------------------------------------------ */
@@ -364,6 +362,8 @@ static struct error *record_request(struct request *r, int argc, char **argv, st
 
 	/* The big programs are loaded once only: the session itself will tell. */
 	machine_assume(&machine, FEATURE_BPF_WALKER);
+	if (!r->events.len)
+		add_events(r, machine_feature(&machine, FEATURE_CYCLES)->available ? "cycles" : "cpu-clock");
 	if (r->command)
 		err = targets_add_command(&r->targets, r->command);
 	return err ? err : choose_backend(r, &machine, argc, argv, session);
