@@ -37,7 +37,7 @@ struct bpf_backend {
 /* A record of a perf ring: one of ours inside PERF_RECORD_SAMPLE, or the kernel's. */
 static void drained_perf(void *arg, const struct perf_event_header *header)
 {
-	const size_t fixed = sizeof(*header) + 24;	/* tid, time, cpu, before the size of the raw part */
+	const size_t fixed = sizeof(*header) + 32;	/* ID, tid, time, cpu, before the size of the raw part */
 	const unsigned char *bytes = (const void *)header;
 	struct sample_record sample;
 	struct bpf_backend *b = arg;
@@ -151,7 +151,7 @@ static struct error *open_events(struct bpf_backend *b, int epoll_fd)
 	struct error *err;
 
 	/* The programs write samples through the rings' event. */
-	options.ring_attr = perf_events_side_band_attr(options.ring_bytes);
+	options.ring_attr = perf_events_side_band_attr();
 	options.ring_attr.config = PERF_COUNT_SW_BPF_OUTPUT;
 	options.ring_attr.sample_period = 1;
 	for (size_t i = 0; i < b->options->n_events; i++)

@@ -2,10 +2,15 @@
 /* Opening and following perf events; see perf_events.h. */
 #include "collect/perf_events.h"
 
+#include "base/hash.h"
 #include "base/log.h"
+#include "base/vec.h"
+#include "collect/synthesize.h"
 
 #include <bpf/bpf.h>
+#include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <linux/netlink.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,28 +20,51 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+enum { MIN_RING = 128 << 10 };	/* two of the largest records */
+
+/* What events are bound to: a thread, or all that a CPU runs. */
+struct target {
+	pid_t tid;			/* -1: the CPU */
+	bool sampled;			/* else only for its side-band records */
+};
+
 struct cpu {
 	struct perf_ring ring;
-	int fds[SESSION_MAX_EVENTS];	/* sampling events of the whole CPU; -1: none */
+	VEC(int) samplers;
+	VEC(int) side_bands;		/* of threads; a CPU's is the ring's event itself */
 	bool open;
 	bool warned;			/* that it could not be opened */
 };
 
+struct event_id {
+	struct hash_node node;
+	uint64_t id;
+	uint32_t event;
+};
+
 struct perf_events {
 	struct perf_events_options options;
+	VEC(struct target) targets;
+	struct hash ids;
 	struct cpu **cpus;		/* possible CPUs; NULL: never online */
 	bool *cpu_seen;			/* online at the last look */
 	int uevents;			/* tells of CPUs that went offline between two looks; -1: cannot be had */
 	int n_cpus;
 	bool enabled;
+	bool ring_refused;		/* the last error was that a ring could not be mapped */
 };
 
-static int perf_event_open(struct perf_event_attr *attr, int cpu)
+static int perf_event_open(struct perf_event_attr *attr, pid_t tid, int cpu)
 {
-	return syscall(SYS_perf_event_open, attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+	return (int)syscall(SYS_perf_event_open, attr, tid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
 }
 
-struct perf_event_attr perf_events_side_band_attr(size_t ring_bytes)
+static bool of_threads(const struct perf_events *e)
+{
+	return e->options.scope != SESSION_SYSTEM;
+}
+
+struct perf_event_attr perf_events_side_band_attr(void)
 {
 	return (struct perf_event_attr){
 		.type = PERF_TYPE_SOFTWARE,
@@ -46,7 +74,6 @@ struct perf_event_attr perf_events_side_band_attr(size_t ring_bytes)
 		.sample_id_all = 1,
 		.mmap = 1, .mmap2 = 1, .comm = 1, .comm_exec = 1, .task = 1, .build_id = 1,
 		.watermark = 1,
-		.wakeup_watermark = ring_bytes / 4,
 		.use_clockid = 1, .clockid = CLOCK_MONOTONIC,
 	};
 }
@@ -62,6 +89,10 @@ static void init_event_attr(const struct perf_events *e, const struct session_ev
 	attr->sample_freq = e->options.frequency;
 	attr->disabled = 1;
 	attr->exclude_guest = event->type == PERF_TYPE_HARDWARE;
+	/* Events that share a ring must share its clock. */
+	attr->use_clockid = 1;
+	attr->clockid = CLOCK_MONOTONIC;
+	attr->inherit = e->options.scope == SESSION_PROCESSES;
 }
 
 static struct error *open_error(const struct session_event *event, int err, int cpu)
@@ -72,47 +103,113 @@ static struct error *open_error(const struct session_event *event, int err, int 
 	return error_errno(err, "cannot open event %s on CPU %d", event->name, cpu);
 }
 
-/* Where an event's samples go: its program, or the ring of its CPU. */
-static int connect_event(const struct perf_events *e, size_t i, int cpu, int fd)
+static bool remember_id(struct perf_events *e, uint32_t event, int fd)
 {
-	if (e->options.program_fds)
-		return ioctl(fd, PERF_EVENT_IOC_SET_BPF, e->options.program_fds[i]);
-	return ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, e->cpus[cpu]->ring.fd);
+	struct event_id *id = calloc(1, sizeof(*id));
+
+	if (!id || ioctl(fd, PERF_EVENT_IOC_ID, &id->id) || !hash_insert(&e->ids, &id->node, hash_u64(id->id))) {
+		free(id);
+		return false;
+	}
+	id->event = event;
+	return true;
 }
 
-static struct error *open_event(struct perf_events *e, size_t i, int cpu, int *ret)
+bool perf_events_find(const struct perf_events *e, uint64_t id, uint32_t *event)
+{
+	hash_each(&e->ids, hash_u64(id), node) {
+		const struct event_id *known = container_of(node, struct event_id, node);
+
+		if (known->id != id)
+			continue;
+		*event = known->event;
+		return true;
+	}
+	return false;
+}
+
+/* Where an event's samples go: its program, or the ring of its CPU. */
+static bool connect_event(struct perf_events *e, size_t i, int cpu, int fd)
+{
+	if (e->options.program_fds)
+		return !ioctl(fd, PERF_EVENT_IOC_SET_BPF, e->options.program_fds[i]);
+	return !ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, e->cpus[cpu]->ring.fd) && remember_id(e, (uint32_t)i, fd);
+}
+
+static struct error *open_event(struct perf_events *e, size_t i, const struct target *target, int cpu)
 {
 	const struct session_event *event = &e->options.events[i];
 	struct perf_event_attr attr;
-	int fd;
+	_cleanup_close_ int fd = -1;
 
 	init_event_attr(e, event, &attr);
-	fd = perf_event_open(&attr, cpu);
+	fd = perf_event_open(&attr, target->tid, cpu);
 	if (fd < 0)
 		return open_error(event, errno, cpu);
-	if (connect_event(e, i, cpu, fd) ||
-	    (e->enabled && ioctl(fd, PERF_EVENT_IOC_ENABLE, 0))) {
-		struct error *err = error_errno(errno, "cannot attach to event %s on CPU %d",
-						event->name, cpu);
+	if (!connect_event(e, i, cpu, fd) || (e->enabled && ioctl(fd, PERF_EVENT_IOC_ENABLE, 0)))
+		return error_errno(errno, "cannot attach to event %s on CPU %d", event->name, cpu);
+	if (!vec_push(&e->cpus[cpu]->samplers, fd))
+		return error_nomem();
+	steal_fd(&fd);
+	return NULL;
+}
 
-		close(fd);
-		return err;
+static struct error *open_side_band(struct perf_events *e, const struct target *target, int cpu)
+{
+	struct perf_event_attr attr = e->options.ring_attr;
+	_cleanup_close_ int fd = -1;
+
+	attr.inherit = 1;
+	fd = perf_event_open(&attr, target->tid, cpu);
+	if (fd < 0 || ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, e->cpus[cpu]->ring.fd))
+		return error_errno(errno, "cannot follow thread %d on CPU %d", target->tid, cpu);
+	if (!vec_push(&e->cpus[cpu]->side_bands, fd))
+		return error_nomem();
+	steal_fd(&fd);
+	return NULL;
+}
+
+static struct error *open_target(struct perf_events *e, const struct target *target, int cpu)
+{
+	struct error *err = target->tid >= 0 ? open_side_band(e, target, cpu) : NULL;
+
+	for (size_t i = 0; !err && target->sampled && i < e->options.n_events; i++)
+		err = open_event(e, i, target, cpu);
+	return err;
+}
+
+/* Threads that have ended meanwhile are no error, unless that leaves none. */
+static struct error *open_targets(struct perf_events *e, int cpu)
+{
+	struct error *err = NULL;
+
+	vec_each(&e->targets, target) {
+		err = open_target(e, target, cpu);
+		if (err && err->code != ESRCH)
+			return err;
+		error_free(err);
 	}
-	*ret = fd;
+	if (!e->cpus[cpu]->samplers.len)
+		return error_errno(ESRCH, "cannot record");
 	return NULL;
 }
 
 /* ---- CPUs ---------------------------------------------------------------- */
 
+/* A ring for threads hangs on an event of our own: one of theirs would hang up when its thread ends. */
 static struct error *open_ring(struct perf_events *e, struct cpu *c, int cpu)
 {
 	struct epoll_event want = { .events = EPOLLIN, .data.fd = -1 };
+	struct perf_event_attr attr = e->options.ring_attr;
 	struct error *err;
-	int fd = perf_event_open(&e->options.ring_attr, cpu);
+	int fd;
 
+	attr.wakeup_watermark = (uint32_t)(e->options.ring_bytes / 4);
+	fd = perf_event_open(&attr, of_threads(e) ? 0 : -1, cpu);
 	if (fd < 0)
 		return error_errno(errno, "cannot open the ring of CPU %d", cpu);
 	err = perf_ring_open(&c->ring, fd, e->options.ring_bytes);
+	e->ring_refused = err && err->code == EPERM;
 	if (err)
 		return err;
 	if ((e->options.program_fds && bpf_map_update_elem(e->options.sample_rings_fd, &cpu, &fd, BPF_ANY)) ||
@@ -123,11 +220,12 @@ static struct error *open_ring(struct perf_events *e, struct cpu *c, int cpu)
 
 static void close_cpu(struct cpu *c)
 {
-	for (int i = 0; i < SESSION_MAX_EVENTS; i++) {
-		if (c->fds[i] >= 0)
-			close(c->fds[i]);
-		c->fds[i] = -1;
-	}
+	vec_each(&c->samplers, fd)
+		close(*fd);
+	vec_each(&c->side_bands, fd)
+		close(*fd);
+	vec_free(&c->samplers);
+	vec_free(&c->side_bands);
 	perf_ring_close(&c->ring);
 	c->open = false;
 }
@@ -141,11 +239,10 @@ static struct error *open_cpu(struct perf_events *e, int cpu)
 		c = e->cpus[cpu] = calloc(1, sizeof(*c));
 		if (!c)
 			return error_nomem();
-		memset(c->fds, -1, sizeof(c->fds));
 	}
 	err = open_ring(e, c, cpu);
-	for (size_t i = 0; !err && i < e->options.n_events; i++)
-		err = open_event(e, i, cpu, &c->fds[i]);
+	if (!err)
+		err = open_targets(e, cpu);
 	if (err)
 		close_cpu(c);
 	else
@@ -153,15 +250,19 @@ static struct error *open_cpu(struct perf_events *e, int cpu)
 	return err;
 }
 
-/* Calls fn for each CPU of /sys/devices/system/cpu/online, "0-3,5". */
-static struct error *each_online_cpu(struct perf_events *e, struct error *(*fn)(struct perf_events *, int))
+/*
+ * Calls fn for each CPU that events can be bound to, from a list as "0-3,5".
+ * Those of threads outlive that a CPU is offline, and may be there before.
+ */
+static struct error *each_cpu(struct perf_events *e, struct error *(*fn)(struct perf_events *, int))
 {
-	_cleanup_fclose_ FILE *f = fopen("/sys/devices/system/cpu/online", "re");
+	const char *path = of_threads(e) ? "/sys/devices/system/cpu/present" : "/sys/devices/system/cpu/online";
+	_cleanup_fclose_ FILE *f = fopen(path, "re");
 	struct error *err = NULL;
 	int first, last;
 
 	if (!f)
-		return error_errno(errno, "cannot read /sys/devices/system/cpu/online");
+		return error_errno(errno, "cannot read %s", path);
 	while (!err && fscanf(f, "%d", &first) == 1) {
 		last = first;
 		if (fscanf(f, "-%d", &last) < 0 && ferror(f))
@@ -226,10 +327,11 @@ bool perf_events_follow_cpus(struct perf_events *e)
 {
 	struct error *err;
 
+	if (of_threads(e))
+		return true;
 	read_uevents(e);
-
 	memset(e->cpu_seen, 0, e->n_cpus * sizeof(*e->cpu_seen));
-	err = each_online_cpu(e, follow_cpu);
+	err = each_cpu(e, follow_cpu);
 	if (err) {
 		error_free(err);
 		return false;
@@ -240,7 +342,102 @@ bool perf_events_follow_cpus(struct perf_events *e)
 	return true;
 }
 
+/* ---- targets -------------------------------------------------------------- */
+
+static void closedirp(DIR **dir)
+{
+	if (*dir)
+		closedir(*dir);
+}
+
+/* All threads of a process tell of its mappings. */
+static struct error *add_process(struct perf_events *e, pid_t pid, pid_t only)
+{
+	_cleanup_(closedirp) DIR *dir = NULL;
+	struct dirent *entry;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir))) {
+		pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
+		bool known = false;
+
+		vec_each(&e->targets, target) {
+			known |= target->tid == tid;
+			target->sampled |= target->tid == tid && tid == only;
+		}
+		if (tid > 0 && !known && !vec_push(&e->targets, (struct target){ tid, !only || tid == only }))
+			return error_nomem();
+	}
+	return NULL;
+}
+
+static struct error *add_targets(struct perf_events *e)
+{
+	struct error *err = NULL;
+
+	if (!of_threads(e))
+		return vec_push(&e->targets, (struct target){ -1, true }) ? NULL : error_nomem();
+	for (size_t i = 0; !err && i < e->options.n_pids; i++) {
+		pid_t pid = e->options.pids[i];
+
+		if (e->options.scope == SESSION_THREADS)
+			err = add_process(e, (pid_t)thread_group_of((uint32_t)pid), pid);
+		else
+			err = add_process(e, pid, 0);
+	}
+	return err;
+}
+
 /* ---- all ------------------------------------------------------------------ */
+
+static void close_all(struct perf_events *e)
+{
+	for (int cpu = 0; e->cpus && cpu < e->n_cpus; cpu++)
+		if (e->cpus[cpu])
+			close_cpu(e->cpus[cpu]);
+	hash_each_all(&e->ids, node)
+		free(container_of(node, struct event_id, node));
+	hash_free(&e->ids);
+}
+
+/* Is there something to leave out that this kernel or its limits may have refused? */
+static bool ask_for_less(struct perf_events *e, int code)
+{
+	struct perf_events_options *o = &e->options;
+
+	if (e->ring_refused && o->ring_bytes > MIN_RING) {
+		o->ring_bytes /= 2;
+		return true;
+	}
+	/* The build IDs of mappings, Linux 5.12. */
+	if (code == EINVAL && o->ring_attr.build_id) {
+		o->ring_attr.build_id = 0;
+		return true;
+	}
+	if ((code == EACCES || code == EPERM) && !o->program_fds && !o->event_attr.exclude_kernel) {
+		o->ring_attr.exclude_kernel = o->event_attr.exclude_kernel = 1;
+		return true;
+	}
+	return false;
+}
+
+static struct error *open_all(struct perf_events *e)
+{
+	struct error *err = each_cpu(e, open_cpu);
+
+	while (err && ask_for_less(e, err->code)) {
+		error_free(err);
+		close_all(e);
+		e->ring_refused = false;
+		err = each_cpu(e, open_cpu);
+	}
+	if (!err && e->options.event_attr.exclude_kernel)
+		log_warning("without rights to look at the kernel only user space is sampled "
+			    "(kernel.perf_event_paranoid, CAP_PERFMON)");
+	return err;
+}
 
 struct error *perf_events_open(const struct perf_events_options *options, struct perf_events **ret)
 {
@@ -257,7 +454,9 @@ struct error *perf_events_open(const struct perf_events_options *options, struct
 	if (!e->cpus || !e->cpu_seen)
 		return error_nomem();
 	open_uevents(e);
-	err = each_online_cpu(e, open_cpu);
+	err = add_targets(e);
+	if (!err)
+		err = open_all(e);
 	if (err)
 		return err;
 	*ret = steal_ptr(e);
@@ -267,9 +466,9 @@ struct error *perf_events_open(const struct perf_events_options *options, struct
 static void control(struct perf_events *e, unsigned long request)
 {
 	for (int cpu = 0; cpu < e->n_cpus; cpu++)
-		for (int i = 0; e->cpus[cpu] && i < SESSION_MAX_EVENTS; i++)
-			if (e->cpus[cpu]->fds[i] >= 0)
-				ioctl(e->cpus[cpu]->fds[i], request, 0);
+		if (e->cpus[cpu])
+			vec_each(&e->cpus[cpu]->samplers, fd)
+				ioctl(*fd, request, 0);
 }
 
 struct error *perf_events_enable(struct perf_events *e)
@@ -303,12 +502,10 @@ void perf_events_close(struct perf_events *e)
 		return;
 	if (e->uevents >= 0)
 		close(e->uevents);
-	for (int cpu = 0; e->cpus && cpu < e->n_cpus; cpu++) {
-		if (!e->cpus[cpu])
-			continue;
-		close_cpu(e->cpus[cpu]);
+	close_all(e);
+	for (int cpu = 0; e->cpus && cpu < e->n_cpus; cpu++)
 		free(e->cpus[cpu]);
-	}
+	vec_free(&e->targets);
 	free(e->cpus);
 	free(e->cpu_seen);
 	free(e);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The perf events of a session, on every CPU: sampling events, which run BPF
- * programs or write samples themselves, and one event whose ring carries
- * samples and side-band records.  CPUs may come and go.
+ * programs or write samples themselves, and one ring that carries samples and
+ * side-band records.  CPUs may come and go.
  *
- * Recordings of processes use the same events, and the programs choose: events
- * bound to tasks would start a new period with every fork, and so hardly see
- * programs that live shorter than a period.
+ * Events of the whole machine are bound to CPUs, and with programs all are: the
+ * programs choose.  Without programs a recording of processes binds events to
+ * their threads, once for each CPU, and the kernel's limits for a user's own
+ * processes do: they are inherited by what the threads start.  Each child begins
+ * a period of its own, so programs that live shorter than one are hardly seen.
  */
 #ifndef RETOUR_COLLECT_PERF_EVENTS_H
 #define RETOUR_COLLECT_PERF_EVENTS_H
@@ -17,8 +19,9 @@
 #include "collect/session.h"
 
 /* What the rings' records carry besides their body. */
-#define PERF_EVENTS_SAMPLE_TYPE (PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_CPU | PERF_SAMPLE_RAW)
-enum { PERF_EVENTS_TRAILER = 24 };	/* sample_id: pid, tid, time, cpu, reserved */
+#define PERF_EVENTS_SAMPLE_TYPE \
+	(PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_CPU | PERF_SAMPLE_RAW)
+enum { PERF_EVENTS_TRAILER = 32 };	/* sample_id: pid, tid, time, cpu, reserved, identifier */
 
 struct perf_events;
 
@@ -26,18 +29,25 @@ struct perf_events_options {
 	const struct session_event *events;
 	size_t n_events;
 	uint32_t frequency;
+	enum session_scope scope;	/* what the events are bound to */
+	const pid_t *pids;		/* kept, as the events are */
+	size_t n_pids;
 	struct perf_event_attr ring_attr;	/* of the rings' event, from perf_events_side_band_attr() */
 	struct perf_event_attr event_attr;	/* what every sampling event has besides its type and frequency */
 	const int *program_fds;		/* BPF programs, by event, kept; NULL: the events write into the rings themselves */
 	int sample_rings_fd;		/* with programs: the BPF map of the rings */
-	size_t ring_bytes;
+	size_t ring_bytes;		/* of a CPU; less where locked memory is limited */
 	int epoll_fd;			/* rings are added to it */
 };
 
 /* An event that does not count, whose ring gets the records on mappings, names, forks and exits. */
-struct perf_event_attr perf_events_side_band_attr(size_t ring_bytes);
+struct perf_event_attr perf_events_side_band_attr(void);
 
-/* Opens everything, disabled.  EPERM, EACCES: rights; ESRCH: a task is gone; ENODEV, ENOENT: no such event. */
+/*
+ * Opens everything, disabled.  Where the kernel is not to be looked at, events
+ * without programs leave it out, with a warning.  EPERM, EACCES: rights; ESRCH:
+ * all tasks are gone; ENODEV, ENOENT: no such event.
+ */
 ERROR_CHECK struct error *perf_events_open(const struct perf_events_options *options, struct perf_events **ret);
 void perf_events_close(struct perf_events *events);
 DEFINE_CLEANUP(perf_events_close, struct perf_events *);
@@ -52,6 +62,8 @@ void perf_events_disable(struct perf_events *events);
 bool perf_events_follow_cpus(struct perf_events *events);
 void perf_events_drain(struct perf_events *events, perf_ring_fn fn, void *arg);
 
+/* The event whose samples carry the identifier; false if there is none. */
+bool perf_events_find(const struct perf_events *events, uint64_t id, uint32_t *event);
 /* The attributes of the rings' event, for parsing their records. */
 const struct perf_event_attr *perf_events_ring_attr(const struct perf_events *events);
 

@@ -230,7 +230,8 @@ static void take_synthesized(void *arg, uint32_t type, uint16_t misc, uint32_t p
 		uint32_t pid, tid;
 		uint64_t time;
 		uint32_t cpu, reserved;
-	} trailer = { pid, tid, r->start_ns, 0, 0 };
+		uint64_t identifier;
+	} trailer = { pid, tid, r->start_ns, 0, 0, 0 };
 	struct perf_event_header header = { type, misc, sizeof(header) + size + sizeof(trailer) };
 	size_t at = r->synthesized.len;
 	struct perfdata_record record;
