@@ -73,6 +73,11 @@ bool environment_is_initial_user_namespace(void)
 	return is_first_namespace("/proc/self/ns/user", INIT_USER_NS);
 }
 
+bool environment_is_initial_pid_namespace(void)
+{
+	return is_first_namespace("/proc/self/ns/pid", INIT_PID_NS);
+}
+
 /* The runtime whose name is part of the cgroup's path, or NULL. */
 static const char *runtime_of_cgroup(void)
 {
@@ -103,7 +108,7 @@ bool environment_is_container(char *ret, size_t size)
 		append(ret, size, "/run/.containerenv");
 	if (runtime)
 		append(ret, size, runtime);
-	if (!is_first_namespace("/proc/self/ns/pid", INIT_PID_NS))
+	if (!environment_is_initial_pid_namespace())
 		append(ret, size, "own process IDs");
 	if (!is_first_namespace("/proc/self/ns/cgroup", INIT_CGROUP_NS))
 		append(ret, size, "own cgroups");

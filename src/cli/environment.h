@@ -17,6 +17,7 @@ bool environment_has_sys(void);
 /* The effective ones, a bit each. */
 uint64_t environment_capabilities(void);
 bool environment_is_initial_user_namespace(void);
+bool environment_is_initial_pid_namespace(void);
 /* Tells by what a container was recognised; false if by nothing. */
 bool environment_is_container(char *ret, size_t size);
 bool environment_is_chroot(void);

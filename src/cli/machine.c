@@ -99,6 +99,11 @@ static void probe_user_namespace(struct machine_feature *f)
 	f->available = environment_is_initial_user_namespace();
 }
 
+static void probe_pid_namespace(struct machine_feature *f)
+{
+	f->available = environment_is_initial_pid_namespace();
+}
+
 static void probe_container(struct machine_feature *f)
 {
 	f->available = !environment_is_container(f->value, sizeof(f->value));
@@ -307,6 +312,10 @@ static const struct probe {
 	[FEATURE_USER_NAMESPACE] = {
 		"user-namespace", "the machine's own user namespace",
 		FEATURE(PROC), { probe_user_namespace }, "leave the user namespace (start a rootless container with sudo)",
+	},
+	[FEATURE_PID_NAMESPACE] = {
+		"pid-namespace", "the machine's own process IDs",
+		FEATURE(PROC), { probe_pid_namespace }, "start the container with --pid=host",
 	},
 	[FEATURE_CONTAINER] = {
 		"container", "outside of containers",

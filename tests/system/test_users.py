@@ -1,0 +1,366 @@
+# SPDX-License-Identifier: MIT
+"""What every user can do, everywhere: doctor says it, and record does just that.
+
+In each environment every backend that doctor calls usable has to record, every
+other one has to be refused with the reason and remedy that doctor names, and
+auto has to take the first usable one.
+"""
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+
+import retour
+import tap
+from chains import MAIN, WORK, Truth
+
+NOBODY = 65534
+AUTO_ORDER = ('bpf', 'stack', 'agent')
+EVENTS = ('cpu-clock', 'task-clock', 'cycles', 'page-faults', 'context-switches')
+AS_NOBODY = ('setpriv', '--reuid', NOBODY, '--regid', NOBODY, '--clear-groups', '--inh-caps=-all')
+CAPABILITIES = 'cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search,cap_checkpoint_restore,cap_syslog,cap_ipc_lock+ep'
+SECONDS = 0.4
+
+
+def need(*tools):
+    for tool in tools:
+        if not shutil.which(tool):
+            raise tap.Skip(f'{tool} is not installed')
+
+
+def shared_copy(path, name=None):
+    """A copy that every user may run, as the build may lie where they cannot look."""
+    copy = os.path.join(retour.workspace, name or os.path.basename(path))
+    if not os.path.exists(copy):
+        shutil.copy(path, copy)
+        os.chmod(copy, 0o755)
+    return copy
+
+
+class Environment:
+    """A user in some surroundings: the command line that leads there."""
+
+    def __init__(self, *prefix, binary=None, user=0):
+        self.prefix = prefix
+        self.binary = binary or shared_copy(retour.RETOUR, 'retour')
+        self.program = shared_copy(retour.program('plain'))
+        self.folder = retour.fresh_path('')
+        os.mkdir(self.folder)
+        os.chown(self.folder, user, user)
+        self.user = user
+        doctor = self.run('doctor', '--json')
+        assert doctor.returncode == 0, f'doctor exited {doctor.returncode}: {doctor.stderr}'
+        self.doctor = json.loads(doctor.stdout)
+        self.backends = {b['name']: b for b in self.doctor['backends']}
+        self.features = {f['name']: f for f in self.doctor['features']}
+
+    def run(self, *args):
+        return retour.run_other(*self.prefix, self.binary, *args)
+
+    def usable(self):
+        return {name for name, backend in self.backends.items() if backend['usable']}
+
+    def record(self, *options, command=None, seconds=SECONDS):
+        """(the finished process, the path it was to write)."""
+        path = os.path.join(self.folder, f'{len(os.listdir(self.folder))}-{os.urandom(4).hex()}.data')
+        command = command or [self.program, '--seconds', seconds]
+        return self.run('record', '-F', 1999, '-o', path, *options, '--', *command), path
+
+    def recording(self, done, path):
+        assert done.returncode == 0, f'exited {done.returncode}: {done.stderr}'
+        owner = os.stat(path)
+        assert owner.st_uid == self.user, f'{path} belongs to user {owner.st_uid}'
+        return retour.Recording(path, done.stdout, done.stderr)
+
+    def refused(self, done, path, why, remedy):
+        assert done.returncode == 1, f'exited {done.returncode}: {done.stderr}'
+        assert why in done.stderr, f'{why!r} is not in {done.stderr!r}'
+        assert remedy and remedy in done.stderr, f'{remedy!r} is not in {done.stderr!r}'
+        assert not os.path.exists(path), 'a file was left behind'
+
+    def check(self):
+        """doctor and record agree on every backend, on auto and on the whole machine."""
+        for name in self.backends:
+            self.check_backend(name)
+        self.check_auto()
+        self.check_machine()
+
+    def check_backend(self, name):
+        backend = self.backends[name]
+        done, path = self.record('--backend', name)
+        if not backend['usable']:
+            assert backend['why'], f'no reason for {name}'
+            self.refused(done, path, backend['why'], backend['remedy'])
+            return
+        assert backend['why'] is None and backend['remedy'] is None, backend
+        self.check_recording(name, self.recording(done, path))
+
+    def check_recording(self, name, recording):
+        assert recording.stats['backend'] == name, recording.stats['backend']
+        if name == 'native':    # follows frame pointers, which the program does not have
+            assert len(recording.of('plain')) > 50, f'{len(recording.of("plain"))} samples'
+        else:
+            Truth(self.program, WORK + 'plain_inner plain_middle plain_outer ' + MAIN).check(recording)
+
+    def check_auto(self):
+        usable = self.usable()
+        first = next((name for name in AUTO_ORDER if name in usable), None)
+        done, path = self.record()
+        if first is None:
+            best = self.backends[AUTO_ORDER[0]]
+            self.refused(done, path, best['why'], best['remedy'])
+            return
+        self.check_recording(first, self.recording(done, path))
+        notes = [line for line in done.stderr.splitlines() if line.startswith('note: this is backend')]
+        if first == AUTO_ORDER[0]:
+            assert not notes, notes
+            return
+        assert len(notes) == 1, done.stderr
+        for part in (f'backend {first}', self.backends[AUTO_ORDER[0]]['remedy']):
+            assert part in notes[0], f'{part!r} is not in {notes[0]!r}'
+
+    def check_machine(self):
+        """-a is recorded as the feature says, or refused with its remedy."""
+        events = self.features['perf-events']
+        done, path = self.record('-a')
+        usable = self.usable()
+        if events['available'] and usable & set(AUTO_ORDER):
+            recording = self.recording(done, path)
+            assert recording.of('plain'), 'the program is not in the recording'
+        else:
+            self.refused(done, path, 'missing' if usable else '', self.backends[AUTO_ORDER[0]]['remedy'])
+
+    def check_events(self):
+        """Every event is sampled, or refused with the remedy of doctor."""
+        sleeper = ['sh', '-c', 'for i in 1 2 3 4 5; do sleep 0.01; done']
+        for event in EVENTS:
+            feature = self.features[event]
+            done, path = self.record('-e', event, command=sleeper)
+            if feature['available']:
+                assert self.recording(done, path).samples, f'no sample of {event}'
+            else:
+                self.refused(done, path, feature['value'], feature['remedy'])
+
+
+def expect(environment, feature, available, value=''):
+    found = environment.features[feature]
+    assert found['available'] == available, found
+    assert value in (found['value'] or ''), found
+
+
+@tap.test('root')
+def root():
+    environment = Environment()
+    assert 'bpf' in environment.usable(), environment.backends
+    expect(environment, 'cap-bpf', True)
+    environment.check()
+    environment.check_events()
+
+
+@tap.test('a plain user')
+def plain_user():
+    need('setpriv')
+    environment = Environment(*AS_NOBODY, '--bounding-set=-all', user=NOBODY)
+    assert 'bpf' not in environment.usable()
+    assert 'setcap' in environment.backends['bpf']['remedy']
+    expect(environment, 'cap-perfmon', False)
+    environment.check()
+    if environment.usable() & set(AUTO_ORDER):
+        environment.check_events()
+
+
+@tap.test('a user with capabilities by setcap')
+def file_capabilities():
+    need('setpriv', 'setcap')
+    binary = shutil.copy(retour.RETOUR, os.path.join(retour.workspace, 'retour-with-capabilities'))
+    os.chmod(binary, 0o755)
+    done = retour.run_other('setcap', CAPABILITIES, binary)
+    if done.returncode:
+        raise tap.Skip(f'the file system has no capabilities: {done.stderr.strip()}')
+    environment = Environment(*AS_NOBODY, binary=binary, user=NOBODY)
+    if not environment.features['cap-bpf']['available']:
+        raise tap.Skip('file capabilities have no effect here')
+    assert 'bpf' in environment.usable(), environment.backends
+    environment.check()
+
+
+@tap.test('a process of another user')
+def process_of_another():
+    need('setpriv')
+    environment = Environment(*AS_NOBODY, '--bounding-set=-all', user=NOBODY)
+    path = os.path.join(environment.folder, 'other.data')
+    with retour.Running('plain', '--seconds', 20) as other:
+        done = environment.run('record', '-p', other.pid, '--duration', 0.5, '-o', path)
+    remedy = environment.features['perf-events']['remedy']
+    environment.refused(done, path, '', remedy if environment.usable() else environment.backends['bpf']['remedy'])
+
+
+@tap.test('a process of the same user')
+def own_process():
+    need('setpriv')
+    environment = Environment(*AS_NOBODY, '--bounding-set=-all', user=NOBODY)
+    if not environment.usable() & set(AUTO_ORDER):
+        raise tap.Skip('nothing is usable')
+    path = os.path.join(environment.folder, 'own.data')
+    own = subprocess.Popen([*map(str, AS_NOBODY), environment.program, '--seconds', '20'], stdout=subprocess.DEVNULL)
+    try:
+        done = environment.run('record', '-F', 1999, '-p', own.pid, '--duration', 0.5, '-o', path)
+        recording = environment.recording(done, path)
+    finally:
+        own.kill()
+        own.wait()
+    environment.check_recording(recording.stats['backend'], recording)
+    assert {s['pid'] for s in recording.samples} == {own.pid}
+
+
+class Paranoid:
+    """Another value of kernel.perf_event_paranoid, for a while."""
+
+    path = '/proc/sys/kernel/perf_event_paranoid'
+
+    def __init__(self, value):
+        with open(self.path, encoding='ascii') as file:
+            self.before = file.read()
+        self.value = value
+
+    def write(self, value):
+        with open(self.path, 'w', encoding='ascii') as file:
+            file.write(value)
+
+    def __enter__(self):
+        self.write(str(self.value))
+
+    def __exit__(self, *_):
+        self.write(self.before)
+
+
+@tap.test('a plain user after the command that doctor names')
+def sysctl_remedy():
+    need('setpriv')
+    prefix = (*AS_NOBODY, '--bounding-set=-all')
+    assert 'kernel.perf_event_paranoid=0' in Environment(*prefix, user=NOBODY).features['perf-events']['remedy']
+    with Paranoid(0):
+        environment = Environment(*prefix, user=NOBODY)
+        expect(environment, 'perf-events', True)
+        expect(environment, 'context-switches', True)
+        expect(environment, 'perf-event-paranoid', True, '0')
+        environment.check()
+
+
+@tap.test('new privileges are ruled out')
+def no_new_privileges():
+    need('setpriv')
+    environment = Environment('setpriv', '--no-new-privs', *AS_NOBODY[1:], user=NOBODY)
+    expect(environment, 'new-privileges', False)
+    assert 'setcap' not in environment.backends['bpf']['remedy'], environment.backends['bpf']
+    environment.check()
+
+
+def filtered(call, answer, *prefix, **options):
+    """Root, or the user of prefix, with a system call refused."""
+    environment = Environment(*prefix, shared_copy(retour.program('refuse')), call, answer, **options)
+    expect(environment, f'seccomp-{call.replace("_", "-")}', False, 'seccomp filter')
+    assert 'seccomp' in environment.backends['bpf']['remedy']
+    return environment
+
+
+@tap.test('bpf refused by seccomp')
+def bpf_refused():
+    for answer in (1, 38):
+        environment = filtered('bpf', answer)
+        expect(environment, 'seccomp-perf-event-open', True, 'lets it pass')
+        assert 'bpf' not in environment.usable()
+        environment.check()
+
+
+@tap.test('bpf kills by seccomp')
+def bpf_kills():
+    filtered('bpf', 'kill').check()
+
+
+@tap.test('perf_event_open refused by seccomp')
+def perf_refused():
+    environment = filtered('perf_event_open', 1)
+    assert not environment.usable() - {'agent'}, environment.backends
+    environment.check()
+
+
+@tap.test('perf_event_open kills by seccomp')
+def perf_kills():
+    environment = filtered('perf_event_open', 'kill')
+    assert not environment.usable() - {'agent'}, environment.backends
+    environment.check()
+    listed = environment.run('list', '--json')
+    assert listed.returncode == 0, f'list exited {listed.returncode}'
+    assert not any(event['available'] for event in json.loads(listed.stdout)['events'])
+
+
+@tap.test('a plain user with bpf refused by seccomp')
+def plain_and_filtered():
+    need('setpriv')
+    filtered('bpf', 1, *AS_NOBODY, user=NOBODY).check()
+
+
+@tap.test('a user namespace')
+def user_namespace():
+    need('setpriv', 'unshare')
+    if retour.run_other(*AS_NOBODY, 'unshare', '--user', '--map-root-user', 'true').returncode:
+        raise tap.Skip('users may not have user namespaces here')
+    environment = Environment(*AS_NOBODY, 'unshare', '--user', '--map-root-user', user=NOBODY)
+    assert environment.doctor['user'] == 'root'
+    expect(environment, 'user-namespace', False)
+    expect(environment, 'cap-bpf', False)
+    assert 'namespace' in environment.backends['bpf']['remedy']
+    environment.check()
+
+
+@tap.test('a container with its own process IDs')
+def container():
+    need('unshare')
+    environment = Environment('unshare', '--pid', '--fork', '--mount-proc', '--cgroup')
+    expect(environment, 'container', False, 'process IDs')
+    expect(environment, 'pid-namespace', False)
+    environment.check()
+
+
+def enter_chroot(with_kernel_files):
+    """A command that makes a new root of what the programs need, in its own mount namespace, and enters it."""
+    new = retour.fresh_path('.root')
+    os.mkdir(new)
+    names = ['usr', 'tmp', os.path.relpath(retour.workspace, '/').split('/')[0]]
+    names += ['proc', 'sys', 'dev'] if with_kernel_files else []
+    script = ['set -e', f'mount -t tmpfs none {new}', f'mkdir {new}/root']
+    for name in dict.fromkeys(names):
+        script += [f'mkdir {new}/root/{name}', f'mount --rbind /{name} {new}/root/{name}']
+    for name in ('bin', 'sbin', 'lib', 'lib64', 'etc'):
+        if os.path.islink(f'/{name}'):
+            script.append(f'cp -P /{name} {new}/root/')
+        elif stat.S_ISDIR(os.stat(f'/{name}').st_mode):
+            script += [f'mkdir {new}/root/{name}', f'mount --rbind /{name} {new}/root/{name}']
+    script.append(f'exec chroot {new}/root "$@"')
+    return ('unshare', '--mount', 'sh', '-c', '\n'.join(script), 'sh')
+
+
+@tap.test('chroot')
+def inside_chroot():
+    need('unshare', 'chroot')
+    environment = Environment(*enter_chroot(True))
+    expect(environment, 'chroot', False)
+    assert 'bpf' in environment.usable(), environment.backends
+    environment.check()
+
+
+@tap.test('chroot without /proc and /sys')
+def bare_chroot():
+    need('unshare', 'chroot')
+    environment = Environment(*enter_chroot(False))
+    expect(environment, 'proc', False)
+    expect(environment, 'sys', False)
+    assert not environment.usable() - {'agent'}, environment.backends
+    assert 'mount' in environment.backends['bpf']['remedy']
+    environment.check()
+
+
+tap.main(None if os.geteuid() == 0 else 'other users need root')
