@@ -32,6 +32,7 @@ struct dso_store {
 	struct stored_dso *vdso;
 	struct stored_dso *by_number[MAX_FILES];
 	uint32_t next_file;
+	struct dso_rule_counts counts;
 };
 
 struct error *dso_store_create(int files_fd, struct rule_cache *cache, struct dso_store **ret)
@@ -189,11 +190,11 @@ static struct stored_dso *find_key(struct dso_store *store, const struct file_ke
 /* From now on the kernel side knows the file by number. */
 static void announce(struct dso_store *store, struct stored_dso *d)
 {
-	if (!d->dso.table || d->dso.file || store->next_file >= MAX_FILES)
+	if (!store->cache || !d->dso.table || d->dso.file || store->next_file >= MAX_FILES)
 		return;
 	d->dso.file = store->next_file++;
 	store->by_number[d->dso.file] = d;
-	if (bpf_map_update_elem(store->files_fd, &d->key, &d->dso.file, BPF_ANY))
+	if (store->files_fd >= 0 && bpf_map_update_elem(store->files_fd, &d->key, &d->dso.file, BPF_ANY))
 		d->dso.file = 0;
 }
 
@@ -371,13 +372,21 @@ struct unwind_rule dso_rule(struct dso_store *store, struct dso *dso, uint64_t o
 {
 	struct unwind_rule rule;
 
-	if (dso->file) {
-		if (rule_cache_find(store->cache, dso->file, offset, &rule))
+	if (store->cache && dso->file) {
+		if (rule_cache_find(store->cache, dso->file, offset, &rule)) {
+			store->counts.hits++;
 			return rule;
+		}
 		load_around(store, dso, offset);
 	}
+	store->counts.misses++;
 	rule = unwind_table_rule(dso->table, offset);
 	if (rule.cfa_kind == RULE_CFA_NONE && !dso->has_fdes)
 		rule.cfa_kind = RULE_CFA_FP;
 	return rule;
+}
+
+struct dso_rule_counts dso_rule_counts(const struct dso_store *store)
+{
+	return store->counts;
 }

@@ -27,7 +27,10 @@ struct dso {
 
 struct dso_store;
 
-/* files_fd: the kernel's map from file identity to number. */
+/*
+ * files_fd: the kernel's map from file identity to number; -1: there is no
+ * kernel side.  cache: NULL: rules come from their tables every time.
+ */
 ERROR_CHECK struct error *dso_store_create(int files_fd, struct rule_cache *cache, struct dso_store **ret);
 void dso_store_destroy(struct dso_store *store);
 DEFINE_CLEANUP(dso_store_destroy, struct dso_store *);
@@ -51,5 +54,12 @@ struct dso *dso_by_mapping(struct dso_store *store, uint32_t pid, const struct p
  * happens in the file.
  */
 struct unwind_rule dso_rule(struct dso_store *store, struct dso *dso, uint64_t offset);
+
+/* How often a rule was in the cache when dso_rule() was asked for it. */
+struct dso_rule_counts {
+	uint64_t hits, misses;
+};
+
+struct dso_rule_counts dso_rule_counts(const struct dso_store *store);
 
 #endif

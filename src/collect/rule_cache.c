@@ -26,6 +26,7 @@ struct rule_cache {
 	uint32_t clock;		/* picks the way to evict */
 	struct unwind_rule *rules;
 	uint32_t n_rules;
+	bool owns_arrays;
 	struct hash by_rule;
 	struct known_rule known[MAX_RULES];
 };
@@ -57,16 +58,19 @@ struct error *rule_cache_create(struct rule_set *sets, uint32_t n_sets, struct u
 {
 	const struct unwind_rule unloaded = { .cfa_kind = RULE_CFA_UNLOADED };
 	const struct unwind_rule complex_rule = { .cfa_kind = RULE_CFA_COMPLEX };
-	struct rule_cache *c = calloc(1, sizeof(*c));
+	_cleanup_(rule_cache_destroyp) struct rule_cache *c = calloc(1, sizeof(*c));
 
 	if (!c)
 		return error_nomem();
-	c->sets = sets;
+	c->owns_arrays = !sets;
+	c->sets = sets ? sets : calloc(n_sets, sizeof(*sets));
 	c->n_sets = n_sets;
-	c->rules = rules;
+	c->rules = rules ? rules : calloc(MAX_RULES, sizeof(*rules));
+	if (!c->sets || !c->rules)
+		return error_nomem();
 	rule_id(c, &unloaded);		/* 0: what programs take for "not there" */
 	rule_id(c, &complex_rule);
-	*ret = c;
+	*ret = steal_ptr(c);
 	return NULL;
 }
 
@@ -74,6 +78,10 @@ void rule_cache_destroy(struct rule_cache *c)
 {
 	if (!c)
 		return;
+	if (c->owns_arrays) {
+		free(c->sets);
+		free(c->rules);
+	}
 	hash_free(&c->by_rule);
 	free(c);
 }
@@ -83,9 +91,9 @@ static struct rule_set *set_of(const struct rule_cache *c, uint64_t key)
 	return &c->sets[rule_block_hash(key) & (c->n_sets - 1)];
 }
 
-static const struct rule_block *find_block(const struct rule_cache *c, uint64_t key)
+static struct rule_block *find_block(const struct rule_cache *c, uint64_t key)
 {
-	const struct rule_set *set = set_of(c, key);
+	struct rule_set *set = set_of(c, key);
 
 	for (int i = 0; i < BLOCK_WAYS; i++)
 		if (set->way[i].key == key)
@@ -93,15 +101,17 @@ static const struct rule_block *find_block(const struct rule_cache *c, uint64_t 
 	return NULL;
 }
 
-bool rule_cache_find(const struct rule_cache *c, uint32_t file, uint64_t offset, struct unwind_rule *ret)
+bool rule_cache_find(struct rule_cache *c, uint32_t file, uint64_t offset, struct unwind_rule *ret)
 {
-	const struct rule_block *block;
+	struct rule_block *block;
 	uint32_t level = 0;
 
 	do {
 		block = find_block(c, rule_block_key(file, offset, level));
 		if (!block)
 			return false;
+		if (!block->used)
+			block->used = 1;
 	} while (block->flags & BLOCK_DENSE && ++level < BLOCK_LEVELS);
 	*ret = c->rules[block->rule[walk_block_row(block->start, offset & (rule_block_size(level) - 1))]];
 	return true;

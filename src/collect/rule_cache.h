@@ -19,14 +19,14 @@
 
 struct rule_cache;
 
-/* n_sets is a power of two; both arrays outlive the cache. */
+/* n_sets is a power of two; both arrays outlive the cache.  NULL: it has its own, for no other reader. */
 ERROR_CHECK struct error *rule_cache_create(struct rule_set *sets, uint32_t n_sets, struct unwind_rule *rules,
 					    struct rule_cache **ret);
 void rule_cache_destroy(struct rule_cache *cache);
 DEFINE_CLEANUP(rule_cache_destroy, struct rule_cache *);
 
 /* The rule at a position as the programs would find it; false if its block is not loaded. */
-bool rule_cache_find(const struct rule_cache *cache, uint32_t file, uint64_t offset, struct unwind_rule *ret);
+bool rule_cache_find(struct rule_cache *cache, uint32_t file, uint64_t offset, struct unwind_rule *ret);
 
 /*
  * Loads the blocks of [start, end) of a file from its table.  A table without

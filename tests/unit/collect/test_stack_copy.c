@@ -79,7 +79,7 @@ static void begin(void)
 	CHECK(processes);
 	synthesize_process(getpid(), on_record, NULL);
 	CHECK_OK(rule_cache_create(sets, 1024, rules, &cache));
-	/* There is no kernel side: files get no number, and rules come from their tables. */
+	/* There is no kernel side. */
 	CHECK_OK(dso_store_create(-1, cache, &dsos));
 	CHECK_OK(stack_copies_create(dsos, processes, MAX_DEPTH, on_chain, NULL, &copies));
 }
