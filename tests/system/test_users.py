@@ -363,4 +363,43 @@ def bare_chroot():
     environment.check()
 
 
+def demo(environment):
+    """Runs the demo as the user of the environment; its process."""
+    script = shared_copy(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'tools', 'demo.sh'))
+    shutil.copy(environment.binary, os.path.join(environment.folder, 'retour'))
+    return retour.run_other(*environment.prefix, script, environment.folder)
+
+
+@tap.test('the demo of root')
+def root_demo():
+    need('sqlite3', 'xz')
+    environment = Environment()
+    done = demo(environment)
+    assert done.returncode == 0, f'exited {done.returncode}: {done.stderr}'
+    check_demo(environment)
+
+
+@tap.test('the demo of a plain user')
+def plain_demo():
+    need('sqlite3', 'xz', 'setpriv')
+    environment = Environment(*AS_NOBODY, '--bounding-set=-all', user=NOBODY)
+    done = demo(environment)
+    # The copy it runs is another file to grant capabilities to.
+    remedy = environment.backends['bpf']['remedy'].split('+ep')[0]
+    assert remedy in done.stderr, f'{remedy!r} is not in {done.stderr!r}'
+    if environment.usable() & set(AUTO_ORDER):
+        assert done.returncode == 0, f'exited {done.returncode}: {done.stderr}'
+        check_demo(environment)
+    else:
+        assert done.returncode != 0, 'nothing is usable, and yet it succeeded'
+
+
+def check_demo(environment):
+    folder = os.path.join(environment.folder, 'demo')
+    recording = retour.Recording(os.path.join(folder, 'retour.data'))
+    seen = {s['comm'] for s in recording.samples}
+    assert {'sqlite3', 'xz', 'python3'} <= seen, seen
+    assert os.path.getsize(os.path.join(folder, 'profile.html')) > 10000
+
+
 tap.main(None if os.geteuid() == 0 else 'other users need root')
