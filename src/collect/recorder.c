@@ -60,6 +60,19 @@ static void count_sample(struct session_stats *stats, uint16_t reason, bool shar
 	stats->shared += shared;
 }
 
+/*
+ * Once, and only if a sample has it.  perf takes no record for a sample that is
+ * younger, as one may be whose entry was walked for another session before.
+ */
+static void write_chain(struct recorder *r, const struct sample_record *s, const struct chain *chain)
+{
+	uint64_t time = chain->time > s->time ? chain->time : s->time;
+
+	if (!r->write_error)
+		note_write_error(r, perfdata_writer_deferred(r->writer, chain->pid, chain->tid, time, chain->cpu,
+							     chain->cookie, chain->ips, chain->n));
+}
+
 static void write_sample(void *arg, const struct sample_record *s, const struct chain *chain, uint16_t reason,
 			 bool shared)
 {
@@ -75,13 +88,8 @@ static void write_sample(void *arg, const struct sample_record *s, const struct 
 	count_sample(&r->stats, reason, shared && chain && chain->n);
 	if (!r->write_error)
 		note_write_error(r, perfdata_writer_sample(r->writer, &sample));
-}
-
-static void write_chain(struct recorder *r, const struct chain *chain)
-{
-	if (r->options->deferred_records && chain->n && !r->write_error)
-		note_write_error(r, perfdata_writer_deferred(r->writer, chain->pid, chain->tid, chain->time,
-							     chain->cpu, chain->cookie, chain->ips, chain->n));
+	if (r->options->deferred_records && chain && chain->n && s->cookie && !shared)
+		write_chain(r, s, chain);
 }
 
 void recorder_sample(struct recorder *r, const struct sample_record *sample, uint32_t size)
@@ -91,15 +99,12 @@ void recorder_sample(struct recorder *r, const struct sample_record *sample, uin
 
 void recorder_chain(struct recorder *r, const struct chain *chain)
 {
-	write_chain(r, chain);
 	stitcher_chain(r->stitcher, chain);
 }
 
 void recorder_whole_sample(struct recorder *r, const struct sample_record *sample, const struct chain *chain,
 			   uint16_t reason)
 {
-	if (chain)
-		write_chain(r, chain);
 	write_sample(r, sample, chain, reason, false);
 }
 
