@@ -19,7 +19,7 @@ extern const struct backend_kind backend_kinds[N_BACKENDS];
 
 struct backend_verdict {
 	bool usable;
-	char why[224];		/* not usable */
+	char why[MACHINE_TEXT + 16];	/* not usable */
 	const char *remedy;	/* of the machine's, or constant */
 };
 

@@ -103,7 +103,7 @@ static void print_text(const struct utsname *os, const char *user, struct machin
 	last = "";
 	for (enum feature_id i = 0; i < N_FEATURES; i++) {
 		const struct machine_feature *f = machine_feature(machine, i);
-		char text[224];
+		char text[MACHINE_TEXT];
 
 		machine_describe(f, text, sizeof(text));
 		printf("  ");

@@ -30,7 +30,7 @@ struct machine_feature {
 	const char *name;	/* stable, for scripts */
 	const char *text;	/* what it is, for people */
 	bool available;
-	char value[96];		/* what was found, may be empty */
+	char value[192];	/* what was found, may be empty */
 	char remedy[320];	/* what to do if it is not available */
 };
 
@@ -47,6 +47,7 @@ uint64_t machine_feature_named(const char *name);
 /* The first feature of the mask that is missing, or NULL. */
 const struct machine_feature *machine_obstacle(struct machine *machine, uint64_t needed);
 /* "TEXT: VALUE", or only the text. */
+enum { MACHINE_TEXT = 288 };
 void machine_describe(const struct machine_feature *feature, char *ret, size_t size);
 
 #endif

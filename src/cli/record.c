@@ -225,12 +225,17 @@ static uint64_t event_features(const struct request *r)
 static struct error *check_events(const struct request *r, struct machine *machine)
 {
 	const struct machine_feature *missing = machine_obstacle(machine, event_features(r));
-	char text[224];
+	char text[MACHINE_TEXT];
 
 	if (!missing)
 		return NULL;
 	machine_describe(missing, text, sizeof(text));
 	return error_new(ENODEV, "%s (remedy: %s)", text, missing->remedy);
+}
+
+static bool is_about_rights(const struct error *err)
+{
+	return err->code == EPERM || err->code == EACCES;
 }
 
 /* Processes of others want the rights of the whole machine. */
@@ -239,7 +244,7 @@ static struct error *explain_rights(const struct request *r, struct machine *mac
 	const struct machine_feature *missing = machine_obstacle(machine, FEATURE(PERF_EVENTS));
 	struct error *explained;
 
-	if (!err || (err->code != EPERM && err->code != EACCES) || r->command || !missing)
+	if (r->command || !missing)
 		return err;
 	explained = error_new(err->code, "%s (remedy: %s)", err->text, missing->remedy);
 	error_free(err);
@@ -249,50 +254,55 @@ static struct error *explain_rights(const struct request *r, struct machine *mac
 static struct error *try_backend(const struct request *r, struct machine *machine,
 				 const struct backend_kind *kind, int argc, char **argv, struct session **ret)
 {
-	struct backend_verdict verdict = backend_judge(machine, kind, r->all_cpus);
-	struct error *err;
+	struct error *err = check_events(r, machine);
 
-	if (!verdict.usable)
-		return error_new(EOPNOTSUPP, "backend %s is not usable, %s (remedy: %s)", kind->name, verdict.why,
-				 verdict.remedy);
-	err = check_events(r, machine);
-	return err ? err : explain_rights(r, machine, open_session(r, kind->name, argc, argv, ret));
+	if (err)
+		return err;
+	err = open_session(r, kind->name, argc, argv, ret);
+	return err && is_about_rights(err) ? explain_rights(r, machine, err) : err;
 }
 
-static bool may_go_better_with_another(const struct error *err)
+static struct error *unusable(const struct backend_kind *kind, const struct backend_verdict *verdict)
 {
-	return err->code == EPERM || err->code == EACCES || err->code == EOPNOTSUPP;
+	return error_new(EOPNOTSUPP, "backend %s is not usable, %s (remedy: %s)", kind->name, verdict->why,
+			 verdict->remedy);
 }
 
 /*
  * Takes the first backend that works, and says why it is not a better one.
- * The error is that of the best backend, unless a lesser one had the rights and
- * failed for something else.
+ * The error is that of the best backend that could be tried, or else of the
+ * best there is.
  */
 static struct error *choose_backend(const struct request *r, struct machine *machine, int argc, char **argv,
 				    struct session **ret)
 {
-	struct error *best = NULL;
+	struct error *failed = NULL;
+	bool tried = false;
 
 	for (int i = 0; i < N_BACKENDS; i++) {
 		const struct backend_kind *kind = &backend_kinds[i];
+		struct backend_verdict verdict;
 		struct error *err;
 
 		if (r->backend ? kind != r->backend : !kind->automatic)
 			continue;
-		err = try_backend(r, machine, kind, argc, argv, ret);
-		if (!err && best && !r->quiet)
-			fprintf(stderr, "note: this is backend %s; %s\n", kind->name, best->text);
-		if (!err || !may_go_better_with_another(err)) {
-			error_free(best);
+		verdict = backend_judge(machine, kind, r->all_cpus);
+		err = verdict.usable ? try_backend(r, machine, kind, argc, argv, ret) : unusable(kind, &verdict);
+		if (!err && failed && !r->quiet)
+			fprintf(stderr, "note: this is backend %s; %s\n", kind->name, failed->text);
+		if (!err || !(is_about_rights(err) || err->code == EOPNOTSUPP)) {
+			error_free(failed);
 			return err;
 		}
-		if (best)
+		if (!failed || (verdict.usable && !tried)) {
+			error_free(failed);
+			failed = err;
+		} else {
 			error_free(err);
-		else
-			best = err;
+		}
+		tried |= verdict.usable;
 	}
-	return best;
+	return failed;
 }
 
 /* Until a signal, the end of the targets, or the end of the time. */
