@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The backend of any kernel with perf, also without rights: samples come with
+ * the user registers and a copy of the stack, which is walked at once, by the
+ * rules and the mappings of its moment, and never written.
+ */
+#include "base/clock.h"
+#include "collect/backend.h"
+#include "collect/perf_events.h"
+#include "collect/stack_sample.h"
+#include "collect/stack_walk.h"
+#include "collect/task.h"
+
+#include <string.h>
+
+enum {
+	RINGS_BYTES = 256 << 20,	/* of all CPUs together … */
+	MAX_RING = 16 << 20,		/* … and of one: 256 of the largest copies */
+	RULE_CACHE_SETS = 65536,
+};
+
+struct stack_backend {
+	const struct session_options *options;
+	struct recorder *recorder;
+	struct rule_cache *rules;
+	struct dso_store *dsos;
+	struct perf_events *events;
+	struct stack_walker walker;
+	stack_ips ips;				/* of the walk under way */
+	uint64_t last_cookie;
+	struct backend_counters counters;
+};
+
+/* ---- draining --------------------------------------------------------------- */
+
+/* A record has room for the whole copy that was asked for; what is empty of it is left behind. */
+static void drained(void *arg, const struct perf_event_header *header)
+{
+	struct stack_backend *b = arg;
+	struct stack_sample sample;
+
+	if (header->type != PERF_RECORD_SAMPLE)
+		recorder_queue_side_band(b->recorder, header);
+	else if (stack_sample_parse(header, header->size, &sample))
+		recorder_queue(b->recorder, EVENT_SAMPLE, sample.time, header,
+			       (uint32_t)(sample.stack + sample.size - (const unsigned char *)header));
+	else
+		b->counters.lost_samples++;
+}
+
+static void stack_drain(void *backend)
+{
+	struct stack_backend *b = backend;
+
+	perf_events_drain(b->events, drained, b);
+}
+
+/* ---- samples ------------------------------------------------------------------ */
+
+static void fill_record(struct stack_backend *b, const struct stack_sample *s, struct sample_record *ret)
+{
+	uint32_t event = 0;
+
+	memset(ret, 0, offsetof(struct sample_record, kernel));
+	perf_events_find(b->events, s->id, &event);
+	ret->type = RECORD_SAMPLE;
+	ret->event = (uint16_t)event;
+	ret->time = s->time;
+	ret->ip = s->ip;
+	ret->period = s->period;
+	ret->pid = s->pid;
+	ret->tid = s->tid;
+	ret->cpu = s->cpu;
+	ret->user_mode = s->user_mode;
+	for (uint64_t i = 0; i < s->n_kernel && ret->n_kernel < MAX_KERNEL_FRAMES; i++) {
+		uint64_t word;
+
+		memcpy(&word, s->kernel + i * 8, sizeof(word));
+		if (word < (uint64_t)PERF_CONTEXT_MAX)
+			ret->kernel[ret->n_kernel++] = word;
+	}
+}
+
+/* Why there is nothing to walk; REASON_NONE: there is. */
+static enum reason why_not(const struct stack_sample *s)
+{
+	if (!s->pid)
+		return REASON_IDLE;
+	if (s->abi == PERF_SAMPLE_REGS_ABI_NONE) {
+		switch (task_kind(s->tid)) {
+		case TASK_KERNEL_THREAD:
+			return REASON_KERNEL_THREAD;
+		case TASK_USER_WORKER:
+			return REASON_IO_WORKER;
+		case TASK_USER:
+			return REASON_NO_MM;
+		}
+	}
+	/* Before Linux 6.17 workers have registers, but none that mean something. */
+	if (!s->regs[UNWIND_RIP] && !s->regs[UNWIND_RSP] && !s->user_mode)
+		return REASON_IO_WORKER;
+	if (!s->asked)
+		return REASON_NO_MM;
+	return s->abi == PERF_SAMPLE_REGS_ABI_64 ? REASON_NONE : REASON_COMPAT_TASK;
+}
+
+static enum reason walk(struct stack_backend *b, const struct stack_sample *s)
+{
+	const uint64_t *regs = s->regs;
+	struct stack_image image = {
+		.pid = s->pid,
+		.frame = { .pc = regs[UNWIND_RIP], .sp = regs[UNWIND_RSP], .bp = regs[UNWIND_RBP],
+			   .exact = 1, .innermost = 1 },
+		.regs = regs, .address = regs[UNWIND_RSP], .bytes = s->stack, .size = s->size,
+		.end = regs[UNWIND_RSP] + s->asked,
+	};
+	uint64_t start = clock_monotonic_ns();
+	enum reason reason = REASON_MAX_DEPTH;
+
+	b->ips.len = 0;
+	if (vec_push(&b->ips, regs[UNWIND_RIP]))
+		reason = stack_walk(&b->walker, &image, &b->ips);
+	/* A task in the kernel has left code that it had; if not, it is of the program before execve. */
+	if (reason == REASON_NO_MAPPING && b->ips.len == 1 && !s->user_mode)
+		return REASON_NOT_STARTED;
+	b->counters.walks++;
+	b->counters.frames += b->ips.len;
+	b->counters.walk_ns += clock_monotonic_ns() - start;
+	return reason;
+}
+
+static void take_sample(struct stack_backend *b, const struct stack_sample *s)
+{
+	enum reason reason = why_not(s);
+	struct sample_record record;
+	struct chain chain;
+
+	fill_record(b, s, &record);
+	if (!reason)
+		reason = walk(b, s);
+	b->counters.requests += reason_kind(reason) != REASON_KIND_NO_USER;
+	if (reason && reason_kind(reason) != REASON_KIND_TRUNCATED) {
+		recorder_whole_sample(b->recorder, &record, NULL, reason);
+		return;
+	}
+	record.cookie = ++b->last_cookie;
+	chain = (struct chain){ .time = s->time, .cookie = record.cookie, .pid = s->pid, .tid = s->tid, .cpu = s->cpu,
+				.reason = reason, .n = (uint16_t)b->ips.len, .ips = b->ips.data };
+	recorder_whole_sample(b->recorder, &record, &chain, reason);
+}
+
+static void stack_take(void *backend, enum recorder_event kind, const void *data, uint32_t size)
+{
+	struct stack_backend *b = backend;
+	struct stack_sample sample;
+
+	if (kind == EVENT_SAMPLE && stack_sample_parse(data, size, &sample))
+		take_sample(b, &sample);
+}
+
+/* ---- life ------------------------------------------------------------------- */
+
+static void stack_destroy(void *backend)
+{
+	struct stack_backend *b = backend;
+
+	dso_store_destroy(b->dsos);
+	rule_cache_destroy(b->rules);
+	perf_events_close(b->events);
+	vec_free(&b->ips);
+	free(b);
+}
+
+static struct error *open_events(struct stack_backend *b, int epoll_fd)
+{
+	struct perf_events_options options = {
+		.events = b->options->events, .n_events = b->options->n_events, .frequency = b->options->frequency,
+		.scope = b->options->scope, .pids = b->options->pids, .n_pids = b->options->n_pids,
+		.ring_attr = perf_events_side_band_attr(),
+		.event_attr = {
+			.sample_type = STACK_SAMPLE_TYPE, .sample_regs_user = STACK_SAMPLE_REGS,
+			.sample_stack_user = STACK_SAMPLE_MAX, .exclude_callchain_user = 1, .sample_id_all = 1,
+		},
+		.ring_bytes = perf_ring_bytes(RINGS_BYTES, MAX_RING), .epoll_fd = epoll_fd,
+	};
+
+	return perf_events_open(&options, &b->events);
+}
+
+static struct error *stack_create(const struct backend_context *context, void **ret)
+{
+	struct stack_backend *b = calloc(1, sizeof(*b));
+	struct error *err;
+
+	if (!b)
+		return error_nomem();
+	b->options = context->options;
+	b->recorder = context->recorder;
+	err = open_events(b, context->epoll_fd);
+	if (!err)
+		err = rule_cache_create(NULL, RULE_CACHE_SETS, NULL, &b->rules);
+	if (!err)
+		err = dso_store_create(-1, b->rules, &b->dsos);
+	if (err) {
+		stack_destroy(b);
+		return err;
+	}
+	b->walker = (struct stack_walker){ b->dsos, recorder_processes(b->recorder), b->options->max_depth };
+	*ret = b;
+	return NULL;
+}
+
+static const struct perf_event_attr *stack_ring_attr(void *backend)
+{
+	struct stack_backend *b = backend;
+
+	return perf_events_ring_attr(b->events);
+}
+
+static struct error *stack_enable(void *backend)
+{
+	struct stack_backend *b = backend;
+
+	return perf_events_enable(b->events);
+}
+
+static void stack_disable(void *backend)
+{
+	struct stack_backend *b = backend;
+
+	perf_events_disable(b->events);
+}
+
+static void stack_follow_cpus(void *backend)
+{
+	struct stack_backend *b = backend;
+
+	perf_events_follow_cpus(b->events);
+}
+
+/* No sample ever waits for its chain. */
+static uint16_t stack_why_no_chain(void *backend, uint32_t tid, uint64_t cookie)
+{
+	return REASON_NOT_RETURNED;
+}
+
+static void stack_counters(void *backend, struct backend_counters *ret)
+{
+	struct stack_backend *b = backend;
+	struct dso_rule_counts rules = dso_rule_counts(b->dsos);
+
+	*ret = b->counters;
+	ret->stack_copies = ret->walks;
+	ret->rule_hits = rules.hits;
+	ret->rule_misses = rules.misses;
+}
+
+const struct backend backend_stack = {
+	.name = "stack", .create = stack_create, .destroy = stack_destroy, .ring_attr = stack_ring_attr,
+	.enable = stack_enable, .disable = stack_disable, .drain = stack_drain, .take = stack_take,
+	.follow_cpus = stack_follow_cpus, .why_no_chain = stack_why_no_chain, .counters = stack_counters,
+};
