@@ -102,7 +102,10 @@ class Environment:
         if name == 'native':    # follows frame pointers, which the program does not have
             assert len(recording.of('plain')) > 50, f'{len(recording.of("plain"))} samples'
         else:
-            Truth(self.program, WORK + 'plain_inner plain_middle plain_outer ' + MAIN).check(recording)
+            try:
+                Truth(self.program, WORK + 'plain_inner plain_middle plain_outer ' + MAIN).check(recording)
+            except AssertionError as error:
+                raise AssertionError(f'backend {name}: {error}') from error
 
     def check_auto(self):
         usable = self.usable()
@@ -134,7 +137,7 @@ class Environment:
 
     def check_events(self):
         """Every event is sampled, or refused with the remedy of doctor."""
-        sleeper = ['sh', '-c', 'for i in 1 2 3 4 5; do sleep 0.01; done']
+        sleeper = ['sh', '-c', 'i=0; while [ $i -lt 100 ]; do sleep 0.001; i=$((i + 1)); done']
         for event in EVENTS:
             feature = self.features[event]
             done, path = self.record('-e', event, command=sleeper)
@@ -215,15 +218,14 @@ def own_process():
     assert {s['pid'] for s in recording.samples} == {own.pid}
 
 
-class Paranoid:
-    """Another value of kernel.perf_event_paranoid, for a while."""
+class Sysctl:
+    """Another value of a setting of the kernel, for a while."""
 
-    path = '/proc/sys/kernel/perf_event_paranoid'
-
-    def __init__(self, value):
+    def __init__(self, name, value):
+        self.path = '/proc/sys/' + name.replace('.', '/')
+        self.value = value
         with open(self.path, encoding='ascii') as file:
             self.before = file.read()
-        self.value = value
 
     def write(self, value):
         with open(self.path, 'w', encoding='ascii') as file:
@@ -241,11 +243,24 @@ def sysctl_remedy():
     need('setpriv')
     prefix = (*AS_NOBODY, '--bounding-set=-all')
     assert 'kernel.perf_event_paranoid=0' in Environment(*prefix, user=NOBODY).features['perf-events']['remedy']
-    with Paranoid(0):
+    with Sysctl('kernel.perf_event_paranoid', 0):
         environment = Environment(*prefix, user=NOBODY)
         expect(environment, 'perf-events', True)
         expect(environment, 'context-switches', True)
         expect(environment, 'perf-event-paranoid', True, '0')
+        environment.check()
+
+
+@tap.test('a plain user without locked memory')
+def no_locked_memory():
+    need('setpriv', 'prlimit')
+    prefix = ('prlimit', '--memlock=0', *AS_NOBODY, '--bounding-set=-all')
+    with Sysctl('kernel.perf_event_mlock_kb', 0):
+        environment = Environment(*prefix, user=NOBODY)
+        expect(environment, 'memlock', True, '0 kB')
+        expect(environment, 'perf-event-mlock-kb', True, '0')
+        expect(environment, 'perf-events-own', False, 'locked memory')
+        assert 'perf_event_mlock_kb' in environment.features['perf-events-own']['remedy']
         environment.check()
 
 
