@@ -50,6 +50,6 @@ struct backend {
 	void (*counters)(void *backend, struct backend_counters *ret);
 };
 
-extern const struct backend backend_bpf, backend_native, backend_stack, backend_stack;
+extern const struct backend backend_bpf, backend_native, backend_stack;
 
 #endif

@@ -37,7 +37,7 @@ struct session {
 	uint64_t start_ns, end_ns, looked_ns, flushed_ns;
 };
 
-static const struct backend *const backends[] = { &backend_bpf, &backend_native, &backend_stack, &backend_stack };
+static const struct backend *const backends[] = { &backend_bpf, &backend_native, &backend_stack };
 
 static const struct backend *find_backend(const char *name)
 {
