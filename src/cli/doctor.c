@@ -82,14 +82,14 @@ static void print_remedy(const char *remedy, const char **last)
 /* What can be used, but not for the whole machine, is said to be so. */
 static void print_backend(struct machine *machine, const struct backend_kind *kind, const char **last)
 {
-	struct backend_verdict verdict = backend_judge(machine, kind, true);
-	bool usable = verdict.usable || backend_judge(machine, kind, false).usable;
+	struct backend_verdict own = backend_judge(machine, kind, false);
+	struct backend_verdict all = own.usable ? backend_judge(machine, kind, true) : own;
 
 	printf("  %-10s ", kind->name);
-	print_verdict(usable, "usable", "not usable");
-	printf("%s%s\n", usable && !verdict.usable ? "for own processes only, " : "", verdict.why);
-	if (!verdict.usable)
-		print_remedy(verdict.remedy, last);
+	print_verdict(own.usable, "usable", "not usable");
+	printf("%s%s\n", own.usable && !all.usable ? "for own processes only, " : "", all.why);
+	if (!all.usable)
+		print_remedy(all.remedy, last);
 }
 
 static void print_text(const struct utsname *os, const char *user, struct machine *machine)
