@@ -17,6 +17,15 @@ enum {
 	RINGS_BYTES = 256 << 20,	/* of all CPUs together … */
 	MAX_RING = 16 << 20,		/* … and of one: 256 of the largest copies */
 	RULE_CACHE_SETS = 65536,
+	MAX_DOUBTS = 64,
+	RCX = 2,			/* its DWARF number */
+};
+
+/* A sample without a word of its stack, as it is amid execve: what follows tells. */
+struct doubt {
+	struct sample_record record;
+	uint64_t pc;
+	enum reason reason;		/* if there was no execve */
 };
 
 struct stack_backend {
@@ -27,11 +36,31 @@ struct stack_backend {
 	struct perf_events *events;
 	struct stack_walker walker;
 	stack_ips ips;				/* of the walk under way */
+	VEC(struct doubt) doubts;		/* by age */
 	uint64_t last_cookie;
 	struct backend_counters counters;
 };
 
+/* The beginning of a record's trailer. */
+struct exec_event {
+	uint32_t pid, tid;
+	uint64_t time;
+};
+
 /* ---- draining --------------------------------------------------------------- */
+
+/* The recorder takes names; an execve is told to us too, as the only event of its kind. */
+static void side_band(struct stack_backend *b, const struct perf_event_header *header)
+{
+	struct exec_event exec;
+
+	recorder_queue_side_band(b->recorder, header);
+	if (header->type != PERF_RECORD_COMM || !(header->misc & PERF_RECORD_MISC_COMM_EXEC) ||
+	    header->size < sizeof(*header) + PERF_EVENTS_TRAILER)
+		return;
+	memcpy(&exec, (const char *)header + header->size - PERF_EVENTS_TRAILER, sizeof(exec));
+	recorder_queue(b->recorder, EVENT_CHAIN, exec.time, &exec, sizeof(exec));
+}
 
 /* A record has room for the whole copy that was asked for; what is empty of it is left behind. */
 static void drained(void *arg, const struct perf_event_header *header)
@@ -40,7 +69,7 @@ static void drained(void *arg, const struct perf_event_header *header)
 	struct stack_sample sample;
 
 	if (header->type != PERF_RECORD_SAMPLE)
-		recorder_queue_side_band(b->recorder, header);
+		side_band(b, header);
 	else if (stack_sample_parse(header, header->size, &sample))
 		recorder_queue(b->recorder, EVENT_SAMPLE, sample.time, header,
 			       (uint32_t)(sample.stack + sample.size - (const unsigned char *)header));
@@ -82,12 +111,12 @@ static void fill_record(struct stack_backend *b, const struct stack_sample *s, s
 }
 
 /* Why there is nothing to walk; REASON_NONE: there is. */
-static enum reason why_not(const struct stack_sample *s)
+static enum reason why_not(struct stack_backend *b, const struct stack_sample *s)
 {
 	if (!s->pid)
 		return REASON_IDLE;
 	if (s->abi == PERF_SAMPLE_REGS_ABI_NONE) {
-		switch (task_kind(s->tid)) {
+		switch (task_kind(s->tid, process_tracker_comm(b->walker.processes, s->pid, s->tid))) {
 		case TASK_KERNEL_THREAD:
 			return REASON_KERNEL_THREAD;
 		case TASK_USER_WORKER:
@@ -107,10 +136,12 @@ static enum reason why_not(const struct stack_sample *s)
 static enum reason walk(struct stack_backend *b, const struct stack_sample *s)
 {
 	const uint64_t *regs = s->regs;
+	/* Behind a system call instruction, which may be its function's last: rcx is what it makes it. */
+	bool in_system_call = !s->user_mode && regs[RCX] == regs[UNWIND_RIP];
 	struct stack_image image = {
 		.pid = s->pid,
 		.frame = { .pc = regs[UNWIND_RIP], .sp = regs[UNWIND_RSP], .bp = regs[UNWIND_RBP],
-			   .exact = 1, .innermost = 1 },
+			   .exact = !in_system_call, .innermost = 1 },
 		.regs = regs, .address = regs[UNWIND_RSP], .bytes = s->stack, .size = s->size,
 		.end = regs[UNWIND_RSP] + s->asked,
 	};
@@ -120,41 +151,86 @@ static enum reason walk(struct stack_backend *b, const struct stack_sample *s)
 	b->ips.len = 0;
 	if (vec_push(&b->ips, regs[UNWIND_RIP]))
 		reason = stack_walk(&b->walker, &image, &b->ips);
-	/* A task in the kernel has left code that it had; if not, it is of the program before execve. */
-	if (reason == REASON_NO_MAPPING && b->ips.len == 1 && !s->user_mode)
-		return REASON_NOT_STARTED;
 	b->counters.walks++;
 	b->counters.frames += b->ips.len;
 	b->counters.walk_ns += clock_monotonic_ns() - start;
 	return reason;
 }
 
+/* With the n frames that were found, if the reason leaves any. */
+static void deliver(struct stack_backend *b, struct sample_record *record, enum reason reason, const uint64_t *ips,
+		    size_t n)
+{
+	struct chain chain = { .time = record->time, .pid = record->pid, .tid = record->tid, .cpu = record->cpu,
+			       .reason = (uint16_t)reason, .n = (uint16_t)n, .ips = ips };
+	bool has_chain = !reason || reason_kind(reason) == REASON_KIND_TRUNCATED;
+
+	b->counters.requests += reason_kind(reason) != REASON_KIND_NO_USER;
+	if (has_chain)
+		record->cookie = chain.cookie = ++b->last_cookie;
+	recorder_whole_sample(b->recorder, record, has_chain ? &chain : NULL, (uint16_t)reason);
+}
+
+/* ---- samples in doubt ----------------------------------------------------------- */
+
+/* Delivers those of a task or a process (0: any) that are not younger than time. */
+static void resolve(struct stack_backend *b, uint32_t pid, uint32_t tid, uint64_t time, bool exec)
+{
+	size_t kept = 0;
+
+	vec_each(&b->doubts, doubt) {
+		if ((pid && doubt->record.pid != pid) || (tid && doubt->record.tid != tid) || doubt->record.time > time)
+			b->doubts.data[kept++] = *doubt;
+		else
+			deliver(b, &doubt->record, exec ? REASON_EXEC : doubt->reason, &doubt->pc, 1);
+	}
+	b->doubts.len = kept;
+}
+
+static void stack_expire(void *backend, uint64_t time)
+{
+	struct stack_backend *b = backend;
+
+	resolve(b, 0, 0, time, false);
+}
+
+/* Until execve has told the new program's name, the task is still the old one, without its stack. */
+static bool hold(struct stack_backend *b, const struct stack_sample *s, const struct sample_record *record,
+		 enum reason reason)
+{
+	if (b->doubts.len >= MAX_DOUBTS)
+		resolve(b, 0, 0, b->doubts.data[0].record.time, false);
+	return reason_kind(reason) == REASON_KIND_TRUNCATED && !s->user_mode && !s->size &&
+	       vec_push(&b->doubts, (struct doubt){ *record, b->ips.data[0], reason });
+}
+
 static void take_sample(struct stack_backend *b, const struct stack_sample *s)
 {
-	enum reason reason = why_not(s);
+	enum reason reason = why_not(b, s);
 	struct sample_record record;
-	struct chain chain;
 
 	fill_record(b, s, &record);
+	b->ips.len = 0;
 	if (!reason)
 		reason = walk(b, s);
-	b->counters.requests += reason_kind(reason) != REASON_KIND_NO_USER;
-	if (reason && reason_kind(reason) != REASON_KIND_TRUNCATED) {
-		recorder_whole_sample(b->recorder, &record, NULL, reason);
+	/* A task in the kernel has left code that it had; if not, it is of the program before execve. */
+	if (reason == REASON_NO_MAPPING && b->ips.len == 1 && !s->user_mode)
+		reason = REASON_NOT_STARTED;
+	if (b->ips.len && hold(b, s, &record, reason))
 		return;
-	}
-	record.cookie = ++b->last_cookie;
-	chain = (struct chain){ .time = s->time, .cookie = record.cookie, .pid = s->pid, .tid = s->tid, .cpu = s->cpu,
-				.reason = reason, .n = (uint16_t)b->ips.len, .ips = b->ips.data };
-	recorder_whole_sample(b->recorder, &record, &chain, reason);
+	resolve(b, s->pid, s->tid, s->time, false);
+	deliver(b, &record, reason, b->ips.data, b->ips.len);
 }
 
 static void stack_take(void *backend, enum recorder_event kind, const void *data, uint32_t size)
 {
 	struct stack_backend *b = backend;
+	const struct exec_event *exec = data;
 	struct stack_sample sample;
 
-	if (kind == EVENT_SAMPLE && stack_sample_parse(data, size, &sample))
+	if (kind == EVENT_CHAIN)
+		resolve(b, exec->pid, 0, exec->time, true);
+	else if (stack_sample_parse(data, size, &sample))
 		take_sample(b, &sample);
 }
 
@@ -168,6 +244,7 @@ static void stack_destroy(void *backend)
 	rule_cache_destroy(b->rules);
 	perf_events_close(b->events);
 	vec_free(&b->ips);
+	vec_free(&b->doubts);
 	free(b);
 }
 
@@ -258,5 +335,5 @@ static void stack_counters(void *backend, struct backend_counters *ret)
 const struct backend backend_stack = {
 	.name = "stack", .create = stack_create, .destroy = stack_destroy, .ring_attr = stack_ring_attr,
 	.enable = stack_enable, .disable = stack_disable, .drain = stack_drain, .take = stack_take,
-	.follow_cpus = stack_follow_cpus, .why_no_chain = stack_why_no_chain, .counters = stack_counters,
+	.expire = stack_expire, .follow_cpus = stack_follow_cpus, .why_no_chain = stack_why_no_chain, .counters = stack_counters,
 };

@@ -11,7 +11,13 @@
 /* task_struct.flags, as /proc/PID/stat shows them. */
 enum { PF_IO_WORKER = 0x10, PF_USER_WORKER = 0x4000, PF_KTHREAD = 0x200000 };
 
-enum task_kind task_kind(uint32_t tid)
+/* Workers come and go; the kernel names them. */
+static enum task_kind kind_of_gone(const char *comm)
+{
+	return strncmp(comm, "iou-wrk-", 8) && strncmp(comm, "vhost-", 6) ? TASK_USER : TASK_USER_WORKER;
+}
+
+enum task_kind task_kind(uint32_t tid, const char *comm)
 {
 	_cleanup_fclose_ FILE *f = NULL;
 	const char *after_name;
@@ -21,7 +27,7 @@ enum task_kind task_kind(uint32_t tid)
 	snprintf(line, sizeof(line), "/proc/%" PRIu32 "/stat", tid);
 	f = fopen(line, "re");
 	if (!f || !fgets(line, sizeof(line), f))
-		return TASK_USER;
+		return kind_of_gone(comm);
 	after_name = strrchr(line, ')');
 	if (after_name)
 		sscanf(after_name, ") %*c %*d %*d %*d %*d %*d %u", &flags);
