@@ -242,6 +242,36 @@ static bool rsp_is_cfa(const struct unwind_rule *rule, const struct frame_rule *
 	       rule->cfa_kind == RULE_CFA_RSP_DEREF && rule->cfa_off == offset && rule->cfa_add == 0;
 }
 
+/* The place R[base] + offset of a register's value, also where the row counts from a CFA in a register. */
+static bool placed_at(const struct frame_row *row, unsigned int reg, uint8_t *base, int64_t *offset)
+{
+	const struct frame_rule *rule = &row->reg[reg];
+
+	if (rule->kind != FRAME_OFFSET)
+		return saved_at(rule, base, offset);
+	*base = row->cfa.reg;
+	return row->cfa.kind == FRAME_REGISTER && !__builtin_add_overflow(row->cfa.offset, rule->offset, offset);
+}
+
+/* The caller's registers all come from a record in memory, as setcontext() describes itself. */
+static bool compile_context(struct unwind_rule *rule, const struct frame_row *row)
+{
+	uint8_t base, ra_base, rbp_base;
+	int64_t rsp, ra, rbp;
+
+	if (row->signal_frame || !placed_at(row, UNWIND_RSP, &base, &rsp) ||
+	    !placed_at(row, UNWIND_RIP, &ra_base, &ra) || !placed_at(row, UNWIND_RBP, &rbp_base, &rbp))
+		return false;
+	if (base >= UNWIND_RIP || ra_base != base || rbp_base != base || !fits_int(rsp) || ra != rsp + 8 ||
+	    !fits_short(rbp))
+		return false;
+	*rule = (struct unwind_rule){
+		.cfa_kind = RULE_CFA_CONTEXT, .reg = base, .cfa_off = (int)rsp, .rbp_off = (short)rbp,
+		.rbx_off = RULE_RBX_LOST,
+	};
+	return true;
+}
+
 struct unwind_rule frame_row_compile(const struct frame_row *row)
 {
 	struct unwind_rule rule = {
@@ -257,5 +287,7 @@ struct unwind_rule frame_row_compile(const struct frame_row *row)
 		compile_rbx(&rule, &row->reg[UNWIND_RBX]);
 		return rule;
 	}
+	if (compile_context(&rule, row))
+		return rule;
 	return (struct unwind_rule){ .cfa_kind = RULE_CFA_COMPLEX };
 }

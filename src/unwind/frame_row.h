@@ -58,8 +58,8 @@ static inline void frame_row_forget(struct frame_row *row)
 		row->reg[callee_saved[i]].kind = FRAME_UNDEFINED;
 }
 
-/* The kernel's struct rt_sigframe seen from the restorer: ucontext at rsp, its registers at 40. */
-static inline void frame_row_signal(struct frame_row *row)
+/* The caller's registers are those of a ucontext, at 40 in it. */
+static inline void frame_row_context(struct frame_row *row, uint8_t base)
 {
 	static const unsigned char order[UNWIND_N_REGS] = {
 		8, 9, 10, 11, 12, 13, 14, 15, 5, 4, 6, 3, 1, 0, 2, 7, 16,	/* r8 to r15, rdi, rsi, … */
@@ -67,9 +67,15 @@ static inline void frame_row_signal(struct frame_row *row)
 
 	for (unsigned int i = 0; i < UNWIND_N_REGS; i++)
 		row->reg[order[i]] = (struct frame_rule){
-			.kind = FRAME_DEREF, .reg = UNWIND_RSP, .offset = 40 + 8 * (int64_t)i,
+			.kind = FRAME_DEREF, .reg = base, .offset = 40 + 8 * (int64_t)i,
 		};
 	row->cfa = row->reg[UNWIND_RSP];
+}
+
+/* The kernel's struct rt_sigframe seen from the restorer: ucontext at rsp. */
+static inline void frame_row_signal(struct frame_row *row)
+{
+	frame_row_context(row, UNWIND_RSP);
 	row->signal_frame = true;
 }
 

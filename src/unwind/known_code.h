@@ -4,7 +4,8 @@
  * every process runs, written in assembly, or made by the linker.
  *
  * Each finder adds the ranges that it recognises, with the frame they have.
- * What the file's own tables say comes first, so a finder need not ask them.
+ * What the file's own tables say comes first, so a finder need not ask them;
+ * but for code of which they are known to say something wrong.
  */
 #ifndef RETOUR_UNWIND_KNOWN_CODE_H
 #define RETOUR_UNWIND_KNOWN_CODE_H
@@ -22,6 +23,7 @@ enum known_frame {
 	KNOWN_LAZY_PLT_IBT,	/* from byte 9 */
 	KNOWN_CLONE,		/* as KNOWN_ENTRY, but at the child's end of the stack there is a zero */
 	KNOWN_SIGNAL,		/* rsp is at the kernel's ucontext */
+	KNOWN_CONTEXT,		/* the caller is that of the ucontext at rdx */
 };
 
 ERROR_CHECK struct error *known_code_add(struct unwind_source *source, uint64_t start, uint64_t end,
@@ -34,5 +36,7 @@ ERROR_CHECK struct error *known_code_crtbegin(struct elf_file *file, struct unwi
 ERROR_CHECK struct error *known_code_plt(struct elf_file *file, struct unwind_source *ret);
 /* What changes stacks in the C library: clone, the return from signal handlers, the end of contexts. */
 ERROR_CHECK struct error *known_code_libc(struct elf_file *file, struct unwind_source *ret);
+/* The switch from one context to another, whose tables are wrong. */
+ERROR_CHECK struct error *known_code_context(struct elf_file *file, struct unwind_source *ret);
 
 #endif

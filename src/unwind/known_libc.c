@@ -11,16 +11,28 @@
  *
  * makecontext() has its function return to the first byte of code that leaves
  * that stack: there the stack ends.
+ *
+ * swapcontext() loads the new stack pointer and, some instructions later, pushes
+ * the return address; glibc's tables say all along that it is at rsp.
  */
 #include "unwind/known_code.h"
 
 #include <elf.h>
 
 #define CHUNK 65536u
-#define CONTEXT 32u		/* what is looked at before and behind what is searched for */
+#define CONTEXT 64u		/* what is looked at before and behind what is searched for */
 #define TEXT_MAX (32u << 20)	/* a larger program is not searched */
 
 static const unsigned char syscall_insn[] = { 0x0f, 0x05 };
+/* mov 0xa0(%rdx), %rsp, and likewise rbx, rbp, r12 to r15 from the ucontext at rdx */
+static const unsigned char context_load[] = {
+	0x48, 0x8b, 0xa2, 0xa0, 0, 0, 0, 0x48, 0x8b, 0x9a, 0x80, 0, 0, 0, 0x48, 0x8b, 0x6a, 0x78,
+	0x4c, 0x8b, 0x62, 0x48, 0x4c, 0x8b, 0x6a, 0x50, 0x4c, 0x8b, 0x72, 0x58, 0x4c, 0x8b, 0x7a, 0x60,
+};
+/* mov 0xa8(%rdx), %rcx; push %rcx; mov 0x68(%rdx), %rdi; mov 0x70(%rdx), %rsi: the return address */
+static const unsigned char context_push[] = {
+	0x48, 0x8b, 0x8a, 0xa8, 0, 0, 0, 0x51, 0x48, 0x8b, 0x7a, 0x68, 0x48, 0x8b, 0x72, 0x70,
+};
 /* mov %rbx, %rsp; mov (%rsp), %rdi; test %rdi, %rdi: where a context ends */
 static const unsigned char context_end[] = { 0x48, 0x89, 0xdc, 0x48, 0x8b, 0x3c, 0x24, 0x48, 0x85, 0xff };
 
@@ -75,31 +87,58 @@ static struct error *add_context_end(struct unwind_source *source, uint64_t addr
 	return known_code_add(source, address - 1, address, KNOWN_OUTERMOST);
 }
 
-static const struct {
+/* From behind the load of rsp; at the end there may be the test of whether shadow stacks are on. */
+static struct error *add_context_load(struct unwind_source *source, uint64_t address, const unsigned char *code)
+{
+	/* testl $2, %fs:0x48, and the first byte of the jump that follows */
+	static const unsigned char test[] = { 0x64, 0xf7, 4, 0x25, 0x48, 0, 0, 0, 2, 0, 0, 0 };
+	uint64_t end = address + sizeof(context_load);
+
+	if (!memcmp(code + sizeof(context_load), test, sizeof(test)))
+		end += sizeof(test) + 1;
+	return known_code_add(source, address + 7, end, KNOWN_CONTEXT);
+}
+
+/* Up to the push. */
+static struct error *add_context_push(struct unwind_source *source, uint64_t address, const unsigned char *code)
+{
+	return known_code_add(source, address, address + 8, KNOWN_CONTEXT);
+}
+
+struct find {
 	const unsigned char *bytes;
 	size_t size;
 	struct error *(*add)(struct unwind_source *source, uint64_t address, const unsigned char *code);
-} searched[] = {
+};
+
+/* What is searched for: two patterns each. */
+enum { N_FINDS = 2 };
+static const struct find without_table[N_FINDS] = {
 	{ syscall_insn, sizeof(syscall_insn), add_syscall },
 	{ context_end, sizeof(context_end), add_context_end },
+};
+static const struct find with_wrong_table[N_FINDS] = {
+	{ context_load, sizeof(context_load), add_context_load },
+	{ context_push, sizeof(context_push), add_context_push },
 };
 
 /* Everything searched for that starts in a chunk; there are CONTEXT bytes before and behind it. */
 static struct error *search_chunk(const unsigned char *chunk, size_t size, uint64_t address,
-				  struct unwind_source *ret)
+				  const struct find *find, struct unwind_source *ret)
 {
 	struct error *err = NULL;
 
-	for (size_t i = 0; i < sizeof(searched) / sizeof(*searched); i++) {
-		const unsigned char *c = chunk, *end = chunk + size + searched[i].size - 1;
+	for (size_t i = 0; i < N_FINDS; i++) {
+		const unsigned char *c = chunk, *end = chunk + size + find[i].size - 1;
 
-		for (; !err && (c = memmem(c, (size_t)(end - c), searched[i].bytes, searched[i].size)); c++)
-			err = searched[i].add(ret, address + (uint64_t)(c - chunk), c);
+		for (; !err && (c = memmem(c, (size_t)(end - c), find[i].bytes, find[i].size)); c++)
+			err = find[i].add(ret, address + (uint64_t)(c - chunk), c);
 	}
 	return err;
 }
 
-static struct error *search(struct elf_file *file, const struct elf_segment *s, struct unwind_source *ret)
+static struct error *search_segment(struct elf_file *file, const struct elf_segment *s, const struct find *find,
+				    struct unwind_source *ret)
 {
 	unsigned char code[CONTEXT + CHUNK + CONTEXT];
 	struct error *err = NULL;
@@ -109,7 +148,7 @@ static struct error *search(struct elf_file *file, const struct elf_segment *s, 
 
 		if (!elf_file_read(file, s->offset + at, code, size))
 			break;
-		err = search_chunk(code + CONTEXT, size - 2 * CONTEXT, s->vaddr + at + CONTEXT, ret);
+		err = search_chunk(code + CONTEXT, size - 2 * CONTEXT, s->vaddr + at + CONTEXT, find, ret);
 	}
 	return err;
 }
@@ -150,7 +189,7 @@ static bool has_c_library(struct elf_file *file)
 	return !elf_file_phdr(file, PT_INTERP, &vaddr, &size) && source_is_code(file, elf_file_entry(file));
 }
 
-struct error *known_code_libc(struct elf_file *file, struct unwind_source *ret)
+static struct error *search(struct elf_file *file, const struct find *find, struct unwind_source *ret)
 {
 	const struct elf_segment *s;
 	struct error *err = NULL;
@@ -161,6 +200,16 @@ struct error *known_code_libc(struct elf_file *file, struct unwind_source *ret)
 	s = elf_file_segments(file, &n);
 	for (size_t i = 0; i < n && !err; i++)
 		if (s[i].executable && s[i].size <= TEXT_MAX)
-			err = search(file, &s[i], ret);
+			err = search_segment(file, &s[i], find, ret);
 	return err;
+}
+
+struct error *known_code_libc(struct elf_file *file, struct unwind_source *ret)
+{
+	return search(file, without_table, ret);
+}
+
+struct error *known_code_context(struct elf_file *file, struct unwind_source *ret)
+{
+	return search(file, with_wrong_table, ret);
 }

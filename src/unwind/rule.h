@@ -23,6 +23,7 @@ enum rule_cfa_kind {
 	RULE_CFA_PLT,		/* rsp + cfa_off + ((pc & 15) >= cfa_add ? 8 : 0) */
 	RULE_CFA_REG,		/* R[reg] + cfa_off; DWARF number; see walk_reg_known() for where it is known */
 	RULE_CFA_RSP_INDEX_DEREF, /* *(rsp + cfa_off + 8 * R[reg]) + cfa_add */
+	RULE_CFA_CONTEXT,	/* *(R[reg] + cfa_off), innermost only; the next word is the RA, *(R[reg] + rbp_off) rbp */
 	RULE_CFA_FP,		/* frame pointer: CFA = rbp + 16, checked for sanity */
 	RULE_CFA_OUTERMOST,	/* the frame has no caller: the chain is complete */
 	RULE_CFA_COMPLEX,	/* only user space can evaluate it */

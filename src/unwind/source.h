@@ -55,6 +55,8 @@ ERROR_CHECK struct error *source_open_debug_frame(struct elf_file *file, struct 
 ERROR_CHECK struct error *source_open_sframe(struct elf_file *file, struct unwind_source *ret);
 /* Go's own function table, which also knows where its stacks end and what its signal frames are. */
 ERROR_CHECK struct error *source_open_go(struct elf_file *file, struct unwind_source *ret);
+/* Code that is known by its bytes although, or because, a table has something else for it. */
+ERROR_CHECK struct error *source_open_corrections(struct elf_file *file, struct unwind_source *ret);
 /* Code that is known by its bytes, see known_code.h; the entry point is, unless another source knows it. */
 ERROR_CHECK struct error *source_open_known(struct elf_file *file, bool entry_known, struct unwind_source *ret);
 

@@ -7,6 +7,8 @@
 
 static const unsigned char lazy_plt_cfa[] = LAZY_PLT_CFA(11), lazy_plt_ibt_cfa[] = LAZY_PLT_CFA(9);
 
+enum { RDX = 1 };	/* its DWARF number */
+
 static bool known_rows(const struct unwind_source *source, size_t i, uint64_t *budget, frame_row_fn emit,
 		       void *arg)
 {
@@ -47,9 +49,24 @@ static bool known_rows(const struct unwind_source *source, size_t i, uint64_t *b
 		row = (struct frame_row){0};
 		frame_row_signal(&row);
 		break;
+	case KNOWN_CONTEXT:
+		row = (struct frame_row){0};
+		frame_row_context(&row, RDX);
+		break;
 	}
 	emit(arg, fde_index_start(&source->index, i), fde_index_limit(&source->index, i), &row);
 	return true;
+}
+
+struct error *source_open_corrections(struct elf_file *file, struct unwind_source *ret)
+{
+	struct error *err;
+
+	ret->rows = known_rows;
+	ret->index.start_base = source_start_base(file);
+	err = known_code_context(file, ret);
+	fde_index_sort(&ret->index);
+	return err;
 }
 
 struct error *source_open_known(struct elf_file *file, bool entry_known, struct unwind_source *ret)

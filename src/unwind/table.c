@@ -10,6 +10,7 @@
 #include <string.h>
 
 static struct error *(*const open_source[SOURCE_KNOWN])(struct elf_file *, struct unwind_source *) = {
+	[SOURCE_CORRECTIONS] = source_open_corrections,
 	[SOURCE_GO] = source_open_go,
 	[SOURCE_EH_FRAME] = source_open_eh_frame,
 	[SOURCE_DEBUG_FRAME] = source_open_debug_frame,
@@ -68,7 +69,7 @@ void unwind_table_info(const struct unwind_table *table, struct unwind_table_inf
 		if (s[i].offset + s[i].size > info.text_end)
 			info.text_end = s[i].offset + s[i].size;
 	}
-	for (size_t i = 0; i < SOURCE_KNOWN; i++) {
+	for (size_t i = SOURCE_GO; i < SOURCE_KNOWN; i++) {
 		info.n_fdes += table->source[i].index.n;
 		info.n_bad_fdes += table->source[i].n_bad;
 	}

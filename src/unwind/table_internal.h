@@ -6,7 +6,10 @@
 #include "unwind/source.h"
 #include "unwind/table.h"
 
-enum { SOURCE_GO, SOURCE_EH_FRAME, SOURCE_DEBUG_FRAME, SOURCE_SFRAME, SOURCE_KNOWN, UNWIND_N_SOURCES };
+enum {
+	SOURCE_CORRECTIONS, SOURCE_GO, SOURCE_EH_FRAME, SOURCE_DEBUG_FRAME, SOURCE_SFRAME, SOURCE_KNOWN,
+	UNWIND_N_SOURCES,
+};
 
 struct unwind_table {
 	struct elf_file *file;

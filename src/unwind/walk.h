@@ -138,6 +138,30 @@ WALK_INLINE int walk_cfa(const struct unwind_rule *rule, const struct walk_frame
 }
 
 /*
+ * On the way into another context, half of whose registers are loaded: all of
+ * them are in memory, like those that a signal interrupts.
+ */
+WALK_INLINE int walk_context(const struct unwind_rule *rule, struct walk_frame *f, void *arg)
+{
+	unsigned long long words[2] = { 0, 0 }, at, bp;
+
+	if (!f->innermost)
+		return WALK_MISS;
+	at = WALK_REG(arg, (unsigned short)rule->reg);
+	bp = at + (long long)rule->rbp_off;
+	at += (long long)rule->cfa_off;
+	if (!WALK_READ(arg, bp, &bp, 1) || !WALK_READ(arg, at, words, 2))
+		return REASON_PAGE_UNREADABLE;
+	f->bp = bp;
+	f->sp = words[0];
+	f->pc = words[1];
+	f->bx_at = RULE_RBX_LOST;
+	f->exact = 0;
+	f->innermost = 0;
+	return f->pc ? WALK_UP : REASON_ZERO_RETURN;
+}
+
+/*
  * Goes up one frame.  WALK_UP: *f is the caller.  WALK_OUTERMOST: there is
  * none.  WALK_MISS: user space must evaluate this rule.  Otherwise a reason.
  */
@@ -157,6 +181,8 @@ WALK_INLINE int walk_apply(const struct unwind_rule *rule, struct walk_frame *f,
 		return WALK_MISS;
 	case RULE_CFA_FP:
 		return walk_frame_pointer(f, arg);
+	case RULE_CFA_CONTEXT:
+		return walk_context(rule, f, arg);
 	}
 	ret = walk_cfa(rule, f, arg, &cfa);
 	if (ret)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Four coroutines, each at a depth of its own, resumed in turn by swapcontext. */
+/*
+ * Four coroutines, each at a depth of its own, resumed in turn by swapcontext;
+ * two of them give way by setcontext.  Behind their stacks nothing can be read.
+ */
 #include "program.h"
 
 #include <stdint.h>
@@ -8,15 +11,27 @@
 
 #define N 4
 #define STACK (64 * 1024)
+#define GUARD 4096
 
 static ucontext_t scheduler, coroutines[N];
 
 FRAME static void yields(int self)
 {
+	volatile bool resumed;
+
 	while (true) {
 		for (int i = 0; i < 5; i++)
 			burn();
-		swapcontext(&coroutines[self], &scheduler);
+		if (self & 1) {
+			swapcontext(&coroutines[self], &scheduler);
+			continue;
+		}
+		resumed = false;
+		getcontext(&coroutines[self]);
+		if (!resumed) {
+			resumed = true;
+			setcontext(&scheduler);
+		}
 	}
 }
 
@@ -40,7 +55,8 @@ int main(int argc, char **argv)
 	program_start(argc, argv);
 	for (int i = 0; i < N; i++) {
 		must(!getcontext(&coroutines[i]), "getcontext");
-		coroutines[i].uc_stack.ss_sp = map_stack(STACK, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+		coroutines[i].uc_stack.ss_sp = map_stack(STACK + GUARD, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+		must(!mprotect((char *)coroutines[i].uc_stack.ss_sp + STACK, GUARD, PROT_NONE), "mprotect");
 		coroutines[i].uc_stack.ss_size = STACK;
 		makecontext(&coroutines[i], entry[i], 0);
 	}

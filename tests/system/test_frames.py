@@ -66,9 +66,7 @@ def coroutines():
     ends = '|'.join(f'(?:nest ){{{depth}}}coroutine_{i} ' for i, depth in enumerate((1, 5, 20, 100)))
     # glibc's __start_context, the outermost frame, has no rule that says so.
     check('coroutines', f'(?:burn |libc |plt )*(?:yields )?(?:{ends})libc ', reasons=[None, 'no unwind info'],
-          edges=f'{CALL}{WORK}{MAIN}|libc |(?:nest )*coroutine_. libc ',
-          # About one sample in 3,000 is libc's frame alone, with a zero return address: not explained yet.
-          imprecise='libc ')
+          edges=f'{CALL}{WORK}{MAIN}|(?:nest )*coroutine_. libc ')
 
 
 @tap.test('C++ exceptions')

@@ -42,7 +42,8 @@ static void check_rule(const struct unwind_rule *rule)
 	REQUIRE(rule->cfa_kind <= RULE_CFA_COMPLEX && rule->cfa_kind != RULE_CFA_FP);
 	REQUIRE(rule->ra_kind <= RULE_RA_REG && rule->rbp_kind <= RULE_RBP_LOST);
 	REQUIRE(rule->flags <= (RULE_SIGNAL | RULE_ZERO_ENDS));
-	if (rule->cfa_kind == RULE_CFA_REG || rule->cfa_kind == RULE_CFA_RSP_INDEX_DEREF)
+	if (rule->cfa_kind == RULE_CFA_REG || rule->cfa_kind == RULE_CFA_RSP_INDEX_DEREF ||
+	    rule->cfa_kind == RULE_CFA_CONTEXT)
 		REQUIRE(rule->ra_kind == RULE_RA_CFA && rule->reg >= 0 && rule->reg < UNWIND_N_REGS);
 	if (rule->ra_kind == RULE_RA_REG)
 		REQUIRE(rule->cfa_kind == RULE_CFA_RSP && rule->reg >= 0 && rule->reg < UNWIND_N_REGS);

@@ -40,6 +40,7 @@ struct oracle {
 	Dwarf *dwarf;
 	Dwarf_CFI *cfi[2];	/* .eh_frame, .debug_frame */
 	bool go;
+	uint64_t corrected_end;	/* of the last row that is not the file's own */
 	uint64_t rows, compared, complex_rows, outermost, overlaid, small, mismatches;
 };
 
@@ -198,7 +199,8 @@ static void compare_compact(struct oracle *o, const struct unwind_rule *rule, co
 		mismatch(o, pc, "rule kind", rule->cfa_kind, 0);
 		return;
 	}
-	if (ours.cfa != t->cfa)
+	/* A context's compact rule has the caller's rsp in its place, which is compared below. */
+	if (ours.cfa != t->cfa && rule->cfa_kind != RULE_CFA_CONTEXT)
 		mismatch(o, pc, "CFA", ours.cfa, t->cfa);
 	if (ours.ra != t->value[UNWIND_RIP])
 		mismatch(o, pc, "RA", ours.ra, t->value[UNWIND_RIP]);
@@ -258,6 +260,12 @@ static bool fixed_in_go(const struct oracle *o, const struct unwind_rule *rule)
 	return o->go && (rule->cfa_kind == RULE_CFA_OUTERMOST || rule->flags & RULE_SIGNAL);
 }
 
+/* swapcontext() loads its caller's registers from a context, of which its CFI says nothing. */
+static bool is_corrected(struct oracle *o, const struct unwind_rule *rule, const struct truth *t)
+{
+	return rule->cfa_kind == RULE_CFA_CONTEXT && t->value[UNWIND_RSP] == t->cfa && ++o->small <= SMALL_MAX;
+}
+
 static void compare_at(struct oracle *o, Dwarf_Frame *frame, const struct unwind_rule *rule, uint64_t pc,
 		       bool signal)
 {
@@ -271,7 +279,7 @@ static void compare_at(struct oracle *o, Dwarf_Frame *frame, const struct unwind
 		return;
 	}
 	t.signal = signal && !t.outermost;
-	if (fixed_in_go(o, rule)) {
+	if (fixed_in_go(o, rule) || is_corrected(o, rule, &t)) {
 		o->overlaid++;
 		return;
 	}
@@ -348,7 +356,7 @@ static void compare_border(struct oracle *o, const struct unwind_rule *rule, uin
 		return;
 	dwarf_frame_info(frame, &from, &to, &signal);
 	free(frame);
-	if (to != pc && !fixed_in_go(o, rule))
+	if (to != pc && pc != o->corrected_end && !fixed_in_go(o, rule) && rule->cfa_kind != RULE_CFA_CONTEXT)
 		mismatch(o, pc, "row's start", pc, to);
 }
 
@@ -361,6 +369,8 @@ static void compare_row(struct oracle *o, const struct unwind_rule *rule, uint64
 	o->complex_rows += rule->cfa_kind == RULE_CFA_COMPLEX;
 	o->outermost += rule->cfa_kind == RULE_CFA_OUTERMOST;
 	compare_border(o, rule, start);
+	if (rule->cfa_kind == RULE_CFA_CONTEXT)
+		o->corrected_end = end;
 	while (pc < end) {
 		Dwarf_Frame *frame = libdw_frame(o, pc);
 		Dwarf_Addr from, to;

@@ -60,6 +60,13 @@ static inline bool rule_eval(const struct unwind_rule *rule, const struct unwind
 	uint64_t rsp = regs->value[UNWIND_RSP], rbp = regs->value[UNWIND_RBP];
 	uint64_t off = (uint64_t)(int64_t)rule->rbp_off;
 
+	if (rule->cfa_kind == RULE_CFA_CONTEXT) {
+		e.cfa = fake_word(regs->value[rule->reg] + (uint64_t)(int64_t)rule->cfa_off);
+		e.ra = fake_word(regs->value[rule->reg] + (uint64_t)(int64_t)rule->cfa_off + 8);
+		e.rbp = fake_word(regs->value[rule->reg] + off);
+		*ret = e;
+		return true;
+	}
 	if (!rule_eval_cfa(rule, regs, &e.cfa))
 		return false;
 	switch (rule->ra_kind) {

@@ -135,6 +135,30 @@ TEST(signal_frames)
 	fixture_close(&f);
 }
 
+/* As setcontext() describes itself: the caller's registers are in the context at rdx. */
+TEST(contexts)
+{
+	struct bytes b = { .size = 0 };
+	struct fixture f;
+	size_t cie = put_cie(&b, "zR", 0, PROGRAM(CIE_START));
+
+	put_fde(&b, cie, 1, IMAGE_TEXT, 16,
+		PROGRAM(DW_CFA_def_cfa, 1, 8, DW_CFA_offset_extended_sf, 6, 0x72, DW_CFA_offset_extended_sf, 7, 0x6d,
+			DW_CFA_offset_extended_sf, 16, 0x6c));
+	/* The return address is not behind the stack pointer; rbp is not in the context. */
+	put_fde(&b, cie, 1, IMAGE_TEXT + 16, 16,
+		PROGRAM(DW_CFA_def_cfa, 1, 8, DW_CFA_offset_extended_sf, 6, 0x72, DW_CFA_offset_extended_sf, 7, 0x6d,
+			DW_CFA_offset_extended_sf, 16, 0x6b));
+	put_fde(&b, cie, 1, IMAGE_TEXT + 32, 16,
+		PROGRAM(DW_CFA_def_cfa, 1, 8, DW_CFA_offset_extended_sf, 7, 0x6d, DW_CFA_offset_extended_sf, 16, 0x6c));
+	fixture_eh_frame(&f, &b);
+	CHECK_RULE(&f, 0, .cfa_kind = RULE_CFA_CONTEXT, .reg = 1, .cfa_off = 160, .rbp_off = 120,
+		   .rbx_off = RULE_RBX_LOST);
+	CHECK_RULE(&f, 16, COMPLEX_RULE);
+	CHECK_RULE(&f, 32, COMPLEX_RULE);
+	fixture_close(&f);
+}
+
 int main(int argc, char **argv)
 {
 	return test_main(argc, argv);

@@ -129,6 +129,44 @@ TEST(a_context_ends_before_the_code_that_leaves_it)
 	fixture_close(&f);
 }
 
+#define CONTEXT_RULE                                                                                    \
+	.cfa_kind = RULE_CFA_CONTEXT, .reg = 1, .cfa_off = 160, .rbp_off = 120, .rbx_off = RULE_RBX_LOST
+#define CONTEXT_LOAD                                                                                    \
+	0x48, 0x8b, 0xa2, 0xa0, 0, 0, 0, 0x48, 0x8b, 0x9a, 0x80, 0, 0, 0, 0x48, 0x8b, 0x6a, 0x78, 0x4c, \
+	0x8b, 0x62, 0x48, 0x4c, 0x8b, 0x6a, 0x50, 0x4c, 0x8b, 0x72, 0x58, 0x4c, 0x8b, 0x7a, 0x60
+#define CONTEXT_PUSH 0x48, 0x8b, 0x8a, 0xa8, 0, 0, 0, 0x51, 0x48, 0x8b, 0x7a, 0x68, 0x48, 0x8b, 0x72, 0x70
+
+/* From behind the load of rsp up to the push, against a table that says otherwise. */
+static void context_is_known(const unsigned char *code, size_t size, unsigned int from, unsigned int to)
+{
+	struct bytes b = { .size = 0 };
+	struct fixture f;
+	size_t cie = put_cie(&b, "", 0, PROGRAM(CIE_START));
+
+	put_fde(&b, cie, 0, IMAGE_TEXT + 0x100, 0x80, (const unsigned char *)"", 0);
+	fixture_init(&f);
+	put_code(&f, 0x100, code, size);
+	image_add(&f.image, ".eh_frame", SHF_ALLOC, b.data, b.size);
+	fixture_open(&f);
+	for (unsigned int i = 0; i < 0x80; i++)
+		if (i >= from && i < to)
+			CHECK_RULE(&f, 0x100 + i, CONTEXT_RULE);
+		else
+			CHECK_RULE(&f, 0x100 + i, RSP(8));
+	fixture_close(&f);
+}
+
+TEST(the_switch_to_a_context_is_not_what_its_table_says)
+{
+	context_is_known(CODE(CONTEXT_LOAD, CONTEXT_PUSH), 7, 42);
+	/* Libraries that know shadow stacks ask for them in between. */
+	context_is_known(CODE(CONTEXT_LOAD, 0x64, 0xf7, 4, 0x25, 0x48, 0, 0, 0, 2, 0, 0, 0, 0x0f, 0x84), 7, 47);
+	context_is_known(CODE(0x90, CONTEXT_PUSH), 1, 9);
+	/* Another register; something else behind the push. */
+	context_is_known(CODE(0x48, 0x8b, 0xa1, 0xa0, 0, 0, 0), 0, 0);
+	context_is_known(CODE(0x48, 0x8b, 0x8a, 0xa8, 0, 0, 0, 0x51, 0x90), 0, 0);
+}
+
 /* A program without entry point, as most libraries: not searched, but by its name. */
 TEST(only_c_libraries_and_static_programs_are_searched)
 {
@@ -339,6 +377,29 @@ TEST(a_static_program_s_clone_is_known)
 	if (!path)
 		SKIP("no static program");
 	if (!at_bytes(path, test_and_jump, sizeof(test_and_jump), check_clone))
+		SKIP("this C library is another one");
+}
+
+static void check_context(struct unwind_table *table, const unsigned char *at)
+{
+	static const struct unwind_rule want = { CONTEXT_RULE };
+	uint64_t offset = (uint64_t)(at - file_data) + 7;
+
+	for (unsigned int i = 0; i < 27; i++) {
+		struct unwind_rule have = unwind_table_rule(table, offset + i);
+
+		CHECK(!memcmp(&have, &want, sizeof(want)));
+	}
+}
+
+TEST(the_c_library_s_switch_of_contexts_is_known)
+{
+	static const unsigned char load[] = { CONTEXT_LOAD };
+	char path[4096];
+
+	if (!seed_c_library(path, sizeof(path)))
+		SKIP("no C library");
+	if (!at_bytes(path, load, sizeof(load), check_context))
 		SKIP("this C library is another one");
 }
 
