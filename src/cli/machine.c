@@ -200,6 +200,7 @@ static void judge_events(struct machine_feature *f, struct probe_result result)
 		set_remedy(f, "sudo sysctl kernel.perf_event_paranoid=1");
 	} else if (result.error == ETIME) {
 		set_value(f, "no such sample comes");
+		set_remedy(f, "none known; another backend or event may work");
 	} else if (result.error == ENOENT || result.error == ENODEV || result.error == EOPNOTSUPP) {
 		set_value(f, "this machine has none");
 	} else if (result.error == ENOBUFS) {

@@ -290,9 +290,9 @@ static struct error *choose_backend(const struct request *r, struct machine *mac
 		err = verdict.usable ? try_backend(r, machine, kind, argc, argv, ret) : unusable(kind, &verdict);
 		if (!err && failed && !r->quiet)
 			fprintf(stderr, "note: this is backend %s; %s\n", kind->name, failed->text);
-		if (!err || !(is_about_rights(err) || err->code == EOPNOTSUPP)) {
+		if (!err) {
 			error_free(failed);
-			return err;
+			return NULL;
 		}
 		if (!failed || (verdict.usable && !tried)) {
 			error_free(failed);
