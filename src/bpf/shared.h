@@ -21,7 +21,7 @@ enum retour_limits {
 	SLOT_MAPPINGS = 8,		/* mappings a task's slot remembers */
 	BLOCK_WAYS = 4,			/* associativity of the rule cache */
 	BLOCK_ROWS = 16,
-	STACK_WINDOW = 512,		/* bytes of stack that are read at once */
+	STACK_WINDOW = 2048,		/* bytes of stack that are read at once */
 	STACK_BELOW = 128,		/* bytes of a stack copy below rsp */
 	STACK_FAR = 262144,		/* bytes to the end of the mapping that are believed to be stack */
 	STACK_CHUNK = 32768,		/* bytes of stack in one record */

@@ -35,7 +35,8 @@ struct walk {
 struct scratch {
 	u32 busy;
 	struct walk walk;
-	u64 window_at;		/* the address of what window holds, or NO_WINDOW */
+	u64 window_at;		/* the address of what window holds */
+	u64 window_size;	/* of what it holds */
 	u8 window[STACK_WINDOW];
 	struct {
 		struct deferred_record head;
@@ -47,8 +48,6 @@ struct scratch {
 		u8 bytes[STACK_CHUNK];
 	} copy;
 };
-
-#define NO_WINDOW (1ULL << 63)	/* far from every user address */
 
 /* What a walk works on; mode is a constant wherever it is looked at. */
 struct walk_io {
@@ -95,16 +94,20 @@ static __always_inline bool walk_io_read(struct walk_io *io, u64 address, unsign
 {
 	struct scratch *s = io->s;
 	u64 at = address - s->window_at;
+	u32 size = STACK_WINDOW;
 
-	if (at > STACK_WINDOW - 16) {
-		s->window_at = address;
+	if (at > STACK_WINDOW - 16 || at + n * 8 > s->window_size) {
 		at = 0;
-		if (walk_copy(s->window, STACK_WINDOW, address, io->mode, io->task)) {
-			/* It reaches into a page that is not there. */
-			s->window_at = NO_WINDOW;
-			if (walk_copy(s->window, n * 8, address, io->mode, io->task))
+		s->window_at = address;
+		s->window_size = 0;
+		if (walk_copy(s->window, size, address, io->mode, io->task)) {
+			/* It reaches into a page that is not there: up to that. */
+			size = -address & 4095;
+			if (size > STACK_WINDOW || size < n * 8 ||
+			    walk_copy(s->window, size, address, io->mode, io->task))
 				return false;
 		}
+		s->window_size = size;
 	}
 	words[0] = window_word(s, at);
 	if (n > 1)
@@ -328,7 +331,7 @@ DEFINE_WALK_FRAME(walk_frame_remote, WALK_REMOTE)
 
 static __always_inline void walk_run(struct walk_io *io, int mode)
 {
-	io->s->window_at = NO_WINDOW;
+	io->s->window_size = 0;
 	bpf_loop(MAX_FRAMES, mode == WALK_FAULT ? (void *)walk_frame_fault :
 		 mode == WALK_NOFAULT ? (void *)walk_frame_nofault : (void *)walk_frame_remote, io, 0);
 }
