@@ -6,6 +6,7 @@
  */
 #include "base/clock.h"
 #include "collect/backend.h"
+#include "collect/copy_size.h"
 #include "collect/perf_events.h"
 #include "collect/stack_sample.h"
 #include "collect/stack_walk.h"
@@ -34,6 +35,7 @@ struct stack_backend {
 	struct rule_cache *rules;
 	struct dso_store *dsos;
 	struct perf_events *events;
+	struct copy_size *copy_sizes;		/* by group of the events */
 	struct stack_walker walker;
 	stack_ips ips;				/* of the walk under way */
 	VEC(struct doubt) doubts;		/* by age */
@@ -133,6 +135,15 @@ static enum reason why_not(struct stack_backend *b, const struct stack_sample *s
 	return s->abi == PERF_SAMPLE_REGS_ABI_64 ? REASON_NONE : REASON_COMPAT_TASK;
 }
 
+static void adapt(struct stack_backend *b, const struct stack_sample *s, uint64_t reach)
+{
+	uint32_t group = perf_events_group_of(b->events, s->id);
+	struct copy_size *size = &b->copy_sizes[group];
+
+	if (copy_size_learn(size, s->asked, reach))
+		perf_events_set_stack_size(b->events, group, size->choice);
+}
+
 static enum reason walk(struct stack_backend *b, const struct stack_sample *s)
 {
 	const uint64_t *regs = s->regs;
@@ -145,12 +156,13 @@ static enum reason walk(struct stack_backend *b, const struct stack_sample *s)
 		.regs = regs, .address = regs[UNWIND_RSP], .bytes = s->stack, .size = s->size,
 		.end = regs[UNWIND_RSP] + s->asked,
 	};
-	uint64_t start = clock_monotonic_ns();
+	uint64_t start = clock_monotonic_ns(), reach = 0;
 	enum reason reason = REASON_MAX_DEPTH;
 
 	b->ips.len = 0;
 	if (vec_push(&b->ips, regs[UNWIND_RIP]))
-		reason = stack_walk(&b->walker, &image, &b->ips);
+		reason = stack_walk(&b->walker, &image, &b->ips, &reach);
+	adapt(b, s, reach);
 	b->counters.walks++;
 	b->counters.frames += b->ips.len;
 	b->counters.walk_ns += clock_monotonic_ns() - start;
@@ -243,6 +255,7 @@ static void stack_destroy(void *backend)
 	dso_store_destroy(b->dsos);
 	rule_cache_destroy(b->rules);
 	perf_events_close(b->events);
+	free(b->copy_sizes);
 	vec_free(&b->ips);
 	vec_free(&b->doubts);
 	free(b);
@@ -256,8 +269,9 @@ static struct error *open_events(struct stack_backend *b, int epoll_fd)
 		.ring_attr = perf_events_side_band_attr(),
 		.event_attr = {
 			.sample_type = STACK_SAMPLE_TYPE, .sample_regs_user = STACK_SAMPLE_REGS,
-			.sample_stack_user = STACK_SAMPLE_MAX, .exclude_callchain_user = 1, .sample_id_all = 1,
+			.exclude_callchain_user = 1, .sample_id_all = 1,
 		},
+		.stack_sizes = copy_sizes, .n_stack_sizes = N_COPY_SIZES,
 		.ring_bytes = perf_ring_bytes(RINGS_BYTES, MAX_RING), .epoll_fd = epoll_fd,
 	};
 
@@ -278,6 +292,10 @@ static struct error *stack_create(const struct backend_context *context, void **
 		err = rule_cache_create(NULL, RULE_CACHE_SETS, NULL, &b->rules);
 	if (!err)
 		err = dso_store_create(-1, b->rules, &b->dsos);
+	if (!err)
+		b->copy_sizes = calloc(perf_events_groups(b->events), sizeof(*b->copy_sizes));
+	if (!err && !b->copy_sizes)
+		err = error_nomem();
 	if (err) {
 		stack_destroy(b);
 		return err;

@@ -20,17 +20,29 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-enum { MIN_RING = 128 << 10 };	/* two of the largest records */
+enum {
+	MIN_RING = 128 << 10,		/* two of the largest records */
+	WAKEUP_BYTES = 256 << 10,	/* unread, at most */
+};
+
+#define ALL_GROUPS UINT32_MAX
 
 /* What events are bound to: a thread, or all that a CPU runs. */
 struct target {
 	pid_t tid;			/* -1: the CPU */
+	uint32_t group;
 	bool sampled;			/* else only for its side-band records */
+};
+
+/* One of an event's descriptors on a CPU. */
+struct sampler {
+	int fd;
+	uint32_t group, stack_size;	/* number of the size */
 };
 
 struct cpu {
 	struct perf_ring ring;
-	VEC(int) samplers;
+	VEC(struct sampler) samplers;
 	VEC(int) side_bands;		/* of threads; a CPU's is the ring's event itself */
 	bool open;
 	bool warned;			/* that it could not be opened */
@@ -39,12 +51,13 @@ struct cpu {
 struct event_id {
 	struct hash_node node;
 	uint64_t id;
-	uint32_t event;
+	uint32_t event, group;
 };
 
 struct perf_events {
 	struct perf_events_options options;
 	VEC(struct target) targets;
+	uint32_t *stack_size;		/* by group: the number of the size that is in use */
 	struct hash ids;
 	struct cpu **cpus;		/* possible CPUs; NULL: never online */
 	bool *cpu_seen;			/* online at the last look */
@@ -103,7 +116,7 @@ static struct error *open_error(const struct session_event *event, int err, int 
 	return error_errno(err, "cannot open event %s on CPU %d", event->name, cpu);
 }
 
-static bool remember_id(struct perf_events *e, uint32_t event, int fd)
+static bool remember_id(struct perf_events *e, uint32_t event, uint32_t group, int fd)
 {
 	struct event_id *id = calloc(1, sizeof(*id));
 
@@ -112,43 +125,68 @@ static bool remember_id(struct perf_events *e, uint32_t event, int fd)
 		return false;
 	}
 	id->event = event;
+	id->group = group;
 	return true;
 }
 
-bool perf_events_find(const struct perf_events *e, uint64_t id, uint32_t *event)
+static const struct event_id *find_id(const struct perf_events *e, uint64_t id)
 {
 	hash_each(&e->ids, hash_u64(id), node) {
 		const struct event_id *known = container_of(node, struct event_id, node);
 
-		if (known->id != id)
-			continue;
-		*event = known->event;
-		return true;
+		if (known->id == id)
+			return known;
 	}
-	return false;
+	return NULL;
+}
+
+bool perf_events_find(const struct perf_events *e, uint64_t id, uint32_t *event)
+{
+	const struct event_id *known = find_id(e, id);
+
+	if (known)
+		*event = known->event;
+	return known;
+}
+
+uint32_t perf_events_group_of(const struct perf_events *e, uint64_t id)
+{
+	const struct event_id *known = find_id(e, id);
+
+	return known ? known->group : 0;
 }
 
 /* Where an event's samples go: its program, or the ring of its CPU. */
-static bool connect_event(struct perf_events *e, size_t i, int cpu, int fd)
+static bool connect_event(struct perf_events *e, size_t i, uint32_t group, int cpu, int fd)
 {
 	if (e->options.program_fds)
 		return !ioctl(fd, PERF_EVENT_IOC_SET_BPF, e->options.program_fds[i]);
-	return !ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, e->cpus[cpu]->ring.fd) && remember_id(e, (uint32_t)i, fd);
+	return !ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, e->cpus[cpu]->ring.fd) && remember_id(e, (uint32_t)i, group, fd);
 }
 
-static struct error *open_event(struct perf_events *e, size_t i, const struct target *target, int cpu)
+static bool in_use(const struct perf_events *e, const struct sampler *sampler)
+{
+	return e->stack_size[sampler->group] == sampler->stack_size;
+}
+
+static struct error *open_event(struct perf_events *e, size_t i, uint32_t size, const struct target *target, int cpu)
 {
 	const struct session_event *event = &e->options.events[i];
+	struct sampler sampler = { -1, target->group, size };
 	struct perf_event_attr attr;
 	_cleanup_close_ int fd = -1;
 
 	init_event_attr(e, event, &attr);
+	if (e->options.n_stack_sizes)
+		attr.sample_stack_user = e->options.stack_sizes[size];
 	fd = perf_event_open(&attr, target->tid, cpu);
 	if (fd < 0)
 		return open_error(event, errno, cpu);
-	if (!connect_event(e, i, cpu, fd) || (e->enabled && ioctl(fd, PERF_EVENT_IOC_ENABLE, 0)))
+	if (!connect_event(e, i, target->group, cpu, fd) ||
+	    (e->enabled && in_use(e, &sampler) && ioctl(fd, PERF_EVENT_IOC_ENABLE, 0)))
 		return error_errno(errno, "cannot attach to event %s on CPU %d", event->name, cpu);
-	if (!vec_push(&e->cpus[cpu]->samplers, fd))
+	sampler.fd = fd;
+	if (!vec_push(&e->cpus[cpu]->samplers, sampler))
 		return error_nomem();
 	steal_fd(&fd);
 	return NULL;
@@ -173,8 +211,13 @@ static struct error *open_target(struct perf_events *e, const struct target *tar
 {
 	struct error *err = target->tid >= 0 ? open_side_band(e, target, cpu) : NULL;
 
-	for (size_t i = 0; !err && target->sampled && i < e->options.n_events; i++)
-		err = open_event(e, i, target, cpu);
+	for (size_t i = 0; !err && target->sampled && i < e->options.n_events; i++) {
+		uint32_t size = 0;
+
+		do
+			err = open_event(e, i, size, target, cpu);
+		while (!err && ++size < e->options.n_stack_sizes);
+	}
 	return err;
 }
 
@@ -204,7 +247,7 @@ static struct error *open_ring(struct perf_events *e, struct cpu *c, int cpu)
 	struct error *err;
 	int fd;
 
-	attr.wakeup_watermark = (uint32_t)(e->options.ring_bytes / 4);
+	attr.wakeup_watermark = e->options.ring_bytes / 4 < WAKEUP_BYTES ? e->options.ring_bytes / 4 : WAKEUP_BYTES;
 	fd = perf_event_open(&attr, of_threads(e) ? 0 : -1, cpu);
 	if (fd < 0)
 		return error_errno(errno, "cannot open the ring of CPU %d", cpu);
@@ -220,8 +263,8 @@ static struct error *open_ring(struct perf_events *e, struct cpu *c, int cpu)
 
 static void close_cpu(struct cpu *c)
 {
-	vec_each(&c->samplers, fd)
-		close(*fd);
+	vec_each(&c->samplers, sampler)
+		close(sampler->fd);
 	vec_each(&c->side_bands, fd)
 		close(*fd);
 	vec_free(&c->samplers);
@@ -351,7 +394,7 @@ static void closedirp(DIR **dir)
 }
 
 /* All threads of a process tell of its mappings. */
-static struct error *add_process(struct perf_events *e, pid_t pid, pid_t only)
+static struct error *add_process(struct perf_events *e, pid_t pid, uint32_t group, pid_t only)
 {
 	_cleanup_(closedirp) DIR *dir = NULL;
 	struct dirent *entry;
@@ -367,7 +410,7 @@ static struct error *add_process(struct perf_events *e, pid_t pid, pid_t only)
 			known |= target->tid == tid;
 			target->sampled |= target->tid == tid && tid == only;
 		}
-		if (tid > 0 && !known && !vec_push(&e->targets, (struct target){ tid, !only || tid == only }))
+		if (tid > 0 && !known && !vec_push(&e->targets, (struct target){ tid, group, !only || tid == only }))
 			return error_nomem();
 	}
 	return NULL;
@@ -378,14 +421,14 @@ static struct error *add_targets(struct perf_events *e)
 	struct error *err = NULL;
 
 	if (!of_threads(e))
-		return vec_push(&e->targets, (struct target){ -1, true }) ? NULL : error_nomem();
+		return vec_push(&e->targets, (struct target){ -1, 0, true }) ? NULL : error_nomem();
 	for (size_t i = 0; !err && i < e->options.n_pids; i++) {
 		pid_t pid = e->options.pids[i];
 
 		if (e->options.scope == SESSION_THREADS)
-			err = add_process(e, (pid_t)thread_group_of((uint32_t)pid), pid);
+			err = add_process(e, (pid_t)thread_group_of((uint32_t)pid), (uint32_t)i, pid);
 		else
-			err = add_process(e, pid, 0);
+			err = add_process(e, pid, (uint32_t)i, 0);
 	}
 	return err;
 }
@@ -451,7 +494,8 @@ struct error *perf_events_open(const struct perf_events_options *options, struct
 	e->n_cpus = sysconf(_SC_NPROCESSORS_CONF);
 	e->cpus = calloc(e->n_cpus, sizeof(*e->cpus));
 	e->cpu_seen = calloc(e->n_cpus, sizeof(*e->cpu_seen));
-	if (!e->cpus || !e->cpu_seen)
+	e->stack_size = calloc(perf_events_groups(e), sizeof(*e->stack_size));
+	if (!e->cpus || !e->cpu_seen || !e->stack_size)
 		return error_nomem();
 	open_uevents(e);
 	err = add_targets(e);
@@ -463,25 +507,41 @@ struct error *perf_events_open(const struct perf_events_options *options, struct
 	return NULL;
 }
 
-static void control(struct perf_events *e, unsigned long request)
+/* All that are in use, of one group or of all. */
+static void control(struct perf_events *e, uint32_t group, unsigned long request)
 {
 	for (int cpu = 0; cpu < e->n_cpus; cpu++)
 		if (e->cpus[cpu])
-			vec_each(&e->cpus[cpu]->samplers, fd)
-				ioctl(*fd, request, 0);
+			vec_each(&e->cpus[cpu]->samplers, sampler)
+				if (in_use(e, sampler) && (group == ALL_GROUPS || sampler->group == group))
+					ioctl(sampler->fd, request, 0);
+}
+
+uint32_t perf_events_groups(const struct perf_events *e)
+{
+	return of_threads(e) && e->options.n_pids ? (uint32_t)e->options.n_pids : 1;
+}
+
+void perf_events_set_stack_size(struct perf_events *e, uint32_t group, uint32_t number)
+{
+	if (e->enabled)
+		control(e, group, PERF_EVENT_IOC_DISABLE);
+	e->stack_size[group] = number;
+	if (e->enabled)
+		control(e, group, PERF_EVENT_IOC_ENABLE);
 }
 
 struct error *perf_events_enable(struct perf_events *e)
 {
 	e->enabled = true;
-	control(e, PERF_EVENT_IOC_ENABLE);
+	control(e, ALL_GROUPS, PERF_EVENT_IOC_ENABLE);
 	return NULL;
 }
 
 void perf_events_disable(struct perf_events *e)
 {
 	e->enabled = false;
-	control(e, PERF_EVENT_IOC_DISABLE);
+	control(e, ALL_GROUPS, PERF_EVENT_IOC_DISABLE);
 }
 
 void perf_events_drain(struct perf_events *e, perf_ring_fn fn, void *arg)
@@ -506,6 +566,7 @@ void perf_events_close(struct perf_events *e)
 	for (int cpu = 0; e->cpus && cpu < e->n_cpus; cpu++)
 		free(e->cpus[cpu]);
 	vec_free(&e->targets);
+	free(e->stack_size);
 	free(e->cpus);
 	free(e->cpu_seen);
 	free(e);

@@ -34,6 +34,8 @@ struct perf_events_options {
 	size_t n_pids;
 	struct perf_event_attr ring_attr;	/* of the rings' event, from perf_events_side_band_attr() */
 	struct perf_event_attr event_attr;	/* what every sampling event has besides its type and frequency */
+	const uint32_t *stack_sizes;	/* of stack copies: there is an event for each, one of which runs; kept */
+	size_t n_stack_sizes;		/* 0: event_attr as it is */
 	const int *program_fds;		/* BPF programs, by event, kept; NULL: the events write into the rings themselves */
 	int sample_rings_fd;		/* with programs: the BPF map of the rings */
 	size_t ring_bytes;		/* of a CPU; less where locked memory is limited */
@@ -64,6 +66,15 @@ void perf_events_drain(struct perf_events *events, perf_ring_fn fn, void *arg);
 
 /* The event whose samples carry the identifier; false if there is none. */
 bool perf_events_find(const struct perf_events *events, uint64_t id, uint32_t *event);
+
+/*
+ * The sizes of stack copies are chosen by group: of all events of the machine,
+ * or of those of one of the pids and what it starts.
+ */
+uint32_t perf_events_groups(const struct perf_events *events);
+uint32_t perf_events_group_of(const struct perf_events *events, uint64_t id);
+void perf_events_set_stack_size(struct perf_events *events, uint32_t group, uint32_t number);
+
 /* The attributes of the rings' event, for parsing their records. */
 const struct perf_event_attr *perf_events_ring_attr(const struct perf_events *events);
 

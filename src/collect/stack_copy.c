@@ -206,7 +206,7 @@ static enum reason walk_rest(struct stack_copies *c, struct copy *copy)
 		.mapping = &st->mapping, .key = &st->key,
 	};
 
-	return stack_walk(&c->walker, &image, &copy->ips);
+	return stack_walk(&c->walker, &image, &copy->ips, NULL);
 }
 
 /* As far as the pieces go. */

@@ -20,9 +20,6 @@
 /* perf_event_attr.sample_regs_user: what unwinding can need, UNWIND_N_REGS of them. */
 #define STACK_SAMPLE_REGS 0xff01ffULL
 
-/* The largest copy that the kernel takes as a request; it shortens what does not fit a record. */
-enum { STACK_SAMPLE_MAX = 65528 };
-
 struct stack_sample {
 	uint64_t id, ip, time, period;
 	uint32_t pid, tid, cpu;

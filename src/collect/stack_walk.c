@@ -12,6 +12,7 @@ struct walk {
 	const struct stack_walker *walker;
 	const struct stack_image *image;
 	uint64_t refused;		/* the last address that was not in the copy */
+	uint64_t reach;			/* the bytes that were asked for, from the copy's first on */
 };
 
 /* The code that a walk looks at, of its innermost frame, is not in the copy: it hardly changes. */
@@ -27,9 +28,11 @@ static bool read_stack(struct walk *w, uint64_t address, unsigned long long *wor
 	const struct stack_image *image = w->image;
 	uint64_t offset = address - image->address;
 
+	if (image->frame.innermost && address == image->frame.pc && n == 1)
+		return read_code(image, words);
+	if (address >= image->address && w->reach < offset + n * 8)
+		w->reach = offset + n * 8;
 	if (address < image->address || offset > image->size || image->size - offset < n * 8) {
-		if (image->frame.innermost && address == image->frame.pc && n == 1)
-			return read_code(image, words);
 		w->refused = address;
 		return false;
 	}
@@ -144,16 +147,16 @@ static int step(struct walk *w, struct dso *dso, uint64_t offset, struct walk_fr
 	return ret;
 }
 
-enum reason stack_walk(const struct stack_walker *walker, const struct stack_image *image, stack_ips *ips)
+/* From the image's frame up. */
+static enum reason walk_up(struct walk *w, stack_ips *ips)
 {
-	struct walk w = { .walker = walker, .image = image };
-	struct walk_frame frame = image->frame;
+	struct walk_frame frame = w->image->frame;
 	bool first = true;
 
 	for (;; first = false) {
 		uint64_t at = frame.exact ? frame.pc : frame.pc - 1, bias = 0;
 		struct dso *dso = NULL;
-		enum reason reason = find_code(&w, at, &dso, &bias);
+		enum reason reason = find_code(w, at, &dso, &bias);
 		int ret;
 
 		if (reason == REASON_NO_MAPPING || reason == REASON_NOT_EXECUTABLE)
@@ -162,12 +165,23 @@ enum reason stack_walk(const struct stack_walker *walker, const struct stack_ima
 			return REASON_MAX_DEPTH;
 		if (reason)
 			return reason;
-		ret = step(&w, dso, at - bias, &frame);
+		ret = step(w, dso, at - bias, &frame);
 		if (ret == WALK_OUTERMOST)
 			return REASON_NONE;
-		if (ips->len >= walker->max_depth)
+		if (ips->len >= w->walker->max_depth)
 			return REASON_MAX_DEPTH;
 		if (ret != WALK_UP)
 			return ret;
 	}
+}
+
+enum reason stack_walk(const struct stack_walker *walker, const struct stack_image *image, stack_ips *ips,
+		       uint64_t *reach)
+{
+	struct walk w = { .walker = walker, .image = image };
+	enum reason reason = walk_up(&w, ips);
+
+	if (reach)
+		*reach = w.reach;
+	return reason;
 }

@@ -34,7 +34,12 @@ struct stack_image {
 
 typedef VEC(uint64_t) stack_ips;
 
-/* Appends the frames above the image's own, which is the last one of ips.  REASON_NONE: the chain is complete. */
-enum reason stack_walk(const struct stack_walker *walker, const struct stack_image *image, stack_ips *ips);
+/*
+ * Appends the frames above the image's own, which is the last one of ips.
+ * *reach becomes how many bytes of stack were needed for it (may be NULL).
+ * REASON_NONE: the chain is complete.
+ */
+enum reason stack_walk(const struct stack_walker *walker, const struct stack_image *image, stack_ips *ips,
+		       uint64_t *reach);
 
 #endif
