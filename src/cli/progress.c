@@ -7,7 +7,7 @@
 
 enum { QUIET_NS = 1000000000, REDRAW_NS = 200000000 };
 
-void progress_show(void *arg, double fraction)
+void progress_show(const void *arg, double fraction)
 {
 	static uint64_t start, shown;	/* one pass at a time */
 	uint64_t now = clock_monotonic_ns();

@@ -4,6 +4,6 @@
 #define RETOUR_CLI_PROGRESS_H
 
 /* A samples_progress_fn; arg is what the line says is being done.  At 1 the line vanishes. */
-void progress_show(void *arg, double fraction);
+void progress_show(const void *arg, double fraction);
 
 #endif

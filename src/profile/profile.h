@@ -22,7 +22,7 @@ struct profile_options {
 	bool stats_only;		/* no tree, no symbols */
 	bool no_inline;			/* inlined functions count as what holds them */
 	samples_progress_fn progress;	/* of reading, or NULL */
-	void *progress_arg;
+	const void *progress_arg;
 };
 
 struct profile {

@@ -12,7 +12,7 @@ struct samples {
 	const struct filter *filter;
 	bool skip_symbols;
 	samples_progress_fn progress;
-	void *progress_arg;
+	const void *progress_arg;
 	struct perfdata_reader *reader;
 	struct resolver *resolver;
 	struct frames frames;

@@ -15,14 +15,14 @@
 #include <stdint.h>
 
 /* Called now and then during a pass with the part that is done, and at its end with 1. */
-typedef void (*samples_progress_fn)(void *arg, double fraction);
+typedef void (*samples_progress_fn)(const void *arg, double fraction);
 
 struct samples_options {
 	const struct filter *filter;	/* NULL: every sample; must outlive the recording */
 	bool skip_symbols;		/* locations of the frames are not needed */
 	bool no_inline;			/* no frames of inlined functions */
 	samples_progress_fn progress;	/* or NULL */
-	void *progress_arg;
+	const void *progress_arg;
 };
 
 struct samples;
