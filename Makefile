@@ -9,10 +9,10 @@ NINJA = ninja -C $(BUILD)
 
 # The tests are built by check only.
 all: $(BUILD)/build.ninja
-	@$(NINJA) retour man
+	@$(NINJA) retour libretour man
 
 help:
-	@echo 'make               build $(BUILD)/retour'
+	@echo 'make               build $(BUILD)/retour and libretour'
 	@echo 'make deps          install the Debian packages that the build needs'
 	@echo 'make demo          record this machine for five seconds, make $(BUILD)/demo/profile.html'
 	@echo 'make check         run every test'
@@ -41,7 +41,7 @@ check:
 
 install: all
 	@meson configure $(BUILD) -Dprefix=$(PREFIX)
-	@$(NINJA) retour man
+	@$(NINJA) retour libretour man
 	@meson install -C $(BUILD) --no-rebuild --quiet $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
 
 bench-record:

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * retour_rcu: RCU whose readers may run anywhere.
+ *
+ * Readers need no registration and may be a thread's first contact with the
+ * library, in a signal handler at any instruction, with any lock held.  They
+ * nest.  A handler must end the sections it began.  They cost an increment and
+ * a decrement of a thread-local count.  See docs/rcu.md for the algorithm.
+ *
+ * Unless it says otherwise a function may be called from any thread, inside
+ * and outside of sections, but not from signal handlers.
+ */
+#ifndef RETOUR_RCU_H
+#define RETOUR_RCU_H
+
+#include "rcu_types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A thread's reader record; only the inline functions below use it. */
+struct retour_rcu_reader {
+	long nesting;		/* sections the thread is in */
+	unsigned int special;	/* a grace period waits for nesting to become 0 */
+	unsigned int boost;	/* PI futex */
+	int tid;		/* 0: free */
+	const void *where;	/* debug builds: the outermost lock */
+} __attribute__((aligned(64)));
+
+/* NULL before the first reader, and always where readers need fences. */
+extern RETOUR_API __thread struct retour_rcu_reader *retour_rcu_reader __attribute__((tls_model("initial-exec")));
+extern RETOUR_API struct retour_rcu_domain retour_rcu_domain;
+
+/* The declared slow paths of readers; not to be called directly. */
+RETOUR_API void retour_rcu_read_lock_slow(void);
+RETOUR_API void retour_rcu_read_unlock_slow(void);
+RETOUR_API void retour_rcu_read_unlock_slow_notrace(void);
+RETOUR_API bool retour_rcu_read_lock_held_slow(void);
+
+/* Adds to a count that only this thread and its signal handlers change. */
+RETOUR_INLINE void retour_rcu_add_nesting_(struct retour_rcu_reader *reader, long n)
+{
+#if defined(__x86_64__) && !defined(RETOUR_TSAN)
+	/* One instruction.  x86-64 keeps loads and stores before a later store in order: it releases. */
+	__asm__ volatile("addq %1, %0" : "+m"(reader->nesting) : "er"(n) : "memory", "cc");
+#else
+	__atomic_store_n(&reader->nesting, __atomic_load_n(&reader->nesting, __ATOMIC_RELAXED) + n, __ATOMIC_RELEASE);
+	retour_barrier();
+#endif
+}
+
+/* Begins a section.  No hook point is behind this one and its unlock.  Async-signal-safe. */
+RETOUR_INLINE void retour_rcu_read_lock_notrace(void)
+{
+	struct retour_rcu_reader *reader = retour_rcu_reader;
+
+	if (retour_unlikely(!reader))
+		retour_rcu_read_lock_slow();
+	else
+		retour_rcu_add_nesting_(reader, 1);
+	/* (H) pairs with (M): nesting is incremented before the section begins. */
+	retour_barrier();
+	retour_tsan_acquire(&retour_rcu_domain);
+	retour_torture_delay();
+}
+
+RETOUR_INLINE void retour_rcu_read_unlock_(void (*slow)(void))
+{
+	struct retour_rcu_reader *reader = retour_rcu_reader;
+
+	retour_torture_delay();
+	retour_tsan_release(&retour_rcu_domain.gp);
+	if (retour_unlikely(!reader)) {
+		slow();
+		return;
+	}
+	/* (I) pairs with (N): the section ends before nesting is decremented. */
+	retour_barrier();
+	retour_rcu_add_nesting_(reader, -1);
+	/* (J) pairs with (M), (O): nesting is decremented before special is read. */
+	retour_barrier();
+	retour_torture_delay();
+	if (retour_unlikely(__atomic_load_n(&reader->special, __ATOMIC_RELAXED)))
+		slow();
+}
+
+/*
+ * Ends a section.  The outermost one reports to the grace period that waits
+ * for it, if any: at most two system calls.  Async-signal-safe.
+ */
+RETOUR_INLINE void retour_rcu_read_unlock_notrace(void)
+{
+	retour_rcu_read_unlock_(retour_rcu_read_unlock_slow_notrace);
+}
+
+/* As the _notrace pair, with hook points on the slow path and the checks of a debug build. */
+RETOUR_INLINE void retour_rcu_read_lock(void)
+{
+	retour_rcu_read_lock_notrace();
+#ifdef RETOUR_RCU_DEBUG
+	retour_rcu_debug_lock(&retour_rcu_domain, NULL);
+#endif
+}
+
+RETOUR_INLINE void retour_rcu_read_unlock(void)
+{
+#ifdef RETOUR_RCU_DEBUG
+	retour_rcu_debug_unlock(&retour_rcu_domain, NULL);
+#endif
+	retour_rcu_read_unlock_(retour_rcu_read_unlock_slow);
+}
+
+/* Is the calling thread in a section?  For assertions.  Async-signal-safe. */
+RETOUR_INLINE bool retour_rcu_read_lock_held(void)
+{
+	struct retour_rcu_reader *reader = retour_rcu_reader;
+
+	return reader ? reader->nesting != 0 : retour_rcu_read_lock_held_slow();
+}
+
+#define retour_rcu_dereference(p) retour_rcu_dereference_domain_(p, &retour_rcu_domain)
+/* For code that also runs outside of sections while `condition` protects p. */
+#define retour_rcu_dereference_check(p, condition) \
+	((condition) ? retour_rcu_dereference_raw_notrace(p) : retour_rcu_dereference(p))
+
+/* Waits until all sections that have begun are over. */
+RETOUR_API void retour_synchronize_rcu(void);
+/* The same at the price of CPU time: spins longer for readers before it sleeps. */
+RETOUR_API void retour_synchronize_rcu_expedited(void);
+
+/* The two below for callers that are no C: their first call must not come from a signal handler. */
+RETOUR_API unsigned long retour_start_poll_synchronize_rcu_extern(void);
+RETOUR_API void retour_call_rcu_extern(struct retour_rcu_head *head, void (*func)(struct retour_rcu_head *head));
+
+/*
+ * Calls func(head) in a thread of the library after a grace period, in the
+ * order of the calls of one thread.  A callback that waits delays the ones
+ * behind it.  Async-signal-safe; takes no lock, allocates nothing.
+ */
+RETOUR_INLINE void retour_call_rcu(struct retour_rcu_head *head, void (*func)(struct retour_rcu_head *head))
+{
+	retour_rcu_worker_at_load();
+	retour_call_rcu_extern(head, func);
+}
+
+/* Waits until the callbacks queued before are called.  Not from a callback. */
+RETOUR_API void retour_rcu_barrier(void);
+
+/* Polled grace periods: a cookie for one that begins now or later.  These four are async-signal-safe. */
+RETOUR_API unsigned long retour_get_state_synchronize_rcu(void);
+/* ... and has the library run it. */
+RETOUR_INLINE unsigned long retour_start_poll_synchronize_rcu(void)
+{
+	retour_rcu_worker_at_load();
+	return retour_start_poll_synchronize_rcu_extern();
+}
+
+RETOUR_INLINE unsigned long retour_start_poll_synchronize_rcu_expedited(void)
+{
+	return retour_start_poll_synchronize_rcu();
+}
+
+/* Is it over? */
+RETOUR_API bool retour_poll_state_synchronize_rcu(unsigned long cookie);
+/* Waits for it, if it is not over. */
+RETOUR_API void retour_cond_synchronize_rcu(unsigned long cookie);
+RETOUR_API void retour_cond_synchronize_rcu_expedited(unsigned long cookie);
+
+RETOUR_INLINE unsigned long retour_get_completed_synchronize_rcu(void)
+{
+	return RETOUR_RCU_GET_STATE_COMPLETED;
+}
+
+RETOUR_INLINE void retour_get_state_synchronize_rcu_full(struct retour_rcu_gp_oldstate *state)
+{
+	state->seq = retour_get_state_synchronize_rcu();
+}
+
+RETOUR_INLINE void retour_get_completed_synchronize_rcu_full(struct retour_rcu_gp_oldstate *state)
+{
+	state->seq = RETOUR_RCU_GET_STATE_COMPLETED;
+}
+
+RETOUR_INLINE void retour_start_poll_synchronize_rcu_full(struct retour_rcu_gp_oldstate *state)
+{
+	state->seq = retour_start_poll_synchronize_rcu();
+}
+
+RETOUR_INLINE void retour_start_poll_synchronize_rcu_expedited_full(struct retour_rcu_gp_oldstate *state)
+{
+	state->seq = retour_start_poll_synchronize_rcu_expedited();
+}
+
+RETOUR_INLINE bool retour_poll_state_synchronize_rcu_full(const struct retour_rcu_gp_oldstate *state)
+{
+	return retour_poll_state_synchronize_rcu(state->seq);
+}
+
+RETOUR_INLINE void retour_cond_synchronize_rcu_full(const struct retour_rcu_gp_oldstate *state)
+{
+	retour_cond_synchronize_rcu(state->seq);
+}
+
+RETOUR_INLINE bool retour_same_state_synchronize_rcu_full(const struct retour_rcu_gp_oldstate *a,
+							   const struct retour_rcu_gp_oldstate *b)
+{
+	return a->seq == b->seq;
+}
+
+/* A section until the end of the scope. */
+RETOUR_INLINE void retour_rcu_guard_end_(const char *guard)
+{
+	(void)guard;
+	retour_rcu_read_unlock();
+}
+
+#define RETOUR_RCU_JOIN__(a, b) a##b
+#define RETOUR_RCU_JOIN_(a, b) RETOUR_RCU_JOIN__(a, b)
+#define retour_guard_rcu()                                                     \
+	__attribute__((cleanup(retour_rcu_guard_end_), unused))                \
+	char RETOUR_RCU_JOIN_(retour_rcu_guard_, __COUNTER__) = (retour_rcu_read_lock(), 0)
+
+#ifdef __cplusplus
+}
+#endif
+#endif

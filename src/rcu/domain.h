@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The list of domains in use, and fork.
+ *
+ * Domains are added from any context, by one atomic instruction; they leave,
+ * and the list is walked, under a lock.  The same lock is held over a fork, so
+ * whoever has a list of a domain in pieces holds it meanwhile.
+ */
+#ifndef RETOUR_RCU_DOMAIN_H
+#define RETOUR_RCU_DOMAIN_H
+
+#include <signal.h>
+
+#include "retour/rcu_types.h"
+
+struct retour_rcu_ops {
+	/* One grace period; the caller is the only one at it. */
+	void (*run)(struct retour_rcu_domain *domain);
+	/* In a forked child, alone: forget readers, leaders and workers of other threads. */
+	void (*after_fork)(struct retour_rcu_domain *domain);
+	/* After that was done for all domains: have what the domain had. */
+	void (*restart)(struct retour_rcu_domain *domain);
+	bool readers_may_block;
+};
+
+/* Adds the domain unless it is there.  Async-signal-safe. */
+void domain_register(struct retour_rcu_domain *domain);
+
+void domain_unregister(struct retour_rcu_domain *domain);
+
+/* Has the process certainly one thread; had it before the fork that this child comes from? */
+bool process_is_single_threaded(void);
+bool process_was_single_threaded(void);
+
+/* Blocks signals meanwhile: a handler that forks would wait for its own thread. */
+void domains_lock(sigset_t *saved);
+void domains_unlock(const sigset_t *saved);
+
+/* Under the lock; NULL ends the list. */
+struct retour_rcu_domain *domain_first(void);
+struct retour_rcu_domain *domain_next(const struct retour_rcu_domain *domain);
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The grace-period engine that all domains share.
+ *
+ * The sequence word of a domain is its lock, its counter and its cookies in
+ * one.  Who wants a grace period and finds none under way runs it, for itself
+ * and for all that came meanwhile; the others sleep.
+ */
+#include "rcu/gp.h"
+
+#include "rcu/held.h"
+#include "rcu/membarrier.h"
+#include "rcu/report.h"
+#include "rcu/thread.h"
+
+#define SPIN_NS 4000
+#define SPIN_EXPEDITED_NS 50000
+#define SLEEP_NS 1000000000ull
+#define SLEEP_WITHOUT_MEMBARRIER_NS 1000000
+
+static unsigned long stall_timeout_ms = 21000;
+
+void retour_rcu_set_stall_timeout(unsigned long ms)
+{
+	__atomic_store_n(&stall_timeout_ms, ms, __ATOMIC_RELAXED);
+}
+
+bool gp_poll(const struct retour_rcu_domain *domain, unsigned long cookie)
+{
+	if (!seq_done(&domain->gp, cookie))
+		return false;
+	/* (E) pairs with (A): full ordering for what follows. */
+	full_fence();
+	retour_tsan_acquire(&domain->gp);
+	return true;
+}
+
+static void lead(struct retour_rcu_domain *domain, unsigned long at)
+{
+	retour_tsan_release(domain);
+	hook(RETOUR_RCU_EVENT_GP_START, domain, at);
+	domain->ops->run(domain);
+	retour_torture_delay();
+	seq_end(&domain->gp, at);
+	hook(RETOUR_RCU_EVENT_GP_END, domain, at);
+}
+
+void gp_wait(struct retour_rcu_domain *domain, unsigned long cookie)
+{
+	unsigned long at;
+
+	held_check_synchronize(domain);
+	while (!seq_done(&domain->gp, cookie)) {
+		if (seq_begin(&domain->gp, &at))
+			lead(domain, at);
+		else
+			seq_sleep(&domain->gp, at + SEQ_RUNNING);
+	}
+	/* (E) pairs with (A). */
+	full_fence();
+	retour_tsan_acquire(&domain->gp);
+}
+
+void gp_wait_expedited(struct retour_rcu_domain *domain, unsigned long cookie)
+{
+	__atomic_fetch_add(&domain->expedited, 1, __ATOMIC_RELAXED);
+	gp_wait(domain, cookie);
+	__atomic_fetch_sub(&domain->expedited, 1, __ATOMIC_RELAXED);
+}
+
+static uint64_t stall_timeout_ns(void)
+{
+	return __atomic_load_n(&stall_timeout_ms, __ATOMIC_RELAXED) * 1000000ull;
+}
+
+struct gp_patience gp_patience_begin(const struct retour_rcu_domain *domain)
+{
+	uint64_t now = now_ns(CLOCK_MONOTONIC);
+	bool expedited = __atomic_load_n(&domain->expedited, __ATOMIC_RELAXED) != 0;
+
+	return (struct gp_patience){ now, now + (expedited ? SPIN_EXPEDITED_NS : SPIN_NS), now + stall_timeout_ns() };
+}
+
+bool gp_patience_spin(const struct gp_patience *patience)
+{
+	for (int i = 0; i < 10; i++)
+		cpu_relax();
+	return now_ns(CLOCK_MONOTONIC) < patience->spin_until;
+}
+
+uint64_t gp_patience_sleep(const struct gp_patience *patience)
+{
+	uint64_t now = now_ns(CLOCK_MONOTONIC), limit = SLEEP_NS;
+
+	/* Without membarrier a wake-up can be missed. */
+	if (!membarrier_usable())
+		limit = SLEEP_WITHOUT_MEMBARRIER_NS;
+	if (!stall_timeout_ns() || patience->next_report > now + limit)
+		return limit;
+	return patience->next_report > now ? patience->next_report - now : 1;
+}
+
+void gp_patience_report(struct gp_patience *patience, const struct retour_rcu_domain *domain, int tid,
+			const void *where)
+{
+	uint64_t now = now_ns(CLOCK_MONOTONIC);
+
+	if (!stall_timeout_ns() || now < patience->next_report)
+		return;
+	patience->next_report = now + stall_timeout_ns();
+	report(&(struct retour_rcu_report){
+		.kind = RETOUR_RCU_STALL,
+		.text = "a grace period waits for a reader",
+		.domain = domain->name,
+		.tid = tid,
+		.duration_ms = (now - patience->start) / 1000000,
+		.where = where ? where : thread_pc(tid),
+	});
+}

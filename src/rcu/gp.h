@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* The grace-period engine that all domains share; see docs/rcu.md, section 3. */
+#ifndef RETOUR_RCU_GP_H
+#define RETOUR_RCU_GP_H
+
+#include "rcu/domain.h"
+#include "rcu/seq.h"
+
+static inline unsigned long gp_snap(const struct retour_rcu_domain *domain)
+{
+	return seq_snap(&domain->gp);
+}
+
+bool gp_poll(const struct retour_rcu_domain *domain, unsigned long cookie);
+
+/* Waits for the grace period of the cookie, or runs it. */
+void gp_wait(struct retour_rcu_domain *domain, unsigned long cookie);
+
+void gp_wait_expedited(struct retour_rcu_domain *domain, unsigned long cookie);
+
+/* The patience of a leader with one reader: spin first, then sleep, now and then say so. */
+struct gp_patience {
+	uint64_t start, spin_until, next_report;	/* CLOCK_MONOTONIC, ns */
+};
+
+struct gp_patience gp_patience_begin(const struct retour_rcu_domain *domain);
+
+/* Spins on; false when it is time to sleep. */
+bool gp_patience_spin(const struct gp_patience *patience);
+
+/* For how long to sleep at most, in ns. */
+uint64_t gp_patience_sleep(const struct gp_patience *patience);
+
+/* Reports a stall if it is time to; tid 0, where NULL: not known. */
+void gp_patience_report(struct gp_patience *patience, const struct retour_rcu_domain *domain, int tid,
+			const void *where);
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Deliberate bugs, to show that the tests find them.  A test build defines
+ * RETOUR_MUTANT to one of the names; everywhere else mutant(x) is a constant
+ * false and the compiler removes what hangs on it.
+ */
+#ifndef RETOUR_RCU_MUTANT_H
+#define RETOUR_RCU_MUTANT_H
+
+enum retour_mutant {
+	MUTANT_none,
+	MUTANT_no_membarrier,		/* (M): old readers are not made visible */
+	MUTANT_no_late_membarrier,	/* (O): a lost wake-up */
+	MUTANT_no_rescan,		/* readers are looked at before (M) only */
+	MUTANT_report_trusted,		/* a report from before (M) counts */
+	MUTANT_no_claim_fence,		/* (G) */
+	MUTANT_hooks_nest,		/* the loop of deferred work */
+	MUTANT_late_report,		/* special is taken after the hook */
+	MUTANT_no_wake,			/* the report does not give the futex up */
+	MUTANT_snap_early,		/* a running grace period counts */
+	MUTANT_no_gp_wake,		/* sleepers are not woken at the end */
+	MUTANT_srcu_no_membarrier,	/* (X) */
+	MUTANT_srcu_single_phase,	/* only the bank left by the flip is drained */
+	MUTANT_srcu_lock_first,		/* L is summed before U */
+	MUTANT_srcu_no_flip,		/* starvation */
+	MUTANT_srcu_no_wake,		/* unlock does not wake the leader */
+	MUTANT_early_callback,		/* no grace period before a batch */
+	MUTANT_lost_callback,		/* the worker sleeps without looking again */
+	MUTANT_barrier_early,		/* a round that runs counts for barrier */
+	MUTANT_fork_double_call,	/* batch is advanced after the call */
+	MUTANT_fork_keeps_readers,	/* the child keeps its parent's other threads */
+	MUTANT_dead_reader_hangs,	/* ESRCH is not looked at */
+};
+
+#ifndef RETOUR_MUTANT
+#define RETOUR_MUTANT none
+#endif
+#define MUTANT_JOIN_(a, b) a##b
+#define MUTANT_JOIN(a, b) MUTANT_JOIN_(a, b)
+#define mutant(name) (MUTANT_JOIN(MUTANT_, RETOUR_MUTANT) == MUTANT_##name)
+
+#endif

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * retour_rcu: the slow paths of its readers and its grace period.
+ *
+ * The theory, with the proofs and the partners of the lettered barriers, is in
+ * docs/rcu.md, section 4.
+ */
+#include "retour/rcu.h"
+
+#include "rcu/callback.h"
+#include "rcu/domain.h"
+#include "rcu/gp.h"
+#include "rcu/membarrier.h"
+#include "rcu/reader.h"
+#include "rcu/report.h"
+
+static void rcu_run(struct retour_rcu_domain *domain);
+
+static void rcu_after_fork(struct retour_rcu_domain *domain)
+{
+	reader_after_fork();
+	callback_after_fork(domain);
+}
+
+static const struct retour_rcu_ops rcu_ops = { rcu_run, rcu_after_fork, callback_restart, false };
+
+struct retour_rcu_domain retour_rcu_domain = RETOUR_RCU_DOMAIN_INIT(&rcu_ops, "retour_rcu");
+
+__attribute__((constructor(102))) static void rcu_init(void)
+{
+	domain_register(&retour_rcu_domain);
+}
+
+void retour_rcu_start_worker(void)
+{
+	callback_start(&retour_rcu_domain);
+}
+
+/*
+ * Readers come here for their first section, and always when membarrier cannot
+ * stand for their fences or there is no record for them.
+ */
+void retour_rcu_read_lock_slow(void)
+{
+	struct retour_rcu_reader *reader = reader_own();
+	long *shared = reader_shared_nesting();
+	bool first = !reader;
+
+	if (first && !*shared)
+		reader = reader_claim();
+	if (reader) {
+		retour_rcu_add_nesting_(reader, 1);
+	} else {
+		/* In this order: a handler in between must come here too. */
+		++*shared;
+		retour_barrier();
+		__atomic_fetch_add(&reader_at(READER_SHARED)->nesting, 1, __ATOMIC_SEQ_CST);
+	}
+	/* (H) as a fence. */
+	full_fence();
+	if (first && reader)
+		hook(RETOUR_RCU_EVENT_READER_CLAIM, &retour_rcu_domain, reader->tid);
+}
+
+/* The decrement, where the inline part left it to us; returns the record it was. */
+static struct retour_rcu_reader *unlock_without_record(void)
+{
+	struct retour_rcu_reader *reader = reader_own();
+	long *shared = reader_shared_nesting();
+
+	if (*shared) {
+		reader = reader_at(READER_SHARED);
+		/* (I) and (J) as atomic instruction and fence. */
+		__atomic_fetch_sub(&reader->nesting, 1, __ATOMIC_SEQ_CST);
+		retour_barrier();
+		--*shared;
+	} else if (reader) {
+		retour_rcu_add_nesting_(reader, -1);
+	}
+	full_fence();
+	return reader;
+}
+
+static void unlock_slow(bool notrace)
+{
+	struct retour_rcu_reader *reader = retour_rcu_reader;
+
+	if (!reader)
+		reader = unlock_without_record();
+	if (!reader || __atomic_load_n(&reader->nesting, __ATOMIC_RELAXED) ||
+	    !__atomic_load_n(&reader->special, __ATOMIC_RELAXED))
+		return;
+	retour_torture_delay();
+	/* Reported first: a hook that uses readers finds nothing left to report. */
+	if (mutant(late_report)) {
+		hook(RETOUR_RCU_EVENT_QS_REPORT, &retour_rcu_domain, reader->tid);
+		reader_report(reader);
+	} else if (reader_report(reader) && !notrace) {
+		hook(RETOUR_RCU_EVENT_QS_REPORT, &retour_rcu_domain, reader->tid);
+	}
+}
+
+void retour_rcu_read_unlock_slow(void)
+{
+	unlock_slow(false);
+}
+
+void retour_rcu_read_unlock_slow_notrace(void)
+{
+	unlock_slow(true);
+}
+
+bool retour_rcu_read_lock_held_slow(void)
+{
+	struct retour_rcu_reader *reader = reader_own();
+
+	return *reader_shared_nesting() || (reader && reader->nesting);
+}
+
+static bool in_section(const struct retour_rcu_reader *reader)
+{
+	/* (N) pairs with (I): the end of the section before the end of the grace period. */
+	return __atomic_load_n(&reader->nesting, __ATOMIC_ACQUIRE) != 0;
+}
+
+static bool armed(const struct retour_rcu_reader *reader)
+{
+	/* (Q) pairs with (K), as (N). */
+	return __atomic_load_n(&reader->special, __ATOMIC_ACQUIRE) != 0;
+}
+
+static void arm(struct retour_rcu_reader *reader)
+{
+	/* The leader locks on the reader's behalf: "locked by tid" is all the kernel wants to see. */
+	__atomic_store_n(&reader->boost, __atomic_load_n(&reader->tid, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
+	/* (P) pairs with (K): boost before special. */
+	__atomic_store_n(&reader->special, 1, __ATOMIC_RELEASE);
+}
+
+static void disarm(struct retour_rcu_reader *reader)
+{
+	if (__atomic_exchange_n(&reader->special, 0, __ATOMIC_ACQ_REL))
+		__atomic_store_n(&reader->boost, 0, __ATOMIC_RELAXED);
+}
+
+/* Sleeps until the reader gives the futex up, lending it this thread's priority; false: the thread is dead. */
+static bool sleep_for(struct retour_rcu_reader *reader, int tid, uint64_t timeout_ns)
+{
+	uint64_t until = now_ns(CLOCK_REALTIME) + timeout_ns;
+	struct timespec timeout = { until / 1000000000, until % 1000000000 };
+	unsigned int boost, mine = sys_gettid();
+
+	switch (tid == READER_SHARED_TID ? -ENOSYS : sys_futex(&reader->boost, FUTEX_LOCK_PI, 0, &timeout)) {
+	case 0:
+		if (!__atomic_compare_exchange_n(&reader->boost, &mine, 0, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+			sys_futex(&reader->boost, FUTEX_UNLOCK_PI, 0, NULL);
+		return true;
+	case -ESRCH:
+		return mutant(dead_reader_hangs);
+	case -ETIMEDOUT:
+	case -EAGAIN:
+	case -EINTR:
+		return true;
+	default:
+		/* No priority inheritance: the reader is this thread, or shared, or the kernel has none. */
+		boost = __atomic_load_n(&reader->boost, __ATOMIC_RELAXED);
+		if (armed(reader) && boost)
+			futex_wait(&reader->boost, boost, timeout_ns < 10000000 ? timeout_ns : 10000000);
+		return true;
+	}
+}
+
+static void bury(struct retour_rcu_reader *reader, int tid)
+{
+	const void *where = __atomic_load_n(&reader->where, __ATOMIC_RELAXED);
+
+	if (reader_bury(reader, tid))
+		report(&(struct retour_rcu_report){
+			.kind = RETOUR_RCU_DEAD_READER,
+			.text = "a thread ended inside a read-side section",
+			.domain = retour_rcu_domain.name,
+			.tid = tid,
+			.where = where,
+		});
+}
+
+/* The futex is to be locked by the thread that has the record now, and that may give it up once more. */
+static void lock_for(struct retour_rcu_reader *reader, int tid)
+{
+	unsigned int boost = __atomic_load_n(&reader->boost, __ATOMIC_RELAXED);
+
+	/* Not so after a late report of an earlier grace period, or when the record has changed hands. */
+	if ((boost & FUTEX_TID_MASK) != (unsigned int)tid)
+		__atomic_compare_exchange_n(&reader->boost, &boost, tid, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+/* Reports for the shared record only wake: another thread may have come in before (M) and since. */
+static bool keep_waiting(struct retour_rcu_reader *reader, int tid)
+{
+	if (armed(reader))
+		return true;
+	if (tid != READER_SHARED_TID || !in_section(reader))
+		return false;
+	arm(reader);
+	/* The shared record's readers have fences of their own. */
+	full_fence();
+	return true;
+}
+
+/* The record is armed. */
+static void wait_reader(struct retour_rcu_reader *reader)
+{
+	struct gp_patience patience = gp_patience_begin(&retour_rcu_domain);
+	int tid;
+
+	while (tid = __atomic_load_n(&reader->tid, __ATOMIC_RELAXED), keep_waiting(reader, tid)) {
+		if (!in_section(reader)) {
+			disarm(reader);
+			return;
+		}
+		retour_torture_delay();
+		if (gp_patience_spin(&patience))
+			continue;
+		lock_for(reader, tid);
+		hook(RETOUR_RCU_EVENT_GP_WAIT, &retour_rcu_domain, tid);
+		if (!sleep_for(reader, tid, gp_patience_sleep(&patience)))
+			bury(reader, tid);
+		gp_patience_report(&patience, &retour_rcu_domain, tid,
+				   __atomic_load_n(&reader->where, __ATOMIC_RELAXED));
+	}
+}
+
+/* Is the record, the shared one or another thread's, one that membarrier must make visible? */
+static bool is_remote(unsigned long index, const struct retour_rcu_reader *reader)
+{
+	if (index == READER_SHARED)
+		return __atomic_load_n(&reader->nesting, __ATOMIC_RELAXED) != 0;
+	return __atomic_load_n(&reader->tid, __ATOMIC_RELAXED) != 0 && reader != reader_own();
+}
+
+/* Early, so that one membarrier makes both readers visible to us and special visible to them. */
+static bool first_look(unsigned long n)
+{
+	bool remote = false;
+
+	for (unsigned long i = 0; i < n; i++) {
+		struct retour_rcu_reader *reader = reader_at(i);
+
+		remote |= is_remote(i, reader);
+		if (__atomic_load_n(&reader->nesting, __ATOMIC_RELAXED))
+			arm(reader);
+	}
+	return remote;
+}
+
+/* True if a section began between the looks, or a report came too early. */
+static bool second_look(unsigned long n)
+{
+	bool late = false;
+
+	for (unsigned long i = 0; i < n; i++) {
+		struct retour_rcu_reader *reader = reader_at(i);
+
+		if (!in_section(reader)) {
+			if (armed(reader))
+				disarm(reader);
+		} else if (!armed(reader) && !mutant(report_trusted)) {
+			arm(reader);
+			late = true;
+		}
+	}
+	return late;
+}
+
+static void rcu_run(struct retour_rcu_domain *domain)
+{
+	unsigned long n;
+	bool remote;
+
+	/* (L) pairs with (G), (A): the removal before the look at the records. */
+	full_fence();
+	n = reader_count();
+	remote = first_look(n);
+	if (remote && !mutant(no_membarrier)) {
+		hook(RETOUR_RCU_EVENT_GP_MEMBARRIER, domain, domain->gp.value);
+		/* (M) pairs with (H), (J): removal and arming before the second look. */
+		membarrier_all();
+	}
+	retour_torture_delay();
+	if (!mutant(no_rescan) && second_look(n) && !mutant(no_late_membarrier)) {
+		hook(RETOUR_RCU_EVENT_GP_MEMBARRIER, domain, domain->gp.value);
+		/* (O) pairs with (J): late arming before the last look. */
+		membarrier_all();
+	}
+	for (unsigned long i = 0; i < n; i++)
+		if (armed(reader_at(i)))
+			wait_reader(reader_at(i));
+}
+
+/* For a deadlock that needs no debug build to be seen. */
+static void check_own_section(void)
+{
+	if (retour_rcu_read_lock_held())
+		report(&(struct retour_rcu_report){
+			.kind = RETOUR_RCU_DEADLOCK,
+			.text = "a thread waits for a grace period inside a read-side section",
+			.domain = retour_rcu_domain.name,
+			.tid = sys_gettid(),
+			.where = __builtin_return_address(0),
+		});
+}
+
+void retour_synchronize_rcu(void)
+{
+	check_own_section();
+	gp_wait(&retour_rcu_domain, gp_snap(&retour_rcu_domain));
+}
+
+void retour_synchronize_rcu_expedited(void)
+{
+	check_own_section();
+	gp_wait_expedited(&retour_rcu_domain, gp_snap(&retour_rcu_domain));
+}
+
+void retour_call_rcu_extern(struct retour_rcu_head *head, void (*func)(struct retour_rcu_head *head))
+{
+	callback_queue(&retour_rcu_domain, head, func);
+}
+
+void retour_rcu_barrier(void)
+{
+	callback_barrier(&retour_rcu_domain);
+}
+
+unsigned long retour_get_state_synchronize_rcu(void)
+{
+	return gp_snap(&retour_rcu_domain);
+}
+
+unsigned long retour_start_poll_synchronize_rcu_extern(void)
+{
+	return callback_start_poll(&retour_rcu_domain);
+}
+
+bool retour_poll_state_synchronize_rcu(unsigned long cookie)
+{
+	return gp_poll(&retour_rcu_domain, cookie);
+}
+
+void retour_cond_synchronize_rcu(unsigned long cookie)
+{
+	if (gp_poll(&retour_rcu_domain, cookie))
+		return;
+	check_own_section();
+	gp_wait(&retour_rcu_domain, cookie);
+}
+
+void retour_cond_synchronize_rcu_expedited(unsigned long cookie)
+{
+	if (gp_poll(&retour_rcu_domain, cookie))
+		return;
+	check_own_section();
+	gp_wait_expedited(&retour_rcu_domain, cookie);
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The reader records of retour_rcu: claimed at a thread's first reader, given
+ * back by a key destructor.  A signal handler that runs after the destructor
+ * claims again; such a record is found when its thread has ended and records
+ * run short.
+ */
+#include "rcu/reader.h"
+
+#include <pthread.h>
+#include <sys/mman.h>
+
+#include "rcu/membarrier.h"
+#include "rcu/mutant.h"
+#include "rcu/report.h"
+#include "rcu/sys.h"
+#include "rcu/thread.h"
+
+/* Slab k has FIRST << k records; together more than there can be threads. */
+#define FIRST 64UL
+#define SLABS 17
+
+static struct retour_rcu_reader first_slab[FIRST] = { [READER_SHARED] = { .tid = READER_SHARED_TID } };
+static struct retour_rcu_reader *slabs[SLABS] = { first_slab };
+static unsigned long count = READER_SHARED + 1;
+static unsigned long hint = READER_SHARED + 1;	/* where to look first for a free record */
+
+/* pthread_setspecific() of one of the first keys stores two words; of a later one it may allocate. */
+#define FIRST_KEYS 32
+static pthread_key_t exit_key;
+static bool exit_key_usable;
+
+#define INITIAL_EXEC __attribute__((tls_model("initial-exec")))
+__thread struct retour_rcu_reader *retour_rcu_reader INITIAL_EXEC;
+static __thread struct retour_rcu_reader *own INITIAL_EXEC;
+static __thread long shared_nesting INITIAL_EXEC;
+static __thread bool torn_down INITIAL_EXEC;
+
+unsigned long reader_count(void)
+{
+	return __atomic_load_n(&count, __ATOMIC_ACQUIRE);
+}
+
+static int slab_of(unsigned long index)
+{
+	return 63 - __builtin_clzl(index / FIRST + 1);
+}
+
+static unsigned long slab_start(int slab)
+{
+	return FIRST * ((1UL << slab) - 1);
+}
+
+struct retour_rcu_reader *reader_at(unsigned long index)
+{
+	int slab = slab_of(index);
+
+	return &__atomic_load_n(&slabs[slab], __ATOMIC_ACQUIRE)[index - slab_start(slab)];
+}
+
+struct retour_rcu_reader *reader_own(void)
+{
+	return own;
+}
+
+long *reader_shared_nesting(void)
+{
+	return &shared_nesting;
+}
+
+bool reader_torn_down(void)
+{
+	return torn_down;
+}
+
+static void raise_count(unsigned long to)
+{
+	unsigned long old = __atomic_load_n(&count, __ATOMIC_RELAXED);
+
+	while (old < to && !__atomic_compare_exchange_n(&count, &old, to, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+		;
+}
+
+/* Makes the record the thread's if its tid is `tid`. */
+static bool take(struct retour_rcu_reader *reader, int tid)
+{
+	return __atomic_load_n(&reader->tid, __ATOMIC_RELAXED) == tid &&
+	       __atomic_compare_exchange_n(&reader->tid, &tid, sys_gettid(), false, __ATOMIC_SEQ_CST,
+					   __ATOMIC_RELAXED);
+}
+
+static bool take_free(unsigned long from, unsigned long to, unsigned long *index)
+{
+	for (*index = from; *index < to; ++*index)
+		if (take(reader_at(*index), 0))
+			return true;
+	return false;
+}
+
+/* Of threads that ended without running their destructors for the last claim. */
+static bool take_dead(unsigned long to, unsigned long *index)
+{
+	for (*index = READER_SHARED + 1; *index < to; ++*index) {
+		struct retour_rcu_reader *reader = reader_at(*index);
+		int tid = __atomic_load_n(&reader->tid, __ATOMIC_RELAXED);
+
+		/* Who died in a section is left to the leader, which tells. */
+		if (tid > 0 && !__atomic_load_n(&reader->nesting, __ATOMIC_RELAXED) && thread_is_dead(tid) &&
+		    take(reader, tid))
+			return true;
+	}
+	return false;
+}
+
+static bool grow(int slab)
+{
+	struct retour_rcu_reader *none = NULL, *fresh;
+	size_t size = (FIRST << slab) * sizeof(*fresh);
+	long address = sys_call(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (address < 0 && address > -4096)
+		return false;
+	fresh = (struct retour_rcu_reader *)address;
+	if (!__atomic_compare_exchange_n(&slabs[slab], &none, fresh, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+		sys_call(SYS_munmap, address, size, 0, 0, 0, 0);
+	return true;
+}
+
+/* Where the slabs that exist end. */
+static unsigned long capacity(int *slab)
+{
+	for (*slab = 1; *slab < SLABS && __atomic_load_n(&slabs[*slab], __ATOMIC_RELAXED); ++*slab)
+		;
+	return slab_start(*slab);
+}
+
+static bool find(unsigned long *index)
+{
+	unsigned long from = __atomic_load_n(&hint, __ATOMIC_RELAXED);
+	int slab;
+
+	for (;;) {
+		unsigned long end = capacity(&slab);
+
+		if (take_free(from, end, index) || take_free(READER_SHARED + 1, from < end ? from : end, index) ||
+		    take_dead(end, index))
+			return true;
+		if (slab == SLABS || !grow(slab))
+			return false;
+		from = end;
+	}
+}
+
+struct retour_rcu_reader *reader_claim(void)
+{
+	struct retour_rcu_reader *none = NULL, *reader;
+	unsigned long index;
+
+	if (own)
+		return own;
+	if (!find(&index))
+		return NULL;
+	reader = reader_at(index);
+	raise_count(index + 1);
+	__atomic_store_n(&hint, index + 1, __ATOMIC_RELAXED);
+	/* A handler may have claimed one meanwhile: that one stays. */
+	if (!__atomic_compare_exchange_n(&own, &none, reader, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+		__atomic_store_n(&reader->tid, 0, __ATOMIC_RELEASE);
+		return own;
+	}
+	/* (G) pairs with (L): the claim before the loads of the first section. */
+	if (!mutant(no_claim_fence))
+		full_fence();
+	if (membarrier_usable())
+		retour_rcu_reader = reader;
+	if (exit_key_usable)
+		pthread_setspecific(exit_key, reader);
+	return reader;
+}
+
+bool reader_report(struct retour_rcu_reader *reader)
+{
+	unsigned int mine = sys_gettid();
+
+	/* (K) pairs with (Q): the section before the report. */
+	if (!__atomic_exchange_n(&reader->special, 0, __ATOMIC_ACQ_REL))
+		return false;
+	retour_torture_delay();
+	if (mutant(no_wake) || __atomic_compare_exchange_n(&reader->boost, &mine, 0, false, __ATOMIC_RELEASE,
+							   __ATOMIC_RELAXED))
+		return true;
+	/* The kernel ends the boost and wakes the leader; unless the futex is not held by priority inheritance. */
+	if (sys_futex(&reader->boost, FUTEX_UNLOCK_PI, 0, NULL) != 0) {
+		__atomic_store_n(&reader->boost, 0, __ATOMIC_RELEASE);
+		futex_wake(&reader->boost, 1);
+	}
+	return true;
+}
+
+static void lower_hint(const struct retour_rcu_reader *reader)
+{
+	for (int slab = 0; slab < SLABS && slabs[slab]; slab++) {
+		unsigned long index = reader - slabs[slab], old = __atomic_load_n(&hint, __ATOMIC_RELAXED);
+
+		if (index < FIRST << slab && index + slab_start(slab) < old)
+			__atomic_store_n(&hint, index + slab_start(slab), __ATOMIC_RELAXED);
+	}
+}
+
+/* The destructor of exit_key. */
+static void give_back(void *value)
+{
+	struct retour_rcu_reader *reader = own;
+
+	torn_down = true;
+	/* A thread that ends inside a section is found by the leader. */
+	if (!reader || reader->nesting)
+		return;
+	retour_rcu_reader = NULL;
+	retour_barrier();
+	own = NULL;
+	retour_barrier();
+	reader_report(reader);
+	__atomic_store_n(&reader->where, NULL, __ATOMIC_RELAXED);
+	__atomic_store_n(&reader->tid, 0, __ATOMIC_RELEASE);
+	lower_hint(reader);
+}
+
+bool reader_bury(struct retour_rcu_reader *reader, int tid)
+{
+	if (__atomic_load_n(&reader->tid, __ATOMIC_ACQUIRE) != tid)
+		return false;
+	__atomic_store_n(&reader->nesting, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&reader->special, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&reader->boost, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&reader->tid, 0, __ATOMIC_RELEASE);
+	return true;
+}
+
+void reader_after_fork(void)
+{
+	reader_at(READER_SHARED)->nesting = shared_nesting;
+	for (unsigned long i = 0; i < count; i++) {
+		struct retour_rcu_reader *reader = reader_at(i);
+
+		reader->special = 0;
+		reader->boost = 0;
+		if (reader == own) {
+			reader->tid = sys_gettid();
+		} else if (i != READER_SHARED && !mutant(fork_keeps_readers)) {
+			reader->tid = 0;
+			reader->nesting = 0;
+		}
+	}
+}
+
+__attribute__((constructor(101))) static void reader_init(void)
+{
+	membarrier_usable();
+	exit_key_usable = pthread_key_create(&exit_key, give_back) == 0 && exit_key < FIRST_KEYS;
+}

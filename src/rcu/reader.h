@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The reader records of retour_rcu: who may be in a section.
+ *
+ * Records are found by index and live in memory that is never given back, so a
+ * leader may look at one whose thread has just ended.  A record is claimed by
+ * setting its tid, without lock or allocator.
+ */
+#ifndef RETOUR_RCU_READER_H
+#define RETOUR_RCU_READER_H
+
+#include "retour/rcu.h"
+
+/*
+ * Readers that got no record because the kernel has no more memory count here,
+ * atomically.  They may keep a grace period waiting as long as their sections
+ * overlap.
+ */
+#define READER_SHARED 0
+#define READER_SHARED_TID 0x3fffffff	/* no thread's */
+
+/* Indices of claimed records are below this. */
+unsigned long reader_count(void);
+
+struct retour_rcu_reader *reader_at(unsigned long index);
+
+/* The calling thread's record or NULL.  Async-signal-safe, as are the next two. */
+struct retour_rcu_reader *reader_own(void);
+
+/* The calling thread's record, claimed if need be; NULL: use READER_SHARED. */
+struct retour_rcu_reader *reader_claim(void);
+
+/* How many sections of the calling thread count in READER_SHARED. */
+long *reader_shared_nesting(void);
+
+/* The key destructors of this thread have run. */
+bool reader_torn_down(void);
+
+/* Reports the quiescent state if the record asks for it; true if it did.  No hook points. */
+bool reader_report(struct retour_rcu_reader *reader);
+
+/* Frees the record of a thread that has ended; false if the record is not that thread's. */
+bool reader_bury(struct retour_rcu_reader *reader, int tid);
+
+/* In a forked child: only the calling thread's record remains. */
+void reader_after_fork(void);
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* Reports and hook points. */
+#include "rcu/report.h"
+
+#include "rcu/mutant.h"
+
+static retour_rcu_report_fn report_fn;
+static void *report_arg;
+static retour_rcu_hook_fn hooks[RETOUR_RCU_EVENTS];
+
+/*
+ * A thread runs one hook at a time.  What a hook does may need a report of its
+ * own, which has a hook point: with grace periods in a row they would nest for
+ * ever.
+ */
+static __thread bool hooking __attribute__((tls_model("initial-exec")));
+
+void retour_rcu_set_report(retour_rcu_report_fn fn, void *arg)
+{
+	__atomic_store_n(&report_fn, NULL, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&report_arg, arg, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&report_fn, fn, __ATOMIC_RELEASE);
+}
+
+void report(const struct retour_rcu_report *r)
+{
+	retour_rcu_report_fn fn = __atomic_load_n(&report_fn, __ATOMIC_ACQUIRE);
+
+	if (fn)
+		fn(r, __atomic_load_n(&report_arg, __ATOMIC_RELAXED));
+}
+
+retour_rcu_hook_fn retour_rcu_set_hook(enum retour_rcu_event event, retour_rcu_hook_fn fn)
+{
+	if ((unsigned int)event >= RETOUR_RCU_EVENTS)
+		return NULL;
+	return __atomic_exchange_n(&hooks[event], fn, __ATOMIC_ACQ_REL);
+}
+
+void hook(enum retour_rcu_event event, const struct retour_rcu_domain *domain, unsigned long arg)
+{
+	retour_rcu_hook_fn fn = __atomic_load_n(&hooks[event], __ATOMIC_ACQUIRE);
+
+	if (!fn || (hooking && !mutant(hooks_nest)))
+		return;
+	hooking = true;
+	retour_barrier();
+	fn(domain, arg);
+	retour_barrier();
+	hooking = false;
+}

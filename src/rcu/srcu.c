@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * retour_srcu: the slow paths of its readers and its grace period.
+ *
+ * The theory, with the proofs and the partners of the lettered barriers, is in
+ * docs/rcu.md, section 5.
+ */
+#include "retour/srcu.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "rcu/area.h"
+#include "rcu/callback.h"
+#include "rcu/domain.h"
+#include "rcu/gp.h"
+#include "rcu/membarrier.h"
+#include "rcu/report.h"
+
+static bool exiting;
+
+static struct retour_srcu_struct *srcu_of(struct retour_rcu_domain *domain)
+{
+	return (struct retour_srcu_struct *)((char *)domain - offsetof(struct retour_srcu_struct, domain));
+}
+
+/* Where readers find the bank without a call, if they may do without fences. */
+static void publish_bank(struct retour_srcu_struct *ssp)
+{
+	/* (Y) pairs with (R): the area before the pointer to it. */
+	if (membarrier_usable())
+		__atomic_store_n(&ssp->current_bank, area_bank(ssp->area, ssp->area->index), __ATOMIC_RELEASE);
+}
+
+/* The same for who is not the leader: it must not undo a flip. */
+static void publish_first_bank(struct retour_srcu_struct *ssp, struct retour_srcu_area *area)
+{
+	struct retour_srcu_bank *none = NULL;
+
+	if (membarrier_usable())
+		__atomic_compare_exchange_n(&ssp->current_bank, &none, area_bank(area, 0), false, __ATOMIC_RELEASE,
+					    __ATOMIC_RELAXED);
+}
+
+/* The domain's area, made if there is none. */
+static struct retour_srcu_area *attach(struct retour_srcu_struct *ssp)
+{
+	struct retour_srcu_area *area = __atomic_load_n(&ssp->area, __ATOMIC_ACQUIRE), *none = NULL;
+
+	if (area)
+		return area;
+	domain_register(&ssp->domain);
+	area = area_get();
+	if (!__atomic_compare_exchange_n(&ssp->area, &none, area, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+		area_put(area);
+		area = none;
+	}
+	publish_first_bank(ssp, area);
+	/* (f) pairs with (L): the area before the loads of the first section. */
+	full_fence();
+	return area;
+}
+
+struct retour_srcu_bank *retour_srcu_read_lock_slow(struct retour_srcu_struct *ssp)
+{
+	struct retour_srcu_area *area = attach(ssp);
+	struct retour_srcu_bank *bank = area_bank(area, __atomic_load_n(&area->index, __ATOMIC_RELAXED));
+
+	__atomic_fetch_add(&area_slot(bank)->atomic_lock, 1, __ATOMIC_SEQ_CST);
+	/* (R) as a fence. */
+	if (!membarrier_usable())
+		full_fence();
+	return bank;
+}
+
+void retour_srcu_read_unlock_atomic(struct retour_srcu_bank *bank)
+{
+	__atomic_fetch_add(&area_slot(bank)->atomic_unlock, 1, __ATOMIC_RELEASE);
+}
+
+static bool unlock_slow(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank)
+{
+	/* (W) pairs with (a): unlock is counted before sleeping is read. */
+	full_fence();
+	retour_torture_delay();
+	if (__atomic_load_n(&ssp->draining, __ATOMIC_RELAXED) != bank || mutant(srcu_no_wake) ||
+	    !__atomic_load_n(&ssp->sleeping, __ATOMIC_RELAXED) ||
+	    !__atomic_exchange_n(&ssp->sleeping, 0, __ATOMIC_ACQ_REL))
+		return false;
+	futex_wake(&ssp->sleeping, 1);
+	return true;
+}
+
+void retour_srcu_read_unlock_slow_notrace(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank)
+{
+	unlock_slow(ssp, bank);
+}
+
+void retour_srcu_read_unlock_slow(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank)
+{
+	if (unlock_slow(ssp, bank))
+		hook(RETOUR_RCU_EVENT_QS_REPORT, &ssp->domain, 0);
+}
+
+/* From now on unlocks of the domain look whether the leader sleeps. */
+static void show_waiting(struct retour_srcu_struct *ssp)
+{
+	__atomic_store_n(&ssp->waiting, 1, __ATOMIC_RELAXED);
+}
+
+static void sleep_for_readers(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank, uint64_t timeout_ns)
+{
+	__atomic_store_n(&ssp->sleeping, 1, __ATOMIC_RELAXED);
+	/* (a) pairs with (W): sleeping before the sum. */
+	full_fence();
+	retour_torture_delay();
+	if (!area_is_drained(bank)) {
+		hook(RETOUR_RCU_EVENT_GP_WAIT, &ssp->domain, 0);
+		futex_wait(&ssp->sleeping, 1, timeout_ns);
+	}
+	__atomic_store_n(&ssp->sleeping, 0, __ATOMIC_RELAXED);
+}
+
+static void drain(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank)
+{
+	struct gp_patience patience;
+
+	if (area_is_drained(bank))
+		return;
+	__atomic_store_n(&ssp->draining, bank, __ATOMIC_RELAXED);
+	patience = gp_patience_begin(&ssp->domain);
+	while (!area_is_drained(bank)) {
+		if (gp_patience_spin(&patience))
+			continue;
+		if (!ssp->waiting) {
+			show_waiting(ssp);
+			hook(RETOUR_RCU_EVENT_GP_MEMBARRIER, &ssp->domain, ssp->domain.gp.value);
+			/* (Z) pairs with (T): waiting before the sum. */
+			membarrier_all();
+			continue;
+		}
+		sleep_for_readers(ssp, bank, gp_patience_sleep(&patience));
+		gp_patience_report(&patience, &ssp->domain, 0, NULL);
+	}
+}
+
+static void srcu_run(struct retour_rcu_domain *domain)
+{
+	struct retour_srcu_struct *ssp = srcu_of(domain);
+	struct retour_srcu_area *area;
+	struct retour_srcu_bank *old, *idle;
+
+	domain_register(domain);
+	/* (L) pairs with (f), (A): the removal before the look for readers. */
+	full_fence();
+	area = __atomic_load_n(&ssp->area, __ATOMIC_ACQUIRE);
+	if (!area)
+		return;
+	old = area_bank(area, area->index);
+	idle = area_bank(area, !area->index);
+	publish_bank(ssp);
+	if (!area_is_drained(old) || !area_is_drained(idle))
+		show_waiting(ssp);
+	if (!process_is_single_threaded() && !mutant(srcu_no_membarrier)) {
+		hook(RETOUR_RCU_EVENT_GP_MEMBARRIER, domain, domain->gp.value);
+		/* (X) pairs with (R), (T): the removal, and waiting, before the sums. */
+		membarrier_all();
+	}
+	retour_torture_delay();
+	if (!mutant(srcu_single_phase))
+		drain(ssp, idle);
+	if (!mutant(srcu_no_flip)) {
+		__atomic_store_n(&area->index, !area->index, __ATOMIC_RELAXED);
+		publish_bank(ssp);
+	}
+	retour_torture_delay();
+	drain(ssp, old);
+	__atomic_store_n(&ssp->waiting, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&ssp->draining, NULL, __ATOMIC_RELAXED);
+}
+
+/*
+ * Sections of the parent's other threads never end here, so their counters are
+ * left behind, and with them those of this thread: its open sections protect
+ * nothing any more, and their cookies do no harm.
+ */
+static void srcu_after_fork(struct retour_rcu_domain *domain)
+{
+	struct retour_srcu_struct *ssp = srcu_of(domain);
+
+	callback_after_fork(domain);
+	ssp->waiting = 0;
+	ssp->sleeping = 0;
+	ssp->draining = NULL;
+	if (!ssp->area || process_was_single_threaded() || mutant(fork_keeps_readers))
+		return;
+	ssp->area = area_get();
+	publish_bank(ssp);
+}
+
+const struct retour_rcu_ops retour_srcu_ops = { srcu_run, srcu_after_fork, callback_restart, true };
+
+bool retour_srcu_read_lock_held(const struct retour_srcu_struct *ssp)
+{
+	struct retour_srcu_area *area = __atomic_load_n(&ssp->area, __ATOMIC_ACQUIRE);
+
+	return area && (!area_is_drained(area_bank(area, 0)) || !area_is_drained(area_bank(area, 1)));
+}
+
+int retour_init_srcu_struct_named(struct retour_srcu_struct *ssp, const char *name, enum retour_srcu_flavour flavour)
+{
+	*ssp = (struct retour_srcu_struct)RETOUR_SRCU_INIT_(name, flavour);
+	if (!area_is_shared(attach(ssp)))
+		return 0;
+	domain_unregister(&ssp->domain);
+	return -ENOMEM;
+}
+
+int retour_cleanup_srcu_struct(struct retour_srcu_struct *ssp)
+{
+	if (retour_srcu_read_lock_held(ssp))
+		return -EBUSY;
+	callback_stop(&ssp->domain);
+	domain_unregister(&ssp->domain);
+	area_put(ssp->area);
+	*ssp = (struct retour_srcu_struct)RETOUR_SRCU_INIT_(ssp->domain.name, ssp->flavour);
+	return 0;
+}
+
+static void note_exit(void)
+{
+	__atomic_store_n(&exiting, true, __ATOMIC_RELAXED);
+}
+
+__attribute__((constructor(101))) static void srcu_init(void)
+{
+	/* Called before the destructors of objects, at exit but not at dlclose. */
+	atexit(note_exit);
+}
+
+void retour_srcu_module_going(struct retour_srcu_struct *ssp)
+{
+	if (!__atomic_load_n(&exiting, __ATOMIC_RELAXED))
+		retour_cleanup_srcu_struct(ssp);
+}
+
+void retour_synchronize_srcu(struct retour_srcu_struct *ssp)
+{
+	gp_wait(&ssp->domain, gp_snap(&ssp->domain));
+}
+
+void retour_synchronize_srcu_expedited(struct retour_srcu_struct *ssp)
+{
+	gp_wait_expedited(&ssp->domain, gp_snap(&ssp->domain));
+}
+
+void retour_call_srcu_extern(struct retour_srcu_struct *ssp, struct retour_rcu_head *head,
+			     void (*func)(struct retour_rcu_head *head))
+{
+	callback_queue(&ssp->domain, head, func);
+}
+
+void retour_srcu_barrier(struct retour_srcu_struct *ssp)
+{
+	callback_barrier(&ssp->domain);
+}
+
+unsigned long retour_get_state_synchronize_srcu(struct retour_srcu_struct *ssp)
+{
+	return gp_snap(&ssp->domain);
+}
+
+unsigned long retour_start_poll_synchronize_srcu_extern(struct retour_srcu_struct *ssp)
+{
+	return callback_start_poll(&ssp->domain);
+}
+
+bool retour_poll_state_synchronize_srcu(struct retour_srcu_struct *ssp, unsigned long cookie)
+{
+	return gp_poll(&ssp->domain, cookie);
+}
+
+void retour_cond_synchronize_srcu(struct retour_srcu_struct *ssp, unsigned long cookie)
+{
+	if (!gp_poll(&ssp->domain, cookie))
+		gp_wait(&ssp->domain, cookie);
+}

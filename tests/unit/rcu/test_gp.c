@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+/* Grace periods: what they wait for, what they cost, what polling sees. */
+#include <errno.h>
+
+#include "domains.h"
+
+static unsigned long membarriers, starts;
+
+static void count_membarrier(const struct retour_rcu_domain *domain, unsigned long arg)
+{
+	__atomic_fetch_add(&membarriers, 1, __ATOMIC_RELAXED);
+}
+
+static void count_start(const struct retour_rcu_domain *domain, unsigned long arg)
+{
+	__atomic_fetch_add(&starts, 1, __ATOMIC_RELAXED);
+}
+
+static void *end_soon(void *arg)
+{
+	sleep_ms(20);
+	((struct holder *)arg)->leave = true;
+	return NULL;
+}
+
+static void waits_for_a_reader(void (*synchronize)(void), const struct domain *d)
+{
+	struct holder h;
+	pthread_t other;
+
+	holder_begin(&h, d);
+	CHECK(pthread_create(&other, NULL, end_soon, &h) == 0);
+	synchronize();
+	CHECK(h.left);
+	holder_end(&h);
+	pthread_join(other, NULL);
+}
+
+TEST(synchronize_waits_for_readers)
+{
+	for_each_domain(d)
+		waits_for_a_reader(d->synchronize, d);
+}
+
+TEST(synchronize_expedited_waits_for_readers)
+{
+	for_each_domain(d)
+		waits_for_a_reader(d->expedited, d);
+}
+
+TEST(a_reader_of_another_domain_is_not_waited_for)
+{
+	struct holder h;
+
+	for_each_domain(d) {
+		holder_begin(&h, d);
+		for_each_domain(other)
+			if (other != d)
+				other->synchronize();
+		CHECK(!h.left);
+		holder_end(&h);
+	}
+}
+
+TEST(a_later_reader_is_not_waited_for)
+{
+	struct holder first, later;
+	unsigned long cookie;
+
+	for_each_domain(d) {
+		holder_begin(&first, d);
+		cookie = d->start_poll();
+		sleep_ms(20);
+		holder_begin(&later, d);
+		CHECK(!d->poll(cookie));
+		holder_end(&first);
+		for (int i = 0; i < 1000 && !d->poll(cookie); i++)
+			sleep_ms(1);
+		CHECK(d->poll(cookie));
+		CHECK(!later.left);
+		holder_end(&later);
+	}
+}
+
+TEST(without_readers_there_is_no_membarrier)
+{
+	retour_rcu_set_hook(RETOUR_RCU_EVENT_GP_MEMBARRIER, count_membarrier);
+	for_each_domain(d)
+		d->synchronize();
+	/* Only this thread ever reads, and no other can without being seen. */
+	retour_rcu_read_lock();
+	retour_rcu_read_unlock();
+	retour_synchronize_rcu();
+	CHECK_U64(membarriers, 0);
+}
+
+TEST(a_grace_period_takes_two_membarriers_at_most)
+{
+	struct holder h[3];
+
+	retour_rcu_set_hook(RETOUR_RCU_EVENT_GP_MEMBARRIER, count_membarrier);
+	for_each_domain(d) {
+		for (int i = 0; i < 20; i++) {
+			for (int k = 0; k < 3; k++)
+				holder_begin(&h[k], d);
+			for (int k = 0; k < 3; k++)
+				h[k].leave = true;
+			membarriers = 0;
+			d->synchronize();
+			CHECK(membarriers >= 1 && membarriers <= 2);
+			for (int k = 0; k < 3; k++)
+				holder_end(&h[k]);
+		}
+	}
+}
+
+static void *synchronize_main(void *arg)
+{
+	((const struct domain *)arg)->synchronize();
+	return NULL;
+}
+
+TEST(updaters_share_grace_periods)
+{
+	enum { UPDATERS = 20 };
+	pthread_t threads[UPDATERS];
+	struct holder h;
+
+	retour_rcu_set_hook(RETOUR_RCU_EVENT_GP_START, count_start);
+	for_each_domain(d) {
+		holder_begin(&h, d);
+		starts = 0;
+		for (int i = 0; i < UPDATERS; i++)
+			CHECK(pthread_create(&threads[i], NULL, synchronize_main, (void *)d) == 0);
+		sleep_ms(50);
+		holder_end(&h);
+		for (int i = 0; i < UPDATERS; i++)
+			CHECK(pthread_join(threads[i], NULL) == 0);
+		/* The first one leads; those that came while it waited share the next. */
+		CHECK(starts >= 2 && starts <= 3);
+	}
+}
+
+TEST(a_cookie_is_complete_after_a_grace_period_and_not_before)
+{
+	struct holder h;
+
+	for_each_domain(d) {
+		unsigned long cookie = d->get_state();
+
+		CHECK(!d->poll(cookie));
+		d->synchronize();
+		CHECK(d->poll(cookie));
+		CHECK(!d->poll(d->get_state()));
+		d->cond(cookie);
+		holder_begin(&h, d);
+		cookie = d->start_poll();
+		sleep_ms(20);
+		CHECK(!d->poll(cookie));
+		holder_end(&h);
+		d->cond(cookie);
+		CHECK(d->poll(cookie));
+	}
+	CHECK(retour_poll_state_synchronize_rcu(retour_get_completed_synchronize_rcu()));
+}
+
+TEST(a_running_grace_period_does_not_count_for_a_new_cookie)
+{
+	struct holder first, second;
+	unsigned long before, during;
+
+	for_each_domain(d) {
+		holder_begin(&first, d);
+		before = d->start_poll();
+		sleep_ms(20);
+		holder_begin(&second, d);
+		during = d->start_poll();
+		holder_end(&first);
+		d->cond(before);
+		CHECK(!d->poll(during));
+		CHECK(!second.left);
+		holder_end(&second);
+		d->cond(during);
+	}
+}
+
+TEST(a_polled_grace_period_comes_without_being_waited_for)
+{
+	for_each_domain(d) {
+		unsigned long cookie = d->start_poll();
+
+		for (int i = 0; i < 2000 && !d->poll(cookie); i++)
+			sleep_ms(1);
+		CHECK(d->poll(cookie));
+	}
+}
+
+TEST(full_cookies_are_cookies)
+{
+	struct retour_rcu_gp_oldstate state, same, complete;
+
+	retour_get_state_synchronize_rcu_full(&state);
+	same = state;
+	CHECK(retour_same_state_synchronize_rcu_full(&state, &same));
+	CHECK(!retour_poll_state_synchronize_rcu_full(&state));
+	retour_cond_synchronize_rcu_full(&state);
+	CHECK(retour_poll_state_synchronize_rcu_full(&state));
+	retour_start_poll_synchronize_rcu_full(&state);
+	retour_cond_synchronize_rcu_full(&state);
+	retour_get_completed_synchronize_rcu_full(&complete);
+	CHECK(retour_poll_state_synchronize_rcu_full(&complete));
+	retour_get_state_synchronize_srcu_full(&test_srcu, &state);
+	retour_cond_synchronize_srcu_full(&test_srcu, &state);
+	CHECK(retour_poll_state_synchronize_srcu_full(&test_srcu, &state));
+}
+
+static void *up(void *arg)
+{
+	sleep_ms(20);
+	*(volatile bool *)((void **)arg)[1] = true;
+	retour_srcu_up_read_fast(((void **)arg)[2], ((void **)arg)[0]);
+	return NULL;
+}
+
+TEST(a_section_may_end_in_another_thread)
+{
+	struct retour_srcu_struct srcu;
+	volatile bool left = false;
+	pthread_t thread;
+
+	CHECK(retour_init_srcu_struct_fast_updown(&srcu) == 0);
+	void *args[] = { retour_srcu_down_read_fast(&srcu), (void *)&left, &srcu };
+
+	CHECK(retour_cleanup_srcu_struct(&srcu) == -EBUSY);
+	CHECK(pthread_create(&thread, NULL, up, args) == 0);
+	retour_synchronize_srcu(&srcu);
+	CHECK(left);
+	pthread_join(thread, NULL);
+	CHECK(retour_cleanup_srcu_struct(&srcu) == 0);
+}
+
+static struct retour_rcu_report last_report;
+static atomic_int reports;
+
+static void keep_report(const struct retour_rcu_report *report, void *arg)
+{
+	last_report = *report;
+	reports++;
+}
+
+TEST(a_stall_is_reported_with_the_readers_thread)
+{
+	retour_rcu_set_report(keep_report, NULL);
+	retour_rcu_set_stall_timeout(5);
+	for_each_domain(d) {
+		reports = 0;
+		waits_for_a_reader(d->synchronize, d);
+		CHECK(reports >= 1 && reports <= 5);
+		CHECK(last_report.kind == RETOUR_RCU_STALL && last_report.duration_ms >= 5);
+		if (d == domains)
+			CHECK(last_report.tid > 0 && last_report.tid != gettid() && last_report.where);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	return test_main(argc, argv);
+}

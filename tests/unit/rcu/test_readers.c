@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: MIT */
+/* Readers: nesting, first use in handlers, threads that come and go, no memory. */
+#include <errno.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <ucontext.h>
+
+#include "domains.h"
+
+TEST(sections_nest)
+{
+	for_each_domain(d) {
+		void *outer, *inner;
+
+		CHECK(!d->held());
+		outer = d->lock();
+		inner = d->lock();
+		CHECK(d->held());
+		d->unlock(inner);
+		CHECK(d->held());
+		d->unlock(outer);
+		CHECK(!d->held());
+		d->synchronize();
+	}
+}
+
+TEST(guards_end_with_their_scope)
+{
+	{
+		retour_guard_rcu();
+		retour_guard_srcu_fast(&test_srcu);
+		retour_guard_srcu_fast_notrace(&test_srcu);
+		retour_guard_rcu_tasks_trace();
+		for_each_domain(d)
+			CHECK(d->held());
+	}
+	for_each_domain(d)
+		CHECK(!d->held());
+}
+
+static atomic_int handled;
+
+static void read_in_handler(int sig)
+{
+	for_each_domain(d) {
+		void *cookie;
+
+		errno = 12345;
+		cookie = d->lock();
+		if (!d->held())
+			_exit(1);
+		d->unlock(cookie);
+		if (errno != 12345)
+			_exit(1);
+	}
+	handled++;
+}
+
+static void install(int sig, int flags)
+{
+	struct sigaction action = { .sa_handler = read_in_handler, .sa_flags = flags };
+
+	CHECK(sigaction(sig, &action, NULL) == 0);
+}
+
+TEST(a_handler_may_be_the_first_reader_of_the_process)
+{
+	install(SIGUSR1, 0);
+	raise(SIGUSR1);
+	CHECK(handled == 1);
+	for_each_domain(d)
+		d->synchronize();
+}
+
+static void *raise_first(void *arg)
+{
+	static char stack[64 * 1024];
+	stack_t alternate = { .ss_sp = stack, .ss_size = sizeof(stack) };
+
+	CHECK(sigaltstack(&alternate, NULL) == 0);
+	pthread_kill(pthread_self(), SIGUSR1);
+	return NULL;
+}
+
+TEST(a_handler_on_its_own_stack_may_be_the_first_reader_of_a_thread)
+{
+	pthread_t thread;
+
+	install(SIGUSR1, SA_ONSTACK);
+	CHECK(pthread_create(&thread, NULL, raise_first, NULL) == 0);
+	CHECK(pthread_join(thread, NULL) == 0);
+	CHECK(handled == 1);
+	for_each_domain(d)
+		d->synchronize();
+}
+
+/* Single steps through the first reader, an unlock and a grace period, with readers at every instruction. */
+static volatile bool stepping;
+
+static void on_step(int sig, siginfo_t *info, void *context)
+{
+	ucontext_t *uc = context;
+
+	if (!stepping) {
+#ifdef __x86_64__
+		uc->uc_mcontext.gregs[REG_EFL] &= ~0x100l;
+#endif
+		return;
+	}
+	read_in_handler(sig);
+}
+
+static void *step_through(void *arg)
+{
+#ifdef __x86_64__
+	const struct domain *d = arg;
+
+	stepping = true;
+	__asm__ volatile("pushfq\n\torq $0x100, (%%rsp)\n\tpopfq" ::: "memory", "cc");
+	for (int i = 0; i < 3; i++)
+		d->unlock(d->lock());
+	d->poll(d->get_state());
+	d->synchronize();
+	stepping = false;
+#endif
+	return NULL;
+}
+
+TEST(handlers_may_read_at_any_instruction)
+{
+	struct sigaction action = { .sa_sigaction = on_step, .sa_flags = SA_SIGINFO };
+	struct holder h;
+
+#ifndef __x86_64__
+	SKIP("single steps are made on x86-64 only");
+#endif
+	CHECK(sigaction(SIGTRAP, &action, NULL) == 0);
+	for_each_domain(d) {
+		int before = handled;
+		pthread_t thread;
+
+		holder_begin(&h, &domains[d == domains]);
+		CHECK(pthread_create(&thread, NULL, step_through, (void *)d) == 0);
+		CHECK(pthread_join(thread, NULL) == 0);
+		CHECK(handled - before > 300);
+		holder_end(&h);
+		d->synchronize();
+		CHECK(!d->held());
+	}
+}
+
+static void *read_once(void *arg)
+{
+	for_each_domain(d)
+		d->unlock(d->lock());
+	return NULL;
+}
+
+static void *read_and_wait(void *arg)
+{
+	for_each_domain(d)
+		d->unlock(d->lock());
+	pthread_barrier_wait(arg);
+	return NULL;
+}
+
+TEST(many_threads_read_and_end_without_saying_so)
+{
+	enum { THREADS = 300 };
+	static pthread_t threads[THREADS];
+	pthread_barrier_t barrier;
+	pthread_attr_t attr;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 64 * 1024);
+	pthread_barrier_init(&barrier, NULL, THREADS + 1);
+	for (int i = 0; i < THREADS; i++)
+		CHECK(pthread_create(&threads[i], &attr, read_and_wait, &barrier) == 0);
+	pthread_barrier_wait(&barrier);
+	for (int i = 0; i < THREADS; i++)
+		CHECK(pthread_join(threads[i], NULL) == 0);
+	for (int i = 0; i < 500; i++) {
+		CHECK(pthread_create(&threads[0], &attr, read_once, NULL) == 0);
+		CHECK(pthread_join(threads[0], NULL) == 0);
+	}
+	for_each_domain(d)
+		d->synchronize();
+}
+
+static unsigned long membarriers;
+
+static void count_membarrier(const struct retour_rcu_domain *domain, unsigned long arg)
+{
+	membarriers++;
+}
+
+TEST(a_thread_that_ended_costs_no_membarrier)
+{
+	pthread_t thread;
+
+	retour_rcu_set_hook(RETOUR_RCU_EVENT_GP_MEMBARRIER, count_membarrier);
+	CHECK(pthread_create(&thread, NULL, read_once, NULL) == 0);
+	CHECK(pthread_join(thread, NULL) == 0);
+	retour_synchronize_rcu();
+	CHECK_U64(membarriers, 0);
+}
+
+static struct retour_rcu_report last_report;
+static atomic_int reports;
+
+static void keep_report(const struct retour_rcu_report *report, void *arg)
+{
+	last_report = *report;
+	reports++;
+}
+
+static atomic_int dying_tid;
+
+static void *die_inside(void *arg)
+{
+	dying_tid = gettid();
+	retour_rcu_read_lock();
+	while (arg && !*(atomic_bool *)arg)
+		sleep_ms(1);
+	return NULL;
+}
+
+TEST(a_thread_that_died_inside_is_reported_and_waited_for_no_more)
+{
+	pthread_t thread;
+
+	retour_rcu_set_report(keep_report, NULL);
+	CHECK(pthread_create(&thread, NULL, die_inside, NULL) == 0);
+	CHECK(pthread_join(thread, NULL) == 0);
+	retour_synchronize_rcu();
+	CHECK(reports == 1);
+	CHECK(last_report.kind == RETOUR_RCU_DEAD_READER);
+	CHECK(last_report.tid == dying_tid);
+	retour_synchronize_rcu();
+	CHECK(reports == 1);
+}
+
+static void *set_after_a_while(void *arg)
+{
+	sleep_ms(50);
+	*(atomic_bool *)arg = true;
+	return NULL;
+}
+
+TEST(a_thread_that_dies_while_it_is_waited_for_is_reported_at_once)
+{
+	atomic_bool die = false;
+	pthread_t dying, other;
+	double start;
+
+	retour_rcu_set_report(keep_report, NULL);
+	CHECK(pthread_create(&dying, NULL, die_inside, &die) == 0);
+	while (!dying_tid)
+		sched_yield();
+	sleep_ms(5);
+	CHECK(pthread_create(&other, NULL, set_after_a_while, &die) == 0);
+	start = seconds();
+	retour_synchronize_rcu();
+	CHECK(die && seconds() - start < 0.9);
+	CHECK(reports == 1 && last_report.kind == RETOUR_RCU_DEAD_READER && last_report.tid == dying_tid);
+	pthread_join(dying, NULL);
+	pthread_join(other, NULL);
+}
+
+struct starved {
+	pthread_barrier_t all_started, limit_set;
+	atomic_int in;
+	atomic_bool leave;
+};
+
+static void *read_without_memory(void *arg)
+{
+	struct starved *s = arg;
+	struct retour_srcu_bank *bank;
+
+	pthread_barrier_wait(&s->all_started);
+	pthread_barrier_wait(&s->limit_set);
+	retour_rcu_read_lock();
+	retour_rcu_read_lock();
+	bank = retour_srcu_read_lock_fast(&test_srcu);
+	CHECK(retour_rcu_read_lock_held());
+	s->in++;
+	while (!s->leave)
+		sleep_ms(1);
+	s->in--;
+	retour_srcu_read_unlock_fast(&test_srcu, bank);
+	retour_rcu_read_unlock();
+	retour_rcu_read_unlock();
+	return NULL;
+}
+
+static void *leave_soon(void *arg)
+{
+	sleep_ms(30);
+	((struct starved *)arg)->leave = true;
+	return NULL;
+}
+
+TEST(readers_do_without_memory)
+{
+	enum { THREADS = 100 };
+	static struct starved s;
+	pthread_t threads[THREADS], last;
+	struct rlimit none = { 0, RLIM_INFINITY };
+
+	pthread_barrier_init(&s.all_started, NULL, THREADS + 1);
+	pthread_barrier_init(&s.limit_set, NULL, THREADS + 1);
+	for (int i = 0; i < THREADS; i++)
+		CHECK(pthread_create(&threads[i], NULL, read_without_memory, &s) == 0);
+	CHECK(pthread_create(&last, NULL, leave_soon, &s) == 0);
+	s.leave = false;
+	pthread_barrier_wait(&s.all_started);
+	CHECK(setrlimit(RLIMIT_AS, &none) == 0);
+	pthread_barrier_wait(&s.limit_set);
+	while (s.in < THREADS && !s.leave)
+		sched_yield();
+	retour_synchronize_rcu();
+	CHECK(s.leave);
+	retour_synchronize_srcu(&test_srcu);
+	CHECK(s.in == 0);
+	for (int i = 0; i < THREADS; i++)
+		CHECK(pthread_join(threads[i], NULL) == 0);
+	pthread_join(last, NULL);
+}
+
+int main(int argc, char **argv)
+{
+	return test_main(argc, argv);
+}
