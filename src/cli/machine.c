@@ -15,7 +15,6 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <linux/capability.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -39,6 +38,11 @@ static void set_value(struct machine_feature *f, const char *fmt, ...)
 	va_end(ap);
 }
 
+static void set_remedy(struct machine_feature *f, const char *remedy)
+{
+	snprintf(f->remedy, sizeof(f->remedy), "%s", remedy);
+}
+
 static void set_error(struct machine_feature *f, int error)
 {
 	f->available = error == 0;
@@ -46,7 +50,7 @@ static void set_error(struct machine_feature *f, int error)
 		set_value(f, "%s", strerror(error));
 }
 
-/* The whole file, or its first line, without newline; empty if it cannot be read. */
+/* The first line of a file without newline; empty if it cannot be read. */
 static void read_line(const char *path, char *line, int size)
 {
 	_cleanup_fclose_ FILE *in = fopen(path, "re");
@@ -121,14 +125,19 @@ static void probe_new_privileges(struct machine_feature *f)
 
 /* ---- capabilities -------------------------------------------------------------- */
 
+#define CAPABILITY(name)	(1ULL << CAP_##name)
+
 /* Those of another user namespace are none for the machine. */
+static bool has_capability(uint64_t any_of)
+{
+	return environment_capabilities() & any_of && environment_is_initial_user_namespace();
+}
+
 static void probe_capability(struct machine_feature *f, uint64_t any_of)
 {
-	f->available = environment_capabilities() & any_of;
-	if (f->available && !environment_is_initial_user_namespace()) {
-		f->available = false;
+	f->available = has_capability(any_of);
+	if (!f->available && environment_capabilities() & any_of)
 		set_value(f, "only within the user namespace");
-	}
 }
 
 /* ---- BPF ------------------------------------------------------------------------ */
@@ -180,20 +189,30 @@ static void probe_walker(struct machine_feature *f)
 
 /* ---- events ---------------------------------------------------------------------- */
 
-static void probe_machine_events(struct machine_feature *f)
+/* Some distributions let CAP_SYS_ADMIN alone override kernel.perf_event_paranoid above 2. */
+static void explain_denied_events(struct machine_feature *f)
 {
-	set_error(f, probe_cpu_event());
+	if (has_capability(CAPABILITY(SYS_ADMIN)))
+		set_remedy(f, module_remedy);
+	else if (has_capability(CAPABILITY(PERFMON)))
+		set_remedy(f, "sudo sysctl kernel.perf_event_paranoid=2");
 }
 
-static void set_remedy(struct machine_feature *f, const char *remedy)
+static void probe_machine_events(struct machine_feature *f)
 {
-	snprintf(f->remedy, sizeof(f->remedy), "%s", remedy);
+	int error = probe_cpu_event();
+
+	set_error(f, error);
+	if (error == EACCES || error == EPERM)
+		explain_denied_events(f);
 }
 
 static void judge_events(struct machine_feature *f, struct probe_result result)
 {
 	set_error(f, result.error);
-	if (!result.error && result.user_only) {
+	if (result.error == EACCES || result.error == EPERM) {
+		explain_denied_events(f);
+	} else if (!result.error && result.user_only) {
 		set_value(f, "in user space only");
 	} else if (result.error == ETIME && result.user_only) {
 		set_value(f, "never in user space");
@@ -281,7 +300,6 @@ static void probe_memlock(struct machine_feature *f)
 #define CALL_PERF	FEATURE(SECCOMP_PERF)
 #define CALL_BPF	FEATURE(SECCOMP_BPF)
 #define MACHINE_RIGHTS	FEATURE(USER_NAMESPACE)
-#define CAPABILITY(name)	(1ULL << CAP_##name)
 #define EVENT		(CALL_PERF | FEATURE(PERF_EVENTS_OWN))
 
 static const struct probe {
