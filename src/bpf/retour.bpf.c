@@ -152,42 +152,36 @@ static __always_inline void scratch_put(struct scratch *s)
 
 /* ---- the stack copy ---------------------------------------------------- */
 
-struct copy_context {
-	struct scratch *scratch;
-	struct task_struct *task;
-	u64 address, end;
-	u32 n;
-	u32 failed;
-};
-
-static __always_inline long copy_chunk(struct copy_context *c, int mode)
+static __always_inline long copy_chunk(const struct walk_io *io, int mode)
 {
-	struct scratch *s = c->scratch;
-	u64 left = c->end - c->address;
-	u32 size = left > STACK_CHUNK ? STACK_CHUNK : left;
-	u32 got = size, page;
+	struct scratch *s = io->s;
+	u64 address = s->copying.address, left = s->copying.end - address;
+	u64 size = left > STACK_CHUNK ? STACK_CHUNK : left;
+	u32 got, page;
 	bool last;
 
-	if (walk_copy(s->copy.bytes, size, c->address, mode, c->task)) {
+	asm volatile("" : "+r"(size));	/* the verifier has to see the bounded value used */
+	got = size;
+	if (walk_copy(s->copy.bytes, size, address, mode, io->task)) {
 		/* As far as the page that cannot be read. */
-		page = 4096 - (c->address & 4095);
+		page = 4096 - (address & 4095);
 		got = page < size ? page : size;
 		if (got > 4096)
 			got = 4096;
-		if (walk_copy(s->copy.bytes, got, c->address, mode, c->task))
+		if (walk_copy(s->copy.bytes, got, address, mode, io->task))
 			got = 0;
 		s->copy.stack.reason = REASON_PAGE_UNREADABLE;
 	}
-	s->copy.stack.index = c->n++;
-	s->copy.stack.address = c->address;
+	s->copy.stack.index = s->copying.n++;
+	s->copy.stack.address = address;
 	s->copy.stack.size = got;
-	c->address += got;
-	last = !got || c->address >= c->end || c->n >= STACK_CHUNKS;
+	s->copying.address = address + got;
+	last = !got || got >= left || s->copying.n >= STACK_CHUNKS;
 	s->copy.stack.last = last;
 	if (got > STACK_CHUNK)
 		got = STACK_CHUNK;
 	if (ring_write(&s->copy, sizeof(s->copy.head) + sizeof(s->copy.stack) + got, last)) {
-		c->failed = 1;
+		s->copying.failed = 1;
 		return 1;
 	}
 	return last ? 1 : 0;
@@ -204,7 +198,7 @@ DEFINE_COPY_CHUNK(copy_chunk_remote, WALK_REMOTE)
 
 static long stack_end(struct task_struct *task, struct vm_area_struct *vma, void *arg)
 {
-	*(u64 *)arg = vma->vm_end;
+	((struct walk_io *)arg)->s->copying.end = vma->vm_end;
 	return 0;
 }
 
@@ -238,8 +232,8 @@ static __always_inline void write_copy(struct walk_io *io, int mode)
 {
 	struct scratch *s = io->s;
 	struct walk *w = &s->walk;
-	struct copy_context c = { .scratch = s, .task = io->task };
 	struct stack_record *st = &s->copy.stack;
+	u64 address = (w->frame.sp & ~7ULL) - STACK_BELOW, end;
 	u32 n = w->n;
 
 	w->reason = REASON_COPY_LOST;
@@ -275,19 +269,22 @@ static __always_inline void write_copy(struct walk_io *io, int mode)
 	st->key = w->key;
 	save_regs(st->regs, io->regs);
 	/* In an epilogue the rules still name the places below rsp from which registers were popped. */
-	c.address = (w->frame.sp & ~7ULL) - STACK_BELOW;
-	c.end = c.address + STACK_CHUNK;	/* if its mapping cannot be had now */
+	s->copying.address = address;
+	s->copying.end = address + STACK_CHUNK;	/* if its mapping cannot be had now */
+	s->copying.n = 0;
+	s->copying.failed = 0;
 	for (u32 i = 0; i < 4; i++)
-		if (bpf_find_vma(io->task, c.address, stack_end, &c.end, 0) != -EBUSY)
+		if (bpf_find_vma(io->task, address, stack_end, io, 0) != -EBUSY)
 			break;
-	if (c.end < c.address)
-		c.end = c.address;
+	end = s->copying.end;
 	/* So much is hardly one stack: goroutines' lie in the heap's arenas. */
-	if (c.end - c.address > STACK_FAR)
-		c.end = c.address + 2 * STACK_CHUNK;
+	if (end >= address && end - address > STACK_FAR)
+		s->copying.end = address + 2 * STACK_CHUNK;
+	else if (end < address)
+		s->copying.end = address;
 	bpf_loop(STACK_CHUNKS, mode == WALK_FAULT ? (void *)copy_chunk_fault :
-		 mode == WALK_NOFAULT ? (void *)copy_chunk_nofault : (void *)copy_chunk_remote, &c, 0);
-	if (c.failed)
+		 mode == WALK_NOFAULT ? (void *)copy_chunk_nofault : (void *)copy_chunk_remote, io, 0);
+	if (s->copying.failed)
 		COUNT(copy_lost, 1);
 }
 

@@ -47,6 +47,10 @@ struct scratch {
 		struct stack_record stack;
 		u8 bytes[STACK_CHUNK];
 	} copy;
+	struct {
+		u64 address, end;	/* of what is left */
+		u32 n, failed;
+	} copying;
 };
 
 /* What a walk works on; mode is a constant wherever it is looked at. */
