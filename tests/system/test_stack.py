@@ -1,0 +1,367 @@
+# SPDX-License-Identifier: MIT
+"""Backend stack: the same chains from copies of the stack, of whatever runs, with and without rights."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+
+import retour
+import tap
+from chains import CALL, MAIN, THREAD, WORK, Truth, line_of, recursion
+
+NOBODY = 65534
+AS_NOBODY = ['setpriv', '--reuid', NOBODY, '--regid', NOBODY, '--clear-groups', '--inh-caps=-all']
+PARANOID = '/proc/sys/kernel/perf_event_paranoid'
+SHORT = 'stack copy too short'
+# Copies are taken in interrupts, where nothing is paged in: a stack that grows into a new page begins with it.
+GROWING = [None, 'page not readable']
+
+
+def record(*options, **record_options):
+    recording = retour.record('--backend', 'stack', *options, **record_options)
+    check_figures(recording.stats)
+    return recording
+
+
+def record_program(name, *args, seconds=1, options=(), **record_options):
+    return record(*options, command=(retour.program(name), *args, '--seconds', seconds), **record_options)
+
+
+def check_figures(stats):
+    """Every sample has a walk of its own."""
+    assert stats['backend'] == 'stack', stats['backend']
+    assert stats['shared'] == 0, stats['shared']
+    assert stats['requests'] == stats['with_user_context'], stats
+    assert stats['walks'] == stats['stack_copies'] and stats['walks'] <= stats['samples'], stats
+    assert not stats['stitched'] or stats['frames'] >= stats['stitched'], stats
+
+
+def truth(name, chain, **options):
+    return Truth(retour.program(name), chain, **{'edge_reasons': GROWING, **options})
+
+
+def check(name, chain, frequency=retour.FREQUENCY, **options):
+    recording = record_program(name, frequency=frequency)
+    truth(name, chain, **options).check(recording)
+    return recording
+
+
+# ---- frames ----------------------------------------------------------------------
+
+@tap.test('recursion 1,000 deep')
+def deep():
+    recording = check('recursion', recursion(1000), frequency=999)
+    assert recording.stats['max_depth'] >= 1000, recording.stats['max_depth']
+
+
+@tap.test('a stack beyond the largest copy is truncated, and says so')
+def too_deep():
+    # A call of a shell function takes kilobytes of the stack.
+    script = 'f() { if [ $1 -gt 0 ]; then f $(($1 - 1)); else while :; do :; done; fi; }; f 150'
+    recording = record(command=['timeout', 2, 'bash', '-c', script], frequency=499)
+    samples = recording.of('bash')
+    cut = [s for s in samples if s['reason'] == SHORT]
+    assert len(cut) > 50 and len(cut) > len(samples) * 0.8, f'{len(cut)} of {len(samples)}: {recording.stats}'
+    for sample in cut:
+        assert len(sample['user']) > 20, f'only {len(sample["user"])} frames of 64 KB'
+
+
+@tap.test('twenty frames on 10 KB; a frame of 80 KB cannot be seen over')
+def large_frames():
+    recording = record_program('frames')
+    seen = {SHORT: 0, None: 0}
+    for sample in recording.of('frames'):
+        line = line_of(sample, {'frames'})
+        if 'large_frame ' in line and sample['reason'] == SHORT:
+            seen[SHORT] += 1
+            assert line.endswith('large_frame '), line
+    chain = WORK + '(?:small_frame ){1,20}' + MAIN
+    others = [s for s in recording.of('frames') if 'large_frame ' not in line_of(s, {'frames'})]
+    truth('frames', chain, edges=WORK + MAIN).check(recording, others)
+    assert seen[SHORT] > 50, seen
+
+
+@tap.test('leaf functions, prologues and epilogues')
+def leaf():
+    check('leaf', '(?:(?:(?:(?:leaf )?saves_all )?saves_some )?calls |' + WORK + ')' + MAIN)
+
+
+@tap.test('calls through the PLT')
+def plt():
+    in_library = 'library_leaf |(?:callback )?library_calls_back |plt |_init '
+    check('plt', f'(?:(?:{in_library})?call_library |{WORK}){MAIN}', own=['libplt_library.so'])
+
+
+@tap.test('signal handlers; one on another stack hides the interrupted one')
+def signals():
+    recording = record_program('signals')
+    plain = (r'(?:burn )?on_signal (?:libc )+raises ' + MAIN + '|' + WORK
+             + '(?:(?:libc |plt |ld )*raises |interrupted )?' + MAIN)
+    inner = r'(?:burn )?(?:on_alarm )?libc '
+    handled = r'(?:burn )?on_signal (?:libc )+raises ' + '|' + WORK + '(?:(?:libc |plt |ld )*raises |interrupted )?'
+    lines = [(s, line_of(s, {'signals'})) for s in recording.of('signals')]
+    elsewhere = [(s, line) for s, line in lines if 'on_alternate ' in line]
+    truth('signals', f'{plain}|{inner}(?:{handled}){MAIN}|{inner}(?:ld |libc )*{MAIN}', callers=False).check(
+        recording, [s for s, line in lines if 'on_alternate ' not in line])
+    assert len(elsewhere) > 20, len(elsewhere)
+    assert {s['reason'] for s, _ in elsewhere} <= {SHORT, 'page not readable'}, {s['reason'] for s, _ in elsewhere}
+
+
+@tap.test('generated code with frame pointers')
+def jit():
+    check('jit', WORK + 'called_by_jit anon calls_jit ' + MAIN)
+
+
+@tap.test('--max-depth')
+def max_depth():
+    recording = record_program('recursion', options=['--max-depth', 100], frequency=499)
+    assert {len(s['user']) for s in recording.samples if s['reason'] == 'max depth'} == {100}
+    assert recording.stats['truncated_by'].get('max depth', 0) > 100, recording.stats
+
+
+@tap.test('a stack that grows after it was shallow for long')
+def grows():
+    path = retour.program('recursion')
+    recording = record('--max-depth', 4096, frequency=1999, command=[
+        'sh', '-c', f'{path} --count 3 --seconds 1; {path} --count 3000 --seconds 1'])
+    samples = [s for s in recording.of('recursion') if 'bottom' in [f['sym'] for f in s['user']]]
+    deep_ones = [s for s in samples if len(s['user']) > 100]
+    short = [s for s in deep_ones if s['reason'] == SHORT]
+    assert all(s['complete'] for s in samples if len(s['user']) < 100)
+    assert short, 'copies were not made smaller while stacks were shallow'
+    assert len(deep_ones) > 500 and len(short) < len(deep_ones) / 10, f'{len(short)} of {len(deep_ones)} cut'
+
+
+@tap.test('32-bit programs are not walked')
+def compat():
+    recording = record_program('plain_32')
+    samples = [s for s in recording.of('plain_32') if s['reason'] not in ('exec', 'not-started', 'no-mm')]
+    assert len(samples) > 50, f'{len(samples)} samples'
+    assert {s['reason'] for s in samples} == {'compat-task'}, {s['reason'] for s in samples}
+
+
+# ---- tasks -----------------------------------------------------------------------
+
+@tap.test('80 threads, each at its own depth')
+def threads():
+    recording = record_program('threads')
+    depth = {t['tid']: t['depth'] for t in recording.truths()}
+    assert len(depth) == 80, depth
+    truth('threads', WORK + f'thread_bottom (?:nest )+thread_main {THREAD}', clones=True,
+          edges=rf'(?:{CALL}|(?:nest )*){CALL}(?:thread_main )?{THREAD}|{CALL}{MAIN}|libc ').check(recording)
+    for sample in recording.of('threads'):
+        frames = [f['sym'] for f in sample['user']]
+        if 'thread_bottom' in frames:
+            assert frames.count('nest') == depth[sample['tid']], f'depth of {sample["tid"]}'
+
+
+@tap.test('2,000 short-lived processes that fork and exec')
+def storm():
+    recording = record_program('processes', 'storm', '--count', 2000, timeout=120)
+    samples = recording.of('processes')
+    truth('processes', '(?:(?:burn )?before_exec )?(?:mode_storm )?' + MAIN, least=200, clones=True,
+          edges=f'{CALL}(?:program_count )?mode_storm {MAIN}|(?:libc )+', edge_reasons=[*GROWING, 'no mapping'],
+          missing={'exec': 0.1, 'not-started': 0.1}).check(recording, samples)
+    assert len({s['pid'] for s in samples}) > 200
+
+
+@tap.test('exec while sampled')
+def execs():
+    recording = record_program('processes', 'exec', '--count', 200)
+    truth('processes', '(?:burn )?before_exec mode_exec ' + MAIN, least=100,
+          edges=f'{CALL}(?:program_count )?mode_exec {MAIN}',
+          missing={'exec': 0.5, 'not-started': 0.2}).check(recording)
+    reasons = {s['reason'] for s in recording.of('processes')}
+    assert {'exec', 'not-started'} & reasons, reasons
+
+
+@tap.test('samples in kernel mode have both parts: context-switches, page-faults')
+def kernel_mode():
+    recording = record_program('waits', 'naps', options=['-e', 'context-switches'])
+    truth('waits', f'(?:libc )+naps mode_naps {MAIN}', edges=f'{WORK}mode_naps {MAIN}').check(recording)
+    napping = [s for s in recording.of('waits') if 'naps' in [f['sym'] for f in s['user']]]
+    assert all(s['kernel'] for s in napping), 'no kernel frames at a context switch'
+    recording = record_program('waits', 'faults', options=['-e', 'page-faults'])
+    truth('waits', f'touches mode_faults {MAIN}',
+          edges=f'{CALL}(?:map_stack )?(?:mode_faults )?{MAIN}').check(recording)
+
+
+@tap.test('two events at once')
+def two_events():
+    recording = record_program('recursion', '--count', 10, options=['-e', 'cpu-clock,page-faults'])
+    events = {e['name']: e['samples'] for e in recording.stats['events']}
+    assert events['cpu-clock'] > 100 and events['page-faults'] > 0, events
+    truth('recursion', recursion(10)).check(recording, [s for s in recording.samples if s['event'] == 'cpu-clock'])
+
+
+@tap.test('io_uring workers have no user part')
+def io_worker():
+    recording = record_program('io_worker')
+    assert {s['reason'] for s in recording.samples if s['comm'].startswith('iou-wrk')} <= {'io-worker'}
+    truth('io_worker', f'(?:(?:libc |plt )*reads_by_worker ){MAIN}', least=5, edges=WORK + MAIN).check(recording)
+
+
+@tap.test('-a: kernel threads and the idle task have no user part')
+def machine():
+    with retour.Running('recursion', '--count', 10, '--seconds', 20) as running:
+        recording = record('-a', '--duration', 1)
+    for sample in recording.samples:
+        assert (sample['reason'] == 'idle') == (sample['pid'] == 0), f'{sample["comm"]}: {sample["reason"]}'
+        if sample['comm'].startswith(('kworker/', 'ksoftirqd/', 'migration/', 'rcu_')):
+            assert sample['reason'] == 'kernel-thread', sample
+    truth('recursion', recursion(10)).check(recording, [s for s in recording.samples if s['pid'] == running.pid])
+    assert len({s['cpu'] for s in recording.samples}) > 1
+
+
+@tap.test('-p with several processes, and -t with one thread')
+def targets():
+    with retour.Running('recursion', '--count', 10, '--seconds', 20) as one, \
+            retour.Running('recursion', '--count', 10, '--seconds', 20) as two, \
+            retour.Running('recursion', '--count', 10, '--seconds', 20):
+        recording = record('-p', f'{one.pid},{two.pid}', '--duration', 1)
+        assert {s['pid'] for s in recording.samples} == {one.pid, two.pid}
+    truth('recursion', recursion(10)).check(recording)
+    with retour.Running('threads', '--count', 4, '--seconds', 20) as running:
+        tid = json.loads(running.process.stdout.readline())['tid']
+        recording = record('-t', tid, '--duration', 1)
+    assert {s['tid'] for s in recording.samples} == {tid}
+    assert len(recording.samples) > 50 and recording.stats['complete'] == len(recording.samples), recording.stats
+
+
+@tap.test('a process that ends leaves the recorder asleep, and the others recorded')
+def ends_early():
+    with retour.Running('recursion', '--count', 10, '--seconds', 0.7) as one, \
+            retour.Running('recursion', '--count', 10, '--seconds', 20) as two:
+        recording = record('-p', f'{one.pid},{two.pid}', '--duration', 2, frequency=499)
+    last = {pid: max(s['time'] for s in recording.samples if s['pid'] == pid) for pid in (one.pid, two.pid)}
+    assert last[two.pid] - last[one.pid] > 0.5, last
+    assert recording.stats['recorder_cpu_s'] < 0.5, recording.stats['recorder_cpu_s']
+    truth('recursion', recursion(10)).check(recording)
+
+
+@tap.test('--deferred-records')
+def deferred_records():
+    recording = record_program('recursion', '--count', 20, options=['--deferred-records'])
+    truth('recursion', recursion(20)).check(recording)
+    cookies = [s['cookie'] for s in recording.samples if s['user']]
+    assert len(set(cookies)) == len(cookies), 'a cookie was used twice'
+
+
+# ---- real programs -----------------------------------------------------------------
+
+def check_real(*command, **options):
+    if not shutil.which(command[0]):
+        raise tap.Skip(f'{command[0]} is not installed')
+    recording = record(command=command, **options)
+    stats = recording.stats
+    assert stats['samples'] > 100, stats['samples']
+    assert stats['complete'] >= stats['with_user_context'] * 0.99, json.dumps(stats)
+    assert stats['lost_samples'] + stats['lost_records'] <= stats['samples'] / 100, json.dumps(stats)
+    return recording
+
+
+@tap.test('xz is complete to 99 %')
+def xz():
+    check_real('sh', '-c', f'xz -9 -T2 -c {retour.RETOUR} > /dev/null', frequency=1999)
+
+
+@tap.test('python3 is complete to 99 %')
+def python():
+    check_real('python3', '-S', '-c', 'import re, json\nfor i in range(40): '
+               're.findall(r"(a|b)*c", json.dumps(["abc" * 50] * 200))', frequency=1999)
+
+
+@tap.test('sqlite3 is complete to 99 %')
+def sqlite():
+    check_real('sqlite3', ':memory:', 'with recursive n(i) as (select 1 union all select i + 1 from n where '
+               'i < 1500000) select sum(i * i % 7), count(distinct i % 1000) from n', frequency=1999)
+
+
+# ---- without rights ----------------------------------------------------------------
+
+class Paranoid:
+    """Another value of kernel.perf_event_paranoid while the with block runs."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __enter__(self):
+        with open(PARANOID, encoding='ascii') as setting:
+            self.before = setting.read()
+        self._write(str(self.value))
+
+    def __exit__(self, *_):
+        self._write(self.before)
+
+    @staticmethod
+    def _write(value):
+        with open(PARANOID, 'w', encoding='ascii') as setting:
+            setting.write(value)
+
+
+def for_nobody(path):
+    """A copy that everybody can run."""
+    copy = os.path.join(retour.workspace, os.path.basename(path))
+    shutil.copy(path, copy)
+    os.chmod(copy, 0o755)
+    return copy
+
+
+def record_as_nobody(*args, prefix=()):
+    if not shutil.which('setpriv'):
+        raise tap.Skip('setpriv is not installed')
+    folder = retour.fresh_path('.folder')
+    os.mkdir(folder)
+    os.chown(folder, NOBODY, NOBODY)
+    path = os.path.join(folder, 'user.data')
+    with Paranoid(2):
+        done = retour.run_other(*prefix, *AS_NOBODY, for_nobody(retour.RETOUR), 'record', '--backend', 'stack',
+                                '-F', 1999, '-o', path, *args)
+    assert done.returncode == 0, f'exited {done.returncode}: {done.stderr}'
+    recording = retour.Recording(path, done.stdout, done.stderr)
+    check_figures(recording.stats)
+    assert all(not s['kernel'] for s in recording.samples), 'kernel frames without the right to see them'
+    assert 'perf_event_paranoid' in done.stderr, f'nothing was said of the kernel: {done.stderr}'
+    return recording
+
+
+@tap.test('a user without rights records a command')
+def user_command():
+    path = for_nobody(retour.program('recursion'))
+    recording = record_as_nobody('--', path, '--count', 20, '--seconds', 1)
+    truth('recursion', recursion(20)).check(recording)
+
+
+@tap.test('a user without rights records his processes')
+def user_processes():
+    path = for_nobody(retour.program('threads'))
+    with subprocess.Popen([*map(str, AS_NOBODY), path, '--count', '4', '--seconds', '20'],
+                          stdout=subprocess.DEVNULL) as process:
+        time.sleep(0.3)
+        recording = record_as_nobody('-p', process.pid, '--duration', 1)
+        process.kill()
+    truth('threads', WORK + f'thread_bottom (?:nest )+thread_main {THREAD}').check(recording)
+    assert len({s['tid'] for s in recording.samples}) == 4
+
+
+@tap.test('rings shrink to the memory that a user may lock')
+def small_rings():
+    if not shutil.which('prlimit'):
+        raise tap.Skip('prlimit is not installed')
+    path = for_nobody(retour.program('recursion'))
+    recording = record_as_nobody('--', path, '--count', 20, '--seconds', 1, prefix=('prlimit', '--memlock=0:0'))
+    truth('recursion', recursion(20)).check(recording)
+
+
+def unusable():
+    """Why nothing can be recorded here, or None."""
+    if os.geteuid() != 0:
+        return 'the tests change users and settings: they need root'
+    backends = json.loads(retour.run('doctor', '--json').stdout)['backends']
+    stack = next(b for b in backends if b['name'] == 'stack')
+    return None if stack['usable'] else f'{stack["why"]}: {stack["remedy"]}'
+
+
+tap.main(unusable())
