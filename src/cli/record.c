@@ -31,6 +31,7 @@ enum {
 
 static const struct cli_option options[] = {
 	{ 'F', "frequency", "HZ", "samples a second and CPU, 1 to 20000 (default 999)" },
+	{ 'c', "count", "N", "a sample every N events, instead of so many a second" },
 	{ 'e', "event", "EVENT", "what to sample on, see retour list; may be given several times "
 				 "(default cycles, or cpu-clock where there is none)" },
 	{ 'a', "all-cpus", NULL, "record the whole machine" },
@@ -59,6 +60,7 @@ struct request {
 	char **command;		/* NULL: none */
 	const struct backend_kind *backend;	/* NULL: auto */
 	double duration_s;	/* 0: until something else ends it */
+	uint64_t period;	/* 0: by frequency */
 	uint32_t frequency, max_depth;
 	bool all_cpus, threads, deferred_records, quiet, json;
 };
@@ -138,6 +140,9 @@ static void apply_option(struct request *r, int opt)
 	case 'F':
 		r->frequency = (uint32_t)cli_number(&cli_record, "-F", optarg, 1, SESSION_MAX_FREQUENCY);
 		break;
+	case 'c':
+		r->period = cli_number(&cli_record, "-c", optarg, 1, SESSION_MAX_PERIOD);
+		break;
 	case 'e':
 		add_events(r, optarg);
 		break;
@@ -202,7 +207,7 @@ static struct error *open_session(const struct request *r, const char *backend, 
 		.backend = backend, .events = r->events.data, .n_events = r->events.len,
 		.scope = r->all_cpus ? SESSION_SYSTEM : r->threads ? SESSION_THREADS : SESSION_PROCESSES,
 		.pids = r->targets.pids.data, .n_pids = r->all_cpus ? 0 : r->targets.pids.len,
-		.frequency = r->frequency, .max_depth = r->max_depth,
+		.frequency = r->period ? 0 : r->frequency, .period = r->period, .max_depth = r->max_depth,
 		.deferred_records = r->deferred_records, .output = r->output, .cmdline = cmdline,
 	};
 
@@ -417,7 +422,7 @@ static int record(int argc, char **argv)
 
 const struct cli_verb cli_record = {
 	.name = "record",
-	.synopsis = "[-F HZ] [-e EVENT]... [-a | -p PID[,PID]... | -t TID[,TID]...] [-o FILE] [--duration S]\n"
+	.synopsis = "[-F HZ | -c N] [-e EVENT]... [-a | -p PID[,PID]... | -t TID[,TID]...] [-o FILE] [--duration S]\n"
 		    "       [--backend auto|bpf|native|stack|agent] [--max-depth N] [--deferred-records] [--quiet] [--json] [-- CMD [ARG]...]",
 	.summary = "record call chains of the machine, of processes, or of a command",
 	.options = options, .run = record,

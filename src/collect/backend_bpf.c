@@ -143,6 +143,7 @@ static struct error *open_events(struct bpf_backend *b, int epoll_fd)
 {
 	struct perf_events_options options = {
 		.events = b->options->events, .n_events = b->options->n_events, .frequency = b->options->frequency,
+		.period = b->options->period,
 		.ring_bytes = perf_ring_bytes(SAMPLE_RINGS_BYTES, MAX_SAMPLE_RING),
 		.sample_rings_fd = programs_sample_rings_fd(b->programs), .epoll_fd = epoll_fd,
 		.program_fds = b->program_fds,

@@ -79,14 +79,19 @@ static struct error *open_events(struct native_backend *b, int epoll_fd)
 {
 	struct perf_events_options options = {
 		.events = b->options->events, .n_events = b->options->n_events, .frequency = b->options->frequency,
+		.period = b->options->period,
 		.scope = b->options->scope, .pids = b->options->pids, .n_pids = b->options->n_pids,
 		.ring_attr = perf_events_side_band_attr(), .ring_bytes = perf_ring_bytes(RINGS_BYTES, MAX_RING),
 		.event_attr = { .sample_type = DEFERRAL_SAMPLE_TYPE, .sample_id_all = 1,
 				.sample_regs_user = DEFERRAL_REGS },
-		.epoll_fd = epoll_fd,
+		.all_side_band = true, .epoll_fd = epoll_fd,
 	};
 
-	/* Records are asked for by the samples and go to the rings' event, which sees side-band records. */
+	/*
+	 * The samples ask, the rings' event gets the records: bound to no task where
+	 * there are the rights for it, since the chain of a task that exits comes
+	 * when the events of the task are gone.
+	 */
 	set_flag(&options.event_attr, PERFDATA_ATTR_DEFER_CALLCHAIN);
 	set_flag(&options.ring_attr, PERFDATA_ATTR_DEFER_OUTPUT);
 	return perf_events_open(&options, &b->events);

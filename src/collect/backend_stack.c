@@ -265,6 +265,7 @@ static struct error *open_events(struct stack_backend *b, int epoll_fd)
 {
 	struct perf_events_options options = {
 		.events = b->options->events, .n_events = b->options->n_events, .frequency = b->options->frequency,
+		.period = b->options->period,
 		.scope = b->options->scope, .pids = b->options->pids, .n_pids = b->options->n_pids,
 		.ring_attr = perf_events_side_band_attr(),
 		.event_attr = {

@@ -77,6 +77,11 @@ static bool of_threads(const struct perf_events *e)
 	return e->options.scope != SESSION_SYSTEM;
 }
 
+static bool rings_of_threads(const struct perf_events *e)
+{
+	return of_threads(e) && !e->options.all_side_band;
+}
+
 struct perf_event_attr perf_events_side_band_attr(void)
 {
 	return (struct perf_event_attr){
@@ -98,8 +103,11 @@ static void init_event_attr(const struct perf_events *e, const struct session_ev
 	attr->type = event->type;
 	attr->size = sizeof(*attr);
 	attr->config = event->config;
-	attr->freq = 1;
-	attr->sample_freq = e->options.frequency;
+	attr->freq = e->options.frequency != 0;
+	if (attr->freq)
+		attr->sample_freq = e->options.frequency;
+	else
+		attr->sample_period = e->options.period;
 	attr->disabled = 1;
 	attr->exclude_guest = event->type == PERF_TYPE_HARDWARE;
 	/* Events that share a ring must share its clock. */
@@ -209,7 +217,7 @@ static struct error *open_side_band(struct perf_events *e, const struct target *
 
 static struct error *open_target(struct perf_events *e, const struct target *target, int cpu)
 {
-	struct error *err = target->tid >= 0 ? open_side_band(e, target, cpu) : NULL;
+	struct error *err = rings_of_threads(e) ? open_side_band(e, target, cpu) : NULL;
 
 	for (size_t i = 0; !err && target->sampled && i < e->options.n_events; i++) {
 		uint32_t size = 0;
@@ -248,7 +256,7 @@ static struct error *open_ring(struct perf_events *e, struct cpu *c, int cpu)
 	int fd;
 
 	attr.wakeup_watermark = e->options.ring_bytes / 4 < WAKEUP_BYTES ? e->options.ring_bytes / 4 : WAKEUP_BYTES;
-	fd = perf_event_open(&attr, of_threads(e) ? 0 : -1, cpu);
+	fd = perf_event_open(&attr, rings_of_threads(e) ? 0 : -1, cpu);
 	if (fd < 0)
 		return error_errno(errno, "cannot open the ring of CPU %d", cpu);
 	err = perf_ring_open(&c->ring, fd, e->options.ring_bytes);
@@ -299,7 +307,7 @@ static struct error *open_cpu(struct perf_events *e, int cpu)
  */
 static struct error *each_cpu(struct perf_events *e, struct error *(*fn)(struct perf_events *, int))
 {
-	const char *path = of_threads(e) ? "/sys/devices/system/cpu/present" : "/sys/devices/system/cpu/online";
+	const char *path = rings_of_threads(e) ? "/sys/devices/system/cpu/present" : "/sys/devices/system/cpu/online";
 	_cleanup_fclose_ FILE *f = fopen(path, "re");
 	struct error *err = NULL;
 	int first, last;
@@ -370,7 +378,7 @@ bool perf_events_follow_cpus(struct perf_events *e)
 {
 	struct error *err;
 
-	if (of_threads(e))
+	if (rings_of_threads(e))
 		return true;
 	read_uevents(e);
 	memset(e->cpu_seen, 0, e->n_cpus * sizeof(*e->cpu_seen));
@@ -457,6 +465,10 @@ static bool ask_for_less(struct perf_events *e, int code)
 	/* The build IDs of mappings, Linux 5.12. */
 	if (code == EINVAL && o->ring_attr.build_id) {
 		o->ring_attr.build_id = 0;
+		return true;
+	}
+	if ((code == EACCES || code == EPERM) && o->all_side_band) {
+		o->all_side_band = false;
 		return true;
 	}
 	if ((code == EACCES || code == EPERM) && !o->program_fds && !o->event_attr.exclude_kernel) {

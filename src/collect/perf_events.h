@@ -28,12 +28,14 @@ struct perf_events;
 struct perf_events_options {
 	const struct session_event *events;
 	size_t n_events;
-	uint32_t frequency;
+	uint32_t frequency;		/* 0: by period */
+	uint64_t period;
 	enum session_scope scope;	/* what the events are bound to */
 	const pid_t *pids;		/* kept, as the events are */
 	size_t n_pids;
+	bool all_side_band;		/* the rings take that of all tasks, if there are the rights for it */
 	struct perf_event_attr ring_attr;	/* of the rings' event, from perf_events_side_band_attr() */
-	struct perf_event_attr event_attr;	/* what every sampling event has besides its type and frequency */
+	struct perf_event_attr event_attr;	/* what every sampling event has besides its type and rate */
 	const uint32_t *stack_sizes;	/* of stack copies: there is an event for each, one of which runs; kept */
 	size_t n_stack_sizes;		/* 0: event_attr as it is */
 	const int *program_fds;		/* BPF programs, by event, kept; NULL: the events write into the rings themselves */

@@ -295,6 +295,7 @@ static struct error *create_writer(struct recorder *r)
 		events[i] = (struct perfdata_event){
 			.name = r->options->events[i].name, .type = r->options->events[i].type,
 			.config = r->options->events[i].config, .frequency = r->options->frequency,
+			.period = r->options->period,
 		};
 	return perfdata_writer_create(r->options->output, &options, &r->writer);
 }

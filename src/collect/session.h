@@ -17,6 +17,7 @@
 #include <sys/types.h>
 
 enum { SESSION_MAX_EVENTS = 5, SESSION_MAX_DEPTH = 4096, SESSION_MAX_FREQUENCY = 20000 };
+#define SESSION_MAX_PERIOD (1ULL << 40)
 
 struct session_event {
 	const char *name;
@@ -37,7 +38,8 @@ struct session_options {
 	enum session_scope scope;
 	const pid_t *pids;
 	size_t n_pids;
-	uint32_t frequency;			/* Hz */
+	uint32_t frequency;			/* Hz; 0: by period */
+	uint64_t period;			/* a sample every so many events */
 	uint32_t max_depth;			/* user frames */
 	bool deferred_records;			/* write chains as records of their own */
 	const char *output;			/* path, "-" for standard output */
