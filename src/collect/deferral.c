@@ -17,6 +17,7 @@ struct request {
 	uint32_t pid, tid;
 	uint64_t cookie, time;
 	uint64_t user_ip;	/* 0: not known */
+	bool after_exec;	/* the program has been replaced in this kernel entry; without a cookie: not asked since */
 };
 
 struct deferral {
@@ -138,36 +139,48 @@ static void refuse(struct deferral *d, struct request *r, uint64_t time, uint16_
 		.time = time, .cookie = r->cookie, .pid = r->pid, .tid = r->tid, .reason = reason,
 	};
 
-	recorder_chain(d->options.recorder, &none);
+	if (r->cookie)
+		recorder_chain(d->options.recorder, &none);
 	close_request(d, r);
 }
 
-static void open_request(struct deferral *d, const struct parsed *p)
+static void open_request(struct deferral *d, const struct request *request)
 {
-	const struct sample_record *s = &p->sample;
-	struct request *r = find(d, s->tid);
+	struct request *r;
 
-	if (r && r->cookie == s->cookie)
-		return;
-	/* The task has been in user space since: the record must have come, if the ring had room. */
-	if (r)
-		refuse(d, r, s->time, REASON_RECORD_LOST);
 	if (d->open.len >= MAX_OPEN)
 		close_request(d, d->oldest);
-	d->counters.requests++;
-	r = calloc(1, sizeof(*r));
-	if (!r || !hash_insert(&d->open, &r->node, hash_u64(s->tid))) {
+	r = malloc(sizeof(*r));
+	if (!r)
+		return;
+	*r = *request;
+	if (!hash_insert(&d->open, &r->node, hash_u64(r->tid))) {
 		free(r);
 		return;
 	}
-	r->pid = s->pid;
-	r->tid = s->tid;
-	r->cookie = s->cookie;
-	r->time = s->time;
-	r->user_ip = p->user_ip;
 	r->older = d->newest;
 	*(d->newest ? &d->newest->newer : &d->oldest) = r;
 	d->newest = r;
+}
+
+static void note_request(struct deferral *d, const struct parsed *p)
+{
+	const struct sample_record *s = &p->sample;
+	struct request *last = find(d, s->tid), request = {
+		.pid = s->pid, .tid = s->tid, .cookie = s->cookie, .time = s->time, .user_ip = p->user_ip,
+	};
+
+	if (last && last->cookie == s->cookie)
+		return;
+	if (last && !last->cookie) {
+		request.after_exec = !s->user_mode;
+		close_request(d, last);
+	} else if (last) {
+		/* The task has been in user space since: the record must have come, if the ring had room. */
+		refuse(d, last, s->time, REASON_RECORD_LOST);
+	}
+	d->counters.requests++;
+	open_request(d, &request);
 }
 
 /* ---- in order of time -------------------------------------------------------------- */
@@ -220,7 +233,7 @@ static void take_sample(struct deferral *d, const struct sample_head *head, uint
 	if (size < sizeof(*head) || !parse_sample(d, head, size, &p))
 		return;
 	if (p.sample.cookie) {
-		open_request(d, &p);
+		note_request(d, &p);
 		recorder_sample(d->options.recorder, &p.sample, p.size);
 	} else if (p.has_user) {
 		take_immediate(d, &p);
@@ -255,15 +268,15 @@ static void take_deferred(struct deferral *d, const struct deferred_head *head, 
 		.cpu = trailer.cpu, .n = head->n, .ips = head->words,
 	};
 	r = find(d, trailer.tid);
-	if (r && r->cookie != head->cookie)
+	if (r && r->cookie && r->cookie != head->cookie)
 		r = NULL;
-	d->counters.walks += r != NULL;
+	d->counters.walks += r && r->cookie;
 	if (!chain.n)
 		no_chain(&chain, REASON_SCHEDULE_FAILED);
 	else if (is_of_request(r, &chain))
 		judge(d, &chain);
 	else
-		no_chain(&chain, REASON_REGS_CHANGED);
+		no_chain(&chain, r->after_exec ? REASON_NOT_STARTED : REASON_REGS_CHANGED);
 	/* Without a request a sample may still come: the entry was asked for by another session before. */
 	recorder_chain(d->options.recorder, &chain);
 	if (r)
@@ -273,14 +286,17 @@ static void take_deferred(struct deferral *d, const struct deferred_head *head, 
 /* Whatever threads the process had, there is one left, with the new program. */
 static void take_exec(struct deferral *d, const struct perf_event_header *header, uint32_t size)
 {
+	struct request request;
 	struct trailer trailer;
 
 	memcpy(&trailer, (const char *)header + size - sizeof(trailer), sizeof(trailer));
+	request = (struct request){ .pid = trailer.pid, .tid = trailer.tid, .after_exec = true };
 	for (struct request *r = d->oldest, *next; r; r = next) {
 		next = r->newer;
 		if (r->pid == trailer.pid)
 			refuse(d, r, trailer.time, REASON_EXEC);
 	}
+	open_request(d, &request);
 }
 
 void deferral_take(struct deferral *d, const void *data, uint32_t size)

@@ -452,6 +452,26 @@ TEST(exec_before_the_return)
 	check_whole(&b, 2);
 }
 
+/* Between the exec and its return there is no user context; a later sample has one again. */
+TEST(exec_before_the_request)
+{
+	struct bench b = { 0 };
+
+	set_up(&b);
+	feed_exec(&b, PID);
+	feed_mmap(&b, PID, CODE, CODE_SIZE, 0, PROT_READ | PROT_EXEC, "//anon");
+	sample(&b, 0, PID, 0x100000001);
+	feed_chain(&b, PID, 0x100000001, (uint64_t[]){ CODE + 0x90 }, 1);
+	sample(&b, 1, PID, 0x300000001);
+	feed_chain(&b, PID, 0x300000001, (uint64_t[]){ CODE + 0x90 }, 1);
+	sample(&b, 2, PID, 0x500000001);
+	chain(&b, PID, 0x500000001);
+	finish(&b, 3);
+	check_missing(&b, 0, REASON_NOT_STARTED);
+	check_missing(&b, 1, REASON_REGS_CHANGED);
+	check_whole(&b, 2);
+}
+
 TEST(returned_with_other_registers)
 {
 	struct bench b = { 0 };
