@@ -8,6 +8,7 @@
 #include "base/vec.h"
 #include "cli/backends.h"
 #include "cli/events.h"
+#include "cli/record_backend.h"
 #include "cli/record_view.h"
 #include "cli/targets.h"
 #include "collect/session.h"
@@ -197,119 +198,6 @@ static void parse(struct request *r, int argc, char **argv)
 		r->all_cpus = true;
 }
 
-/* ---- the choice of the backend ------------------------------------------------ */
-
-static struct error *open_session(const struct request *r, const char *backend, int argc, char **argv,
-				  struct session **ret)
-{
-	_cleanup_free_ const char **cmdline = calloc((size_t)argc + 2, sizeof(*cmdline));
-	struct session_options o = {
-		.backend = backend, .events = r->events.data, .n_events = r->events.len,
-		.scope = r->all_cpus ? SESSION_SYSTEM : r->threads ? SESSION_THREADS : SESSION_PROCESSES,
-		.pids = r->targets.pids.data, .n_pids = r->all_cpus ? 0 : r->targets.pids.len,
-		.frequency = r->period ? 0 : r->frequency, .period = r->period, .max_depth = r->max_depth,
-		.deferred_records = r->deferred_records, .output = r->output, .cmdline = cmdline,
-	};
-
-	if (!cmdline)
-		return error_nomem();
-	cmdline[0] = "retour";
-	memcpy(cmdline + 1, argv, (size_t)argc * sizeof(*argv));
-	return session_create(&o, ret);
-}
-
-static uint64_t event_features(const struct request *r)
-{
-	uint64_t features = 0;
-
-	vec_each(&r->events, event)
-		features |= machine_feature_named(event->name);
-	return features;
-}
-
-static struct error *check_events(const struct request *r, struct machine *machine)
-{
-	const struct machine_feature *missing = machine_obstacle(machine, event_features(r));
-	char text[MACHINE_TEXT];
-
-	if (!missing)
-		return NULL;
-	machine_describe(missing, text, sizeof(text));
-	return error_new(ENODEV, "%s (remedy: %s)", text, missing->remedy);
-}
-
-static bool is_about_rights(const struct error *err)
-{
-	return err->code == EPERM || err->code == EACCES;
-}
-
-/* Processes of others want the rights of the whole machine. */
-static struct error *explain_rights(const struct request *r, struct machine *machine, struct error *err)
-{
-	const struct machine_feature *missing = machine_obstacle(machine, FEATURE(PERF_EVENTS));
-	struct error *explained;
-
-	if (r->command || !missing)
-		return err;
-	explained = error_new(err->code, "%s (remedy: %s)", err->text, missing->remedy);
-	error_free(err);
-	return explained;
-}
-
-static struct error *try_backend(const struct request *r, struct machine *machine,
-				 const struct backend_kind *kind, int argc, char **argv, struct session **ret)
-{
-	struct error *err = check_events(r, machine);
-
-	if (err)
-		return err;
-	err = open_session(r, kind->name, argc, argv, ret);
-	return err && is_about_rights(err) ? explain_rights(r, machine, err) : err;
-}
-
-static struct error *unusable(const struct backend_kind *kind, const struct backend_verdict *verdict)
-{
-	return error_new(EOPNOTSUPP, "backend %s is not usable, %s (remedy: %s)", kind->name, verdict->why,
-			 verdict->remedy);
-}
-
-/*
- * Takes the first backend that works, and says why it is not a better one.
- * The error is that of the best backend that could be tried, or else of the
- * best there is.
- */
-static struct error *choose_backend(const struct request *r, struct machine *machine, int argc, char **argv,
-				    struct session **ret)
-{
-	struct error *failed = NULL;
-	bool tried = false;
-
-	for (int i = 0; i < N_BACKENDS; i++) {
-		const struct backend_kind *kind = &backend_kinds[i];
-		struct backend_verdict verdict;
-		struct error *err;
-
-		if (r->backend ? kind != r->backend : !kind->automatic)
-			continue;
-		verdict = backend_judge(machine, kind, r->all_cpus);
-		err = verdict.usable ? try_backend(r, machine, kind, argc, argv, ret) : unusable(kind, &verdict);
-		if (!err && failed && !r->quiet)
-			fprintf(stderr, "note: this is backend %s; %s\n", kind->name, failed->text);
-		if (!err) {
-			error_free(failed);
-			return NULL;
-		}
-		if (!failed || (verdict.usable && !tried)) {
-			error_free(failed);
-			failed = err;
-		} else {
-			error_free(err);
-		}
-		tried |= verdict.usable;
-	}
-	return failed;
-}
-
 /* Until a signal, the end of the targets, or the end of the time. */
 static struct error *record_until_end(const struct request *r, struct session *session)
 {
@@ -370,18 +258,38 @@ static void note_command_status(struct targets *targets)
 		fprintf(stderr, "note: %s ended with status %d\n", targets->command, WEXITSTATUS(status));
 }
 
+static struct error *open_session(const struct request *r, struct machine *machine, int argc, char **argv,
+				  struct session **ret)
+{
+	_cleanup_free_ const char **cmdline = calloc((size_t)argc + 2, sizeof(*cmdline));
+	struct backend_wish wish = {
+		.backend = r->backend, .quiet = r->quiet, .own = r->command,
+		.session = {
+			.events = r->events.data, .n_events = r->events.len,
+			.scope = r->all_cpus ? SESSION_SYSTEM : r->threads ? SESSION_THREADS : SESSION_PROCESSES,
+			.pids = r->targets.pids.data, .n_pids = r->all_cpus ? 0 : r->targets.pids.len,
+			.frequency = r->frequency, .max_depth = r->max_depth,
+			.deferred_records = r->deferred_records, .output = r->output, .cmdline = cmdline,
+		},
+	};
+
+	if (!cmdline)
+		return error_nomem();
+	cmdline[0] = "retour";
+	memcpy(cmdline + 1, argv, (size_t)argc * sizeof(*argv));
+	return record_backend_open(&wish, machine, ret);
+}
+
 static struct error *record_request(struct request *r, int argc, char **argv, struct session **session)
 {
 	struct machine machine = { 0 };
 	struct error *err = NULL;
 
-	/* The big programs are loaded once only: the session itself will tell. */
-	machine_assume(&machine, FEATURE_BPF_WALKER);
 	if (!r->events.len)
 		add_events(r, machine_feature(&machine, FEATURE_CYCLES)->available ? "cycles" : "cpu-clock");
 	if (r->command)
 		err = targets_add_command(&r->targets, r->command);
-	return err ? err : choose_backend(r, &machine, argc, argv, session);
+	return err ? err : open_session(r, &machine, argc, argv, session);
 }
 
 /* What the recorder could not do, but goes on without. */
