@@ -368,6 +368,16 @@ def container():
     environment.check()
 
 
+@tap.test('a container that only its runtime tells of')
+def marked_container():
+    need('unshare')
+    script = 'mount -t tmpfs none /run && touch /run/.containerenv && exec "$@"'
+    environment = Environment('unshare', '--mount', 'sh', '-c', script, 'sh')
+    expect(environment, 'container', False, '/run/.containerenv')
+    expect(environment, 'pid-namespace', True)
+    environment.expect_bpf()
+
+
 def enter_chroot(with_kernel_files):
     """A command that makes a new root of what the programs need, in its own mount namespace, and enters it."""
     new = retour.fresh_path('.root')
