@@ -23,6 +23,7 @@
 enum {
 	MIN_RING = 128 << 10,		/* two of the largest records */
 	WAKEUP_BYTES = 256 << 10,	/* unread, at most */
+	OPEN_ATTEMPTS = 5,
 };
 
 #define ALL_GROUPS UINT32_MAX
@@ -488,9 +489,25 @@ static struct error *open_all(struct perf_events *e)
 		e->ring_refused = false;
 		err = each_cpu(e, open_cpu);
 	}
-	if (!err && e->options.event_attr.exclude_kernel)
-		log_warning("without rights to look at the kernel only user space is sampled "
-			    "(kernel.perf_event_paranoid, CAP_PERFMON)");
+	return err;
+}
+
+/*
+ * A thread that was started meanwhile may have inherited some of the events
+ * only: then all are opened anew, for as long as there is hope.
+ */
+static struct error *open_whole_processes(struct perf_events *e)
+{
+	struct error *err = add_targets(e);
+	size_t n = 0;
+
+	for (int i = 0; !err && n < e->targets.len && i < OPEN_ATTEMPTS; i++) {
+		close_all(e);
+		n = e->targets.len;
+		err = open_all(e);
+		if (!err && of_threads(e))
+			err = add_targets(e);
+	}
 	return err;
 }
 
@@ -510,11 +527,12 @@ struct error *perf_events_open(const struct perf_events_options *options, struct
 	if (!e->cpus || !e->cpu_seen || !e->stack_size)
 		return error_nomem();
 	open_uevents(e);
-	err = add_targets(e);
-	if (!err)
-		err = open_all(e);
+	err = open_whole_processes(e);
 	if (err)
 		return err;
+	if (e->options.event_attr.exclude_kernel)
+		log_warning("without rights to look at the kernel only user space is sampled "
+			    "(kernel.perf_event_paranoid, CAP_PERFMON)");
 	*ret = steal_ptr(e);
 	return NULL;
 }
