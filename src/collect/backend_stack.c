@@ -19,6 +19,7 @@ enum {
 	MAX_RING = 16 << 20,		/* … and of one: 256 of the largest copies */
 	RULE_CACHE_SETS = 65536,
 	MAX_DOUBTS = 64,
+	KEPT_EXECS = 256,
 	RCX = 2,			/* its DWARF number */
 };
 
@@ -39,6 +40,8 @@ struct stack_backend {
 	struct stack_walker walker;
 	stack_ips ips;				/* of the walk under way */
 	VEC(struct doubt) doubts;		/* by age */
+	uint32_t execs[KEPT_EXECS];		/* processes, the last to call execve */
+	uint64_t n_execs;
 	uint64_t last_cookie;
 	struct backend_counters counters;
 };
@@ -216,6 +219,20 @@ static bool hold(struct stack_backend *b, const struct stack_sample *s, const st
 	       vec_push(&b->doubts, (struct doubt){ *record, b->ips.data[0], reason });
 }
 
+static bool has_exec(const struct stack_backend *b, uint32_t pid)
+{
+	for (uint64_t i = 0; i < KEPT_EXECS && i < b->n_execs; i++)
+		if (b->execs[i] == pid)
+			return true;
+	return false;
+}
+
+static void take_exec(struct stack_backend *b, const struct exec_event *exec)
+{
+	b->execs[b->n_execs++ % KEPT_EXECS] = exec->pid;
+	resolve(b, exec->pid, 0, exec->time, true);
+}
+
 static void take_sample(struct stack_backend *b, const struct stack_sample *s)
 {
 	enum reason reason = why_not(b, s);
@@ -226,7 +243,7 @@ static void take_sample(struct stack_backend *b, const struct stack_sample *s)
 	if (!reason)
 		reason = walk(b, s);
 	/* A task in the kernel has left code that it had; if not, it is of the program before execve. */
-	if (reason == REASON_NO_MAPPING && b->ips.len == 1 && !s->user_mode)
+	if (reason == REASON_NO_MAPPING && b->ips.len == 1 && !s->user_mode && has_exec(b, s->pid))
 		reason = REASON_NOT_STARTED;
 	if (b->ips.len && hold(b, s, &record, reason))
 		return;
@@ -241,7 +258,7 @@ static void stack_take(void *backend, enum recorder_event kind, const void *data
 	struct stack_sample sample;
 
 	if (kind == EVENT_CHAIN)
-		resolve(b, exec->pid, 0, exec->time, true);
+		take_exec(b, exec);
 	else if (stack_sample_parse(data, size, &sample))
 		take_sample(b, &sample);
 }
