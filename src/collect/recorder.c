@@ -157,6 +157,8 @@ void recorder_each_ended(struct recorder *r, uint64_t time, void (*fn)(void *arg
 
 	while (n < r->ended.len && r->ended.data[n].time < time)
 		fn(arg, r->ended.data[n++].tid);
+	if (!n)
+		return;
 	r->ended.len -= n;
 	memmove(r->ended.data, r->ended.data + n, r->ended.len * sizeof(*r->ended.data));
 }
