@@ -29,6 +29,7 @@ os.setuid({NOBODY})
 os.execvp(sys.argv[1], sys.argv[1:])"""
 AS_NOBODY = (sys.executable, '-c', BECOME_NOBODY)
 SECONDS = 0.4
+LEAST = 5       # samples of the work: who may record is the question here, and the machine may be busy
 
 
 def need(*tools):
@@ -111,12 +112,13 @@ class Environment:
     def check_recording(self, name, recording):
         assert recording.stats['backend'] == name, recording.stats['backend']
         if name == 'native':    # follows frame pointers, which the program does not have
-            assert len(recording.of('plain')) > 50, f'{len(recording.of("plain"))} samples'
+            assert len(recording.of('plain')) >= LEAST, f'{len(recording.of("plain"))} samples'
             return
         # A copy of the stack is taken where nothing can be paged in: at the start of a program it may be short.
         reasons = ['page not readable'] if name == 'stack' else []
         truth = Truth(self.program, f'{WORK}plain_inner plain_middle plain_outer {MAIN}',
-                      edges=rf'(?:plain_\w+ )*{MAIN}', edge_reasons=reasons, missing={'not-started': 0.1})
+                      edges=rf'(?:plain_\w+ )*{MAIN}', edge_reasons=reasons, least=LEAST,
+                      missing={'not-started': 0.3})
         try:
             truth.check(recording)
         except AssertionError as error:
@@ -146,7 +148,8 @@ class Environment:
         usable = self.usable()
         if events['available'] and usable & set(AUTO_ORDER):
             recording = self.recording(done, path)
-            assert recording.of('plain'), 'the program is not in the recording'
+            seen = {sample['comm'] for sample in recording.samples}
+            assert 'plain' in seen, f'the program is not in the recording, but {seen}: {recording.stats}'
         else:
             self.refused(done, path, '', self.backends[AUTO_ORDER[0]]['remedy'])
             for name in usable & set(AUTO_ORDER):
