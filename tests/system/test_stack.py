@@ -125,13 +125,14 @@ def max_depth():
 def grows():
     path = retour.program('recursion')
     recording = record('--max-depth', 4096, frequency=1999, command=[
-        'sh', '-c', f'{path} --count 3 --seconds 1; {path} --count 3000 --seconds 1'])
+        'sh', '-c', f'{path} --count 3 --seconds 2; {path} --count 3000 --seconds 2'])
     samples = [s for s in recording.of('recursion') if 'bottom' in [f['sym'] for f in s['user']]]
     deep_ones = [s for s in samples if len(s['user']) > 100]
-    short = [s for s in deep_ones if s['reason'] == SHORT]
     assert all(s['complete'] for s in samples if len(s['user']) < 100)
-    assert short, 'copies were not made smaller while stacks were shallow'
-    assert len(deep_ones) > 500 and len(short) < len(deep_ones) / 10, f'{len(short)} of {len(deep_ones)} cut'
+    assert len(deep_ones) > 50, f'{len(deep_ones)} of {len(samples)}'
+    assert any(s['reason'] == SHORT for s in deep_ones), 'copies were not made smaller while stacks were shallow'
+    late = deep_ones[len(deep_ones) // 2:]
+    assert all(s['complete'] for s in late), f'{sum(not s["complete"] for s in late)} of {len(late)} cut'
 
 
 @tap.test('32-bit programs are not walked')
