@@ -16,6 +16,7 @@ enum retour_mutant {
 	MUTANT_no_claim_fence,		/* (G) */
 	MUTANT_hooks_nest,		/* the loop of deferred work */
 	MUTANT_late_report,		/* special is taken after the hook */
+	MUTANT_no_last_look,		/* (h): a report between look and sleep does not wake */
 	MUTANT_no_wake,			/* the report does not give the futex up */
 	MUTANT_snap_early,		/* a running grace period counts */
 	MUTANT_no_gp_wake,		/* sleepers are not woken at the end */

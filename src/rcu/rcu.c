@@ -222,6 +222,10 @@ static void wait_reader(struct retour_rcu_reader *reader)
 		if (gp_patience_spin(&patience))
 			continue;
 		lock_for(reader, tid);
+		/* (h) pairs with (g): boost before the last look at special. */
+		full_fence();
+		if (!armed(reader) && !mutant(no_last_look))
+			continue;
 		hook(RETOUR_RCU_EVENT_GP_WAIT, &retour_rcu_domain, tid);
 		if (!sleep_for(reader, tid, gp_patience_sleep(&patience)))
 			bury(reader, tid);
@@ -247,8 +251,11 @@ static bool first_look(unsigned long n)
 		struct retour_rcu_reader *reader = reader_at(i);
 
 		remote |= is_remote(i, reader);
-		if (__atomic_load_n(&reader->nesting, __ATOMIC_RELAXED))
+		if (__atomic_load_n(&reader->nesting, __ATOMIC_RELAXED)) {
 			arm(reader);
+			/* Its claim may have been under way just now. */
+			remote |= reader != reader_own();
+		}
 	}
 	return remote;
 }

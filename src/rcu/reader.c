@@ -185,6 +185,8 @@ bool reader_report(struct retour_rcu_reader *reader)
 	/* (K) pairs with (Q): the section before the report. */
 	if (!__atomic_exchange_n(&reader->special, 0, __ATOMIC_ACQ_REL))
 		return false;
+	/* (g) pairs with (h): special before boost. */
+	full_fence();
 	retour_torture_delay();
 	if (mutant(no_wake) || __atomic_compare_exchange_n(&reader->boost, &mine, 0, false, __ATOMIC_RELEASE,
 							   __ATOMIC_RELAXED))
