@@ -8,6 +8,7 @@
 #include "cli/targets.h"
 
 #include "base/cleanup.h"
+#include "collect/synthesize.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,9 +39,24 @@ void targets_deinit(struct targets *targets)
 	vec_free(&targets->pids);
 }
 
+/* Before Linux 6.9 only its whole process can be watched. */
+static int watch_thread(pid_t tid)
+{
+	int fd = (int)syscall(SYS_pidfd_open, tid, PIDFD_THREAD);
+	pid_t process;
+
+	if (fd >= 0 || errno != EINVAL)
+		return fd;
+	process = (pid_t)thread_group_of((uint32_t)tid);
+	if (process)
+		return (int)syscall(SYS_pidfd_open, process, 0);
+	errno = ESRCH;
+	return -1;
+}
+
 struct error *targets_add(struct targets *targets, pid_t pid, bool thread)
 {
-	_cleanup_close_ int fd = (int)syscall(SYS_pidfd_open, pid, thread ? PIDFD_THREAD : 0);
+	_cleanup_close_ int fd = thread ? watch_thread(pid) : (int)syscall(SYS_pidfd_open, pid, 0);
 
 	if (fd < 0 && errno == ESRCH)
 		return error_new(ESRCH, "there is no %s %d", thread ? "thread" : "process", pid);
