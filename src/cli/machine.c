@@ -150,17 +150,19 @@ static void probe_btf(struct machine_feature *f)
 	btf__free(btf);
 }
 
+/* Any one of the two will do; which it is matters to who reads a report. */
 static void probe_task_work(struct machine_feature *f)
 {
-	static const char *const names[] = { "bpf_task_work_schedule_resume_impl", "bpf_task_work_schedule_resume" };
+	static const char *const names[] = { "bpf_task_work_schedule_resume", "bpf_task_work_schedule_resume_impl" };
 	struct btf *btf = btf__load_vmlinux_btf();
+	bool has[2];
 
-	for (size_t i = 0; btf && i < 2 && !f->available; i++) {
-		f->available = btf__find_by_name_kind(btf, names[i], BTF_KIND_FUNC) > 0;
-		if (f->available)
-			set_value(f, "%s", names[i]);
-	}
+	for (int i = 0; i < 2; i++)
+		has[i] = btf && btf__find_by_name_kind(btf, names[i], BTF_KIND_FUNC) > 0;
 	btf__free(btf);
+	f->available = has[0] || has[1];
+	if (f->available)
+		set_value(f, "%s%s%s", has[0] ? names[0] : "", has[0] && has[1] ? ", " : "", has[1] ? names[1] : "");
 }
 
 static void probe_program(struct machine_feature *f)
