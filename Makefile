@@ -5,7 +5,7 @@ BUILD ?= build
 PREFIX ?= /usr/local
 NINJA = ninja -C $(BUILD)
 
-.PHONY: all help deps demo check install bench-record clean
+.PHONY: all help deps demo check check-vm check-vm-all install bench-record clean
 
 # The tests are built by check only.
 all: $(BUILD)/build.ninja
@@ -16,6 +16,7 @@ help:
 	@echo 'make deps          install the Debian packages that the build needs'
 	@echo 'make demo          record this machine for five seconds, make $(BUILD)/demo/profile.html'
 	@echo 'make check         run every test'
+	@echo 'make check-vm      run the tests that need a newer kernel, in a virtual machine; check-vm-all: in every kernel'
 	@echo 'make install       install under PREFIX (default /usr/local), below DESTDIR'
 	@echo 'make bench-record  measure against perf, into bench/results/'
 	@echo 'make clean         remove $(BUILD)/'
@@ -34,10 +35,18 @@ demo:
 	@tools/demo.sh $(BUILD)
 
 check:
-	@tools/install-deps.sh build test
+	@tools/install-deps.sh build test vm
 	@$(MAKE) --no-print-directory all
 	@$(NINJA)
 	@python3 tests/run.py $(BUILD)
+
+check-vm: kernels = newest
+check-vm-all: kernels = all
+check-vm check-vm-all:
+	@tools/install-deps.sh build test vm
+	@$(MAKE) --no-print-directory all
+	@$(NINJA)
+	@python3 tests/run.py $(BUILD) $(kernels)
 
 install: all
 	@meson configure $(BUILD) -Dprefix=$(PREFIX)

@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs every test that Meson knows and counts them: run.py BUILD_DIR
+"""Runs every test and counts them: run.py BUILD_DIR [KERNEL...]
 
 Each subtest of a TAP program counts as one test; so does every other program,
 by its exit status (77 is a skip).  A program that dies, hangs or prints fewer
 results than it planned adds failures.  The unit tests run once more with the
-address and undefined behaviour sanitizers.  The last line is
+address and undefined behaviour sanitizers, and tests/vm/test_*.py run in a virtual
+machine with the newest kernel; with KERNELs (names of tools/vm/packages.py, or
+"all") only those run, in each of them.  The last line is
 "N passed, N failed, N skipped"; the exit status is 1 if one failed.
 """
 import concurrent.futures
+import glob
 import json
 import os
 import re
@@ -17,6 +20,16 @@ import subprocess
 import sys
 import time
 
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(ROOT, "tools", "vm"))
+
+import guest  # noqa: E402
+import packages  # noqa: E402
+
+GUEST_TIMEOUT = 300
+# What a kernel prints when something is wrong with it.
+COMPLAINT = re.compile(r"WARNING: |BUG: |Oops|Call Trace:|rcu: INFO: .*stall|general protection|refcount_t:")
 RESULT = re.compile(r"(not )?ok\b\s*\d*\s*-?\s*([^#]*)(?:#\s*(SKIP)\S*\s*(.*))?", re.IGNORECASE)
 PLAN = re.compile(r"1\.\.(\d+)(?:\s*#\s*SKIP\S*\s*(.*))?", re.IGNORECASE)
 
@@ -150,11 +163,73 @@ def sanitized(build):
     return run_all(tests, "asan: ")
 
 
+def run_in_guest(machine, test, label):
+    """Runs one program of tests/vm."""
+    out = Outcome(label)
+    start = time.monotonic()
+    raw = []
+    try:
+        status = machine.run(["python3", f"vm/{test}"], lambda kind, data: raw.append(data), GUEST_TIMEOUT)
+    except guest.Failed as error:
+        raw.append(str(error).encode())
+        status = "none: the guest failed"
+    out.output, out.seconds = b"".join(raw).decode(errors="replace"), time.monotonic() - start
+    read_tap(out, status, out.output)
+    return out
+
+
+def kernel_log(machine, label):
+    """One more test: the kernel has nothing to complain of."""
+    out = Outcome(f"{label}/kernel log")
+    complaints = [line for line in machine.log().splitlines() if COMPLAINT.search(line)]
+    out.passed = 0 if complaints else 1
+    out.failed = [f"{out.name}: {line}" for line in complaints[:3]]
+    out.output = machine.log() if complaints else ""
+    return out
+
+
+def guest_tests(build, kernel):
+    """The tests of tests/vm share a guest, and those after one that killed it get another."""
+    tests = sorted(os.path.basename(t) for t in glob.glob(os.path.join(ROOT, "tests", "vm", "test_*.py")))
+    while tests:
+        boot = Outcome(f"vm {kernel}/boot")
+        reason = guest.missing()
+        try:
+            if reason:
+                raise packages.Unavailable(reason)
+            with guest.Guest(kernel, build) as machine:
+                boot.passed, boot.seconds = 1, machine.boot_seconds
+                yield boot
+                while tests and machine.alive():
+                    name = tests.pop(0)
+                    yield run_in_guest(machine, name, f"vm {kernel}/{name.removesuffix('.py')}")
+                yield kernel_log(machine, f"vm {kernel}")
+        except packages.Unavailable as why:
+            boot.skipped = [(f"vm {kernel}: {name}", why) for name in tests]
+            tests = []
+            yield boot
+        except guest.Failed as error:
+            boot.failed, boot.output, tests = [f"{boot.name}: the guest failed"], str(error), []
+            yield boot
+
+
+def run_in_guests(build, kernels):
+    outcomes = []
+    for kernel in packages.KERNELS if kernels == ["all"] else kernels:
+        for out in guest_tests(build, kernel):
+            report(out)
+            outcomes.append(out)
+    return outcomes
+
+
 def main():
-    if len(sys.argv) != 2:
+    if len(sys.argv) < 2:
         sys.exit(__doc__)
-    build = sys.argv[1]
-    outcomes = run_all(tests_of(build)) + sanitized(build)
+    build, kernels = sys.argv[1], sys.argv[2:]
+    if kernels:
+        outcomes = run_in_guests(build, kernels)
+    else:
+        outcomes = run_all(tests_of(build)) + sanitized(build) + run_in_guests(build, ["newest"])
     failed = [f for o in outcomes for f in o.failed]
     skipped = [s for o in outcomes for s in o.skipped]
     print()

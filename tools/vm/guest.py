@@ -21,7 +21,7 @@ import packages
 BOOT = 90       # seconds
 MEMORY = '2G'
 COMMAND_LINE = ('console=ttyS0 loglevel=5 panic=-1 oops=panic tsc=reliable clocksource=tsc '
-                'rcupdate.rcu_cpu_stall_timeout=60')
+                'rcupdate.rcu_cpu_stall_timeout=60 cryptomgr.notests')
 CHANNEL = 'retour'
 # An emulated CPU is slow: sampling would be throttled at any rate worth testing.
 INIT = f'''#!/bin/busybox sh
@@ -70,6 +70,7 @@ class Guest:
         self.folder = tempfile.mkdtemp(prefix='retour-vm-')
         self.console = os.path.join(self.folder, 'console')
         self.buffer = b''
+        self.failed = False     # once it was silent or gone, nothing that it says can be believed
         try:
             self._make_image(build, extra)
             self._start()
@@ -153,9 +154,13 @@ class Guest:
         self.channel.settimeout(timeout)
         try:
             self.channel.sendall(json.dumps(request).encode() + b'\n')
+            return self._answer(timeout, receive)
         except OSError as error:
+            self.failed = True
             raise Failed(f'the guest does not listen: {error}{self._last_words()}') from error
-        return self._answer(timeout, receive)
+        except Failed:
+            self.failed = True
+            raise
 
     def run(self, argv, receive, timeout=60, env=None, cwd='/tests'):
         """Runs a command; receive(b'o' or b'e', data) gets its output; returns its status."""
@@ -167,6 +172,10 @@ class Guest:
         status = self._request({'get': path}, timeout, lambda kind, data: out.write(data))
         if status != 0:
             raise OSError(status)
+
+    def alive(self):
+        """Whether it can run another command."""
+        return not self.failed and self.process.poll() is None
 
     def log(self):
         """What the kernel has said."""
