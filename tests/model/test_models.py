@@ -36,6 +36,7 @@ SOUND = [
     ('srcu', 'PUBLISH READERS=2 SECTIONS=1 GRACE_PERIODS=0'),
     ('gp', ''),
     ('gp', 'FULL_ORDER'),
+    ('callback', ''),
     # One of two suffices.
     ('rcu', 'SECTIONS=2 GRACE_PERIODS=1 NO_P'),
     ('gp', 'NO_B'),
@@ -57,6 +58,7 @@ UNSOUND = [
     *(('gp', mutant) for mutant in (
         'NO_A', 'NO_C', 'NO_D', 'NO_F', 'NO_L', 'NO_B NO_E', 'BAD_SNAP_EARLY', 'BAD_NO_WAKE')),
     ('gp', 'FULL_ORDER NO_E'),
+    *(('callback', mutant) for mutant in ('NO_b', 'NO_c', 'NO_d', 'NO_e', 'BAD_SLEEP_BLINDLY')),
 ]
 
 
