@@ -41,7 +41,7 @@ void hook(enum retour_rcu_event event, const struct retour_rcu_domain *domain, u
 {
 	retour_rcu_hook_fn fn = __atomic_load_n(&hooks[event], __ATOMIC_ACQUIRE);
 
-	if (!fn || (hooking && !mutant(hooks_nest)))
+	if (!fn || (hooking && !mutant(hooks_nest) && !mutant(late_report)))
 		return;
 	hooking = true;
 	retour_barrier();
