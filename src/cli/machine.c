@@ -10,16 +10,18 @@
 #include "cli/environment.h"
 #include "cli/events.h"
 #include "cli/probe.h"
-#include "collect/programs.h"
+#include "collect/session.h"
 
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/capability.h>
+#include <linux/perf_event.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char filter_remedy[] = "start it without this seccomp filter: podman/docker run --security-opt "
@@ -170,22 +172,57 @@ static void probe_program(struct machine_feature *f)
 	set_error(f, probe_bpf_program());
 }
 
-static void ignore_record(void *arg, const void *data, uint32_t size)
+static void spend_cpu_time(clock_t time)
 {
+	clock_t start = clock();
+
+	while (clock() - start < time)
+		;
 }
 
-/* The programs of the bpf backend, as a recording loads them. */
+static uint16_t most_frequent_reason(const struct session_stats *stats)
+{
+	uint16_t best = REASON_NONE;
+
+	for (uint16_t i = 1; i < REASON_MAX; i++)
+		if (stats->reasons[i] > (best ? stats->reasons[best] : 0))
+			best = i;
+	return best;
+}
+
+/* Records this process for a moment: a kernel may load the programs and still refuse to run the walk. */
+static struct error *record_oneself(struct session_stats *ret)
+{
+	_cleanup_(session_destroyp) struct session *session = NULL;
+	const struct session_event event = { "cpu-clock", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK };
+	const char *const cmdline[] = { "retour", NULL };
+	const pid_t self = getpid();
+	struct session_options options = {
+		.backend = "bpf", .events = &event, .n_events = 1, .scope = SESSION_PROCESSES, .pids = &self, .n_pids = 1,
+		.frequency = 999, .max_depth = 64, .output = "/dev/null", .cmdline = cmdline,
+	};
+	struct error *err = session_create(&options, &session);
+
+	if (!err)
+		err = session_start(session);
+	if (err)
+		return err;
+	spend_cpu_time(CLOCKS_PER_SEC / 25);
+	err = session_finish(session);
+	session_stats(session, ret);
+	return err;
+}
+
 static void probe_walker(struct machine_feature *f)
 {
-	_cleanup_(programs_destroyp) struct programs *programs = NULL;
-	struct programs_options options = {
-		.n_events = 1, .max_depth = 16, .ring_bytes = 1 << 16, .record = ignore_record,
-	};
-	struct error *err = programs_load(&options, &programs);
+	struct session_stats stats = { 0 };
+	struct error *err = record_oneself(&stats);
 
-	f->available = !err;
+	f->available = !err && stats.stitched;
 	if (err)
 		set_value(f, "%s", err->text);
+	else if (!f->available)
+		set_value(f, "%s", stats.samples ? reason_text(most_frequent_reason(&stats)) : "no sample comes");
 	error_free(err);
 }
 
@@ -399,9 +436,10 @@ static const struct probe {
 		CALL_PERF, { probe_own_events }, "sudo sysctl kernel.perf_event_paranoid=2",
 	},
 	[FEATURE_BPF_WALKER] = {
-		"bpf-walker", "loading the programs of the bpf backend",
-		CALL_BPF | MACHINE_RIGHTS | FEATURE(BTF) | FEATURE(TASK_WORK) | FEATURE(CAP_BPF) | FEATURE(CAP_PERFMON) |
-		FEATURE(BPF_PROGRAM), { probe_walker }, "none known; another backend may work",
+		"bpf-walker", "a walk by the bpf backend",
+		CALL_PERF | CALL_BPF | MACHINE_RIGHTS | FEATURE(PID_NAMESPACE) | FEATURE(BTF) | FEATURE(TASK_WORK) |
+		FEATURE(CAP_BPF) | FEATURE(CAP_PERFMON) | FEATURE(BPF_PROGRAM) | FEATURE(PERF_EVENTS),
+		{ probe_walker }, "none known; another backend may work",
 	},
 	[FEATURE_DEFERRED_CHAINS] = {
 		"deferred-chains", "user chains deferred by perf itself (defer_callchain)",

@@ -2,6 +2,8 @@
 /* Trying one backend after the other; see record_backend.h. */
 #include "cli/record_backend.h"
 
+#include "cli/environment.h"
+
 #include <errno.h>
 #include <stdio.h>
 
@@ -84,8 +86,9 @@ struct error *record_backend_open(const struct backend_wish *wish, struct machin
 	struct error *failed = NULL;
 	bool tried = false;
 
-	/* The big programs are loaded once only: the session itself will tell. */
-	machine_assume(machine, FEATURE_BPF_WALKER);
+	/* The session itself will tell, but for the kernels that load everything and may run nothing. */
+	if (!environment_is_realtime())
+		machine_assume(machine, FEATURE_BPF_WALKER);
 	for (int i = 0; i < N_BACKENDS; i++) {
 		const struct backend_kind *kind = &backend_kinds[i];
 		struct backend_verdict verdict;
