@@ -268,7 +268,7 @@ static struct error *open_session(const struct request *r, struct machine *machi
 			.events = r->events.data, .n_events = r->events.len,
 			.scope = r->all_cpus ? SESSION_SYSTEM : r->threads ? SESSION_THREADS : SESSION_PROCESSES,
 			.pids = r->targets.pids.data, .n_pids = r->all_cpus ? 0 : r->targets.pids.len,
-			.frequency = r->frequency, .max_depth = r->max_depth,
+			.frequency = r->period ? 0 : r->frequency, .period = r->period, .max_depth = r->max_depth,
 			.deferred_records = r->deferred_records, .output = r->output, .cmdline = cmdline,
 		},
 	};
