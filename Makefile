@@ -17,6 +17,7 @@ help:
 	@echo 'make demo          record this machine for five seconds, make $(BUILD)/demo/profile.html'
 	@echo 'make check         run every test'
 	@echo 'make check-vm      run the tests that need a newer kernel, in a virtual machine; check-vm-all: in every kernel'
+	@echo 'make check-mutants  show that the RCU tests find deliberate bugs'
 	@echo 'make install       install under PREFIX (default /usr/local), below DESTDIR'
 	@echo 'make bench-record  measure against perf, into bench/results/'
 	@echo 'make clean         remove $(BUILD)/'
@@ -47,6 +48,12 @@ check-vm check-vm-all:
 	@$(MAKE) --no-print-directory all
 	@$(NINJA)
 	@python3 tests/run.py $(BUILD) $(kernels)
+
+check-mutants:
+	@tools/install-deps.sh build
+	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
+	@$(NINJA) mutants
+	@python3 tests/torture/mutants.py $(BUILD)
 
 install: all
 	@meson configure $(BUILD) -Dprefix=$(PREFIX)

@@ -70,6 +70,8 @@ struct retour_srcu_bank *retour_srcu_read_lock_slow(struct retour_srcu_struct *s
 	/* (R) as a fence. */
 	if (!membarrier_usable())
 		full_fence();
+	if (mutant(srcu_wrong_cookie))
+		return area_bank(area, !__atomic_load_n(&area->index, __ATOMIC_RELAXED));
 	return bank;
 }
 

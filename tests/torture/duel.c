@@ -10,6 +10,7 @@
 #include "torture/torture.h"
 
 #define CELLS 1024
+#define MEMBARRIER_SPINS 70000	/* for longer than a membarrier takes, about */
 
 /* Each on lines of its own, so that only what the domain does orders them. */
 struct cell {
@@ -18,6 +19,7 @@ struct cell {
 
 static struct cell cells[CELLS];
 static struct cell *current __attribute__((aligned(64))) = &cells[0];
+static bool settled;
 static bool over __attribute__((aligned(64)));
 static unsigned long started __attribute__((aligned(64)));	/* rounds of the updater */
 
@@ -44,7 +46,7 @@ static void wait_for_start(void)
 
 	for (int i = 0; i < 50000 && __atomic_load_n(&started, __ATOMIC_RELAXED) == last; i++)
 		;
-	spin(torture_random() % 256);
+	spin(torture_random() % 1024);
 }
 
 static void read_cell(unsigned int longest_us)
@@ -52,10 +54,10 @@ static void read_cell(unsigned int longest_us)
 	void *cookie = torture->lock();
 	const struct cell *cell = retour_rcu_dereference_raw(current);
 
-	if (longest_us)
+	if (longest_us && one_in(2))
 		sleep_us(torture_random() % longest_us);
 	else
-		spin(torture_random() % 512);
+		spin(one_in(4) ? torture_random() % 512 : MEMBARRIER_SPINS + torture_random() % 512);
 	if (__atomic_load_n(&cell->age, __ATOMIC_RELAXED) > 1)
 		torture_fail("a reader holds a cell that a grace period has passed");
 	torture->unlock(cookie);
@@ -71,6 +73,7 @@ static void *reader_main(void *arg)
 	unsigned long sections = 0;
 
 	settle_on(1);
+	__atomic_store_n(&settled, true, __ATOMIC_RELEASE);
 	for (; !is_over(); sections++) {
 		if (one_in(2))
 			wait_for_start();
@@ -95,14 +98,14 @@ static void replace_cell(unsigned long n)
 
 	__atomic_store_n(&fresh->age, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&started, n, __ATOMIC_RELAXED);
-	spin(torture_random() % 128);
 	retour_rcu_assign_pointer(current, fresh);
 	__atomic_store_n(&old->age, 1, __ATOMIC_RELAXED);
 	torture->expedited();
 	__atomic_store_n(&old->age, 2, __ATOMIC_RELAXED);
 }
 
-static void duel(double for_seconds, int n, void *(*reader)(void *))
+/* The calling thread prepares for its part as updater once the readers are there. */
+static void duel(double for_seconds, int n, void *(*reader)(void *), void (*prepare)(void))
 {
 	double end = seconds_now() + for_seconds;
 	unsigned long sections = 0, rounds = 0;
@@ -111,6 +114,7 @@ static void duel(double for_seconds, int n, void *(*reader)(void *))
 
 	for (int i = 0; i < n; i++)
 		readers[i] = start(reader, NULL);
+	prepare();
 	while (!torture_failure() && seconds_now() < end)
 		for (int i = 0; i < 100 && !torture_failure(); i++)
 			replace_cell(++rounds);
@@ -122,17 +126,27 @@ static void duel(double for_seconds, int n, void *(*reader)(void *))
 	printf("# %lu sections against %lu grace periods\n", sections, rounds);
 }
 
+static void prepare_next_to_reader(void)
+{
+	while (!__atomic_load_n(&settled, __ATOMIC_ACQUIRE))
+		sched_yield();
+	settle_on(0);
+}
+
 void duel_of_reader(double for_seconds)
 {
-	settle_on(0);
-	duel(for_seconds, 1, reader_main);
+	duel(for_seconds, 1, reader_main, prepare_next_to_reader);
+}
+
+static void prepare_for_stragglers(void)
+{
+	be_sluggish(64);
 }
 
 /* Slow between any two steps of the read side; the updater now and then. */
 void duel_of_stragglers(double for_seconds)
 {
-	be_sluggish(64);
-	duel(for_seconds, 3, straggler_main);
+	duel(for_seconds, 3, straggler_main, prepare_for_stragglers);
 }
 
 struct lone {

@@ -115,15 +115,17 @@ const char *updater_name(unsigned int kind)
 	return kinds[kind].name;
 }
 
-static void grow_older(struct object *object)
+/* False if that was the end of it: then it may be in use again already. */
+static bool grow_older(struct object *object)
 {
-	unsigned int age = object->age + 1;
+	unsigned int age = __atomic_load_n(&object->age, __ATOMIC_RELAXED) + 1;
 
 	__atomic_store_n(&object->age, age, __ATOMIC_RELAXED);
 	if (age < AGES)
-		return;
+		return true;
 	__atomic_store_n(&object->alive, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&object->used, 0, __ATOMIC_RELEASE);
+	return false;
 }
 
 static void called_back(struct retour_rcu_head *head)
@@ -131,8 +133,7 @@ static void called_back(struct retour_rcu_head *head)
 	struct object *object = (struct object *)head;
 
 	__atomic_fetch_add(&object->updater->rounds, 1, __ATOMIC_RELAXED);
-	grow_older(object);
-	if (__atomic_load_n(&object->used, __ATOMIC_RELAXED) && object->age < AGES)
+	if (grow_older(object))
 		torture->call(head, called_back);
 }
 
@@ -163,7 +164,7 @@ static struct object *replace(struct updater *updater)
 static void age_all(struct pipeline *pipeline)
 {
 	for (int i = 0; i < OBJECTS; i++)
-		if (pipeline->objects[i].used && pipeline->objects[i].age)
+		if (pipeline->objects[i].used && __atomic_load_n(&pipeline->objects[i].age, __ATOMIC_RELAXED))
 			grow_older(&pipeline->objects[i]);
 }
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * torture DOMAIN [--seconds N] [--no-membarrier] [--no-rseq] [TEST]
+ * torture DOMAIN [--seconds N] [--no-membarrier] [--no-rseq] [[--here] TEST]
  *
  * Tortures one domain in one mode.  The modes are those of old kernels and of
- * sandboxes; the library learns of them as it does there.
+ * sandboxes; the library learns of them as it does there.  --here runs the
+ * test in this process: sanitizers and emulators do not bear threads in a
+ * forked child.
  */
 #include <errno.h>
 #include <linux/filter.h>
@@ -221,6 +223,17 @@ TEST(dead_readers_are_buried)
 	torture_run(seconds / 4, bury);
 }
 
+TEST(preempted_readers_are_boosted)
+{
+	skip_unless_bound();
+	if (!boost_possible())
+		SKIP("threads may not be real-time");
+	begin();
+	for (int i = 0; i < 3 && !torture_failure(); i++)
+		boost_once();
+	check_failure();
+}
+
 /* Refuses membarrier to this process and what it executes. */
 static void refuse_membarrier(void)
 {
@@ -261,9 +274,23 @@ static void without_rseq(char **argv)
 	execute_again(argv);
 }
 
+static int run_here(const char *name)
+{
+	for (struct test_case *t = test_first; t; t = t->next) {
+		if (strcmp(t->name, name))
+			continue;
+		printf("1..1\n");
+		fflush(stdout);
+		t->run();
+		printf("ok 1 %s\n", name);
+		return 0;
+	}
+	return 2;
+}
+
 static void usage(void)
 {
-	fprintf(stderr, "usage: torture DOMAIN [--seconds N] [--no-membarrier] [--no-rseq] [TEST]\n");
+	fprintf(stderr, "usage: torture DOMAIN [--seconds N] [--no-membarrier] [--no-rseq] [[--here] TEST]\n");
 	exit(2);
 }
 
@@ -280,6 +307,8 @@ int main(int argc, char **argv)
 			without_membarrier(argv);
 		else if (!strcmp(*arg, "--no-rseq"))
 			without_rseq(argv);
+		else if (!strcmp(*arg, "--here") && arg[1])
+			return run_here(arg[1]);
 		else if (**arg == '-')
 			usage();
 		else

@@ -114,4 +114,8 @@ void duel_of_reader(double for_seconds);
 void duel_of_stragglers(double for_seconds);
 void duel_of_caller(double for_seconds);
 
+/* boost.c */
+bool boost_possible(void);
+void boost_once(void);
+
 #endif
