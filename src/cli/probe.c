@@ -153,7 +153,7 @@ static int try_event(const struct perf_event_attr *wanted, bool user_only, sampl
 	bool seen = false;
 	void *ring;
 
-	attr.exclude_kernel = attr.exclude_hv = user_only;
+	attr.exclude_kernel = attr.exclude_hv = attr.exclude_callchain_kernel = user_only;
 	fd = open_event(&attr, 0, -1);
 	if (fd < 0)
 		return errno;

@@ -36,23 +36,27 @@ static enum verdict look_up(const struct frame_chain *fc, uint32_t pid, const st
 	return verdict_of(dso_rule(fc->dsos, dso, pc - mapping->start + mapping->pgoff));
 }
 
+static bool is_probe(const struct process_mapping *mapping)
+{
+	return mapping && !strcmp(mapping->path, "[uprobes]");
+}
+
 /* Why an address cannot be a frame's. */
 static enum reason refuse(const struct process_mapping *mapping)
 {
 	if (!mapping)
 		return REASON_NO_MAPPING;
-	if (!strcmp(mapping->path, "[uprobes]"))
-		return REASON_URETPROBE;
 	return mapping->prot & PROT_EXEC ? REASON_NONE : REASON_NOT_EXECUTABLE;
 }
 
 enum reason frame_chain_check(const struct frame_chain *fc, uint32_t pid, const uint64_t *ips, size_t *n)
 {
 	for (size_t i = 0; i < *n; i++) {
-		/* A return address may lie behind its function's end: the call is before it. */
+		/* A return address may lie behind its function's end: the call is before it.  A probe's is its own. */
 		uint64_t pc = i ? ips[i] - 1 : ips[i];
+		bool probe = is_probe(process_tracker_find(fc->processes, pid, ips[i]));
 		const struct process_mapping *mapping = process_tracker_find(fc->processes, pid, pc);
-		enum reason reason = refuse(mapping);
+		enum reason reason = probe ? REASON_URETPROBE : refuse(mapping);
 		enum verdict verdict;
 
 		if (reason) {

@@ -474,6 +474,7 @@ static bool ask_for_less(struct perf_events *e, int code)
 	}
 	if ((code == EACCES || code == EPERM) && !o->program_fds && !o->event_attr.exclude_kernel) {
 		o->ring_attr.exclude_kernel = o->event_attr.exclude_kernel = 1;
+		o->event_attr.exclude_callchain_kernel = 1;
 		return true;
 	}
 	return false;

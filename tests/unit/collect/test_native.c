@@ -582,7 +582,7 @@ static void check_cut(uint64_t second, enum reason reason)
 TEST(addresses_that_are_no_code)
 {
 	check_cut(CODE + 0x200010, REASON_NOT_EXECUTABLE);
-	check_cut(CODE + 0x300010, REASON_URETPROBE);
+	check_cut(CODE + 0x300000, REASON_URETPROBE);
 	check_cut(0x10, REASON_NO_MAPPING);
 	check_cut(UINT64_MAX, REASON_NO_MAPPING);
 }

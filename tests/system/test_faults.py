@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""An event per page fault gives the same chains every time: programs whose every chain is known, and
+recorders that are killed while tasks owe them one."""
+
+import collections
+import json
+import os
+import signal
+import subprocess
+import time
+
+import retour
+import tap
+
+N = 20      # FAULTS in tests/programs/faults.c
+BACKENDS = ('bpf', 'stack')
+
+
+def chain(*frames):
+    """A chain as a line, outermost first."""
+    return ' '.join(('_start start main_', *frames))
+
+
+CHAINS = {chain('inner', 'touch'): N, chain('outer', 'middle', 'inner', 'touch'): N, chain('in_kernel', 'sys'): N}
+
+
+def faults(backend, mode, program='faults', event='page-faults', options=()):
+    """The samples of the program, and how often each chain of its work was there."""
+    recording = retour.record('--backend', backend, '-e', event, '-c', 1, *options,
+                              command=(retour.program(program), mode))
+    samples = recording.of(program)
+    chains = collections.Counter(' '.join(f['sym'] or '?' for f in reversed(s['user'])) for s in samples)
+    # pause_ has a page of code that is touched first there.
+    return samples, {c: n for c, n in chains.items() if ' main_ ' in c and not c.endswith(' pause_')}
+
+
+@tap.test('every page fault is a sample with -c 1, with and without frame pointers')
+def every_fault():
+    for backend in BACKENDS:
+        for program in ('faults', 'faults_without'):
+            for options in ((), ('-a',)) if backend == 'bpf' else ((),):
+                _, chains = faults(backend, 'c', program, options=options)
+                assert chains == CHAINS, f'{backend} {program} {options}: {chains}'
+
+
+@tap.test('a request on one CPU, the return on another')
+def migrates():
+    if os.cpu_count() < 2:
+        raise tap.Skip('there is one CPU')
+    samples, chains = faults('bpf', 'm')
+    assert chains == {chain('migrate', 'sys'): N}, chains
+    moved = [s for s in samples if len(s['user']) == 5]
+    assert all(s['cpu'] == 0 and s['return_cpu'] == 1 for s in moved), moved[:2]
+
+
+@tap.test('an exec between request and return')
+def exec_in_between():
+    for backend in BACKENDS:
+        _, chains = faults(backend, 'e9')
+        assert chains == {chain('replace', 'sys'): 9}, f'{backend}: {chains}'
+
+
+@tap.test('a task that is stopped on its way out')
+def stopped_in_exit():
+    for backend in BACKENDS:
+        _, chains = faults(backend, 'x', event='context-switches')
+        assert chains[chain('stop_in_exit', 'leave', 'sys')] >= N, f'{backend}: {chains}'
+
+
+@tap.test('a signal is delivered on the way back')
+def signalled():
+    for backend in BACKENDS:
+        samples, chains = faults(backend, 's')
+        changed = sum(s['reason'] == 'regs-changed' for s in samples)
+        assert chains[chain('signalled', 'sys')] + changed == 2 * N, f'{backend}: {chains}'
+
+
+def objects():
+    """Kinds and numbers of the kernel's BPF objects."""
+    found = set()
+    for kind in ('prog', 'map', 'link'):
+        listed = subprocess.run(['bpftool', '-j', kind, 'list'], stdout=subprocess.PIPE, check=True).stdout
+        found |= {(kind, o['id']) for o in json.loads(listed)}
+    return found
+
+
+@tap.test('a recorder killed while a task owes it a chain leaves nothing in the kernel')
+def killed():
+    try:
+        subprocess.run(['bpftool', 'version'], stdout=subprocess.DEVNULL, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise tap.Skip('bpftool is not installed') from error
+    before = objects()
+    path = retour.fresh_path()
+    recorder = retour.start('record', '--backend', 'bpf', '-a', '-e', 'page-faults', '-c', 1, '-o', path)
+    retour.wait_for_samples(recorder, path)
+    with retour.Running('faults', 'b', stdin=subprocess.DEVNULL):
+        time.sleep(0.3)
+        ours = objects() - before
+        assert ours, 'the recorder has no BPF objects'
+        recorder.send_signal(signal.SIGKILL)
+        recorder.communicate()
+        _, chains = faults('bpf', 'c')      # another session is none the worse
+        assert chains == CHAINS, chains
+    for _ in range(200):        # the kernel frees late, and there may be other recorders
+        left = ours & objects()
+        if not left:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f'left in the kernel: {left}')
+
+
+if __name__ == '__main__':
+    tap.main(retour.unusable())

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: MIT
+"""Backend native: tasks, CPUs, users, and several sessions at once."""
+
+import collections
+import os
+import signal
+import subprocess
+import time
+
+import retour
+import tap
+from chains import Truth
+from upstream import Ours, Upstream, backends, of_work, ours, same, words
+
+N = 20      # FAULTS in tests/programs/faults.c
+CHAINS = collections.Counter({
+    words('inner', 'touch'): N,
+    words('outer', 'middle', 'inner', 'touch'): N,
+    words('in_kernel', 'sys'): N,
+})
+PER_FAULT = ('--backend', 'native', '-e', 'page-faults', '-c', 1)
+
+
+@tap.test('a program with a C library: no chain goes beyond code without a frame pointer')
+def with_a_library():
+    own = retour.program('plain_frame_pointer')
+    recording = retour.record_program('plain_frame_pointer', options=('--backend', 'native'), frequency=999)
+    # The compiler leaves out the frame of burn, which calls nothing.
+    truth = Truth(own, r'burn |plain_inner plain_middle plain_outer main libc ', reasons=('no frame pointer',),
+                  edges=r'(?:(?:libc|ld|vdso) )?(?:now |running |must |program_\w+ |plain_\w+ |main )*(?:libc )?',
+                  edge_reasons=('no frame pointer', None), callers=False, least=100,
+                  missing={'exec': 30, 'not-started': 30})
+    truth.check(recording)
+
+
+@tap.test('a request on one CPU, the return on another')
+def migrates():
+    if os.cpu_count() < 2:
+        raise tap.Skip('there is one CPU')
+    found = ours('native', retour.program('faults'), 'm')
+    chain = words('migrate', 'sys').split()
+    samples = [s for s in found.samples if [f['sym'] for f in reversed(s['user'])] == chain]
+    assert len(samples) == N, dict(found.chains)
+    assert all(s['cpu'] == 0 and s['return_cpu'] == 1 for s in samples), samples[:2]
+
+
+@tap.test('one task owes to two sessions, and to perf')
+def two_sessions():
+    paths = [retour.fresh_path() for _ in range(2)]
+    perf_path = retour.fresh_path('.perf')
+    recorders = [retour.start('record', *PER_FAULT, '-a', '-o', path) for path in paths]
+    perf = subprocess.Popen(['perf7', 'record', '-a', '-e', 'page-faults', '-c', '1', '--call-graph', 'fp,defer',
+                             '-o', perf_path], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL)
+    for recorder, path in zip(recorders, paths):
+        retour.wait_for_samples(recorder, path)
+    time.sleep(2)
+    subprocess.run([retour.program('faults'), 'c'], check=True)
+    for process in (*recorders, perf):
+        process.send_signal(signal.SIGINT)
+    for recorder in recorders:
+        assert recorder.wait(60) == 0, recorder.stderr.read()
+    perf.wait(60)
+    for path in paths:
+        same(Ours(retour.Recording(path)).chains, CHAINS)
+    same(Upstream(perf_path).chains, CHAINS, 'perf')
+
+
+@tap.test('one session ends while another delivers; one is killed while requests are open')
+def ends_while_another_delivers():
+    path = retour.fresh_path()
+    lasting = retour.start('record', *PER_FAULT, '-a', '-o', path)
+    retour.wait_for_samples(lasting, path)
+    blocked = retour.Running('faults', 'b', stdin=subprocess.DEVNULL)
+    with blocked:
+        victim = retour.start('record', *PER_FAULT, '-a', '-o', retour.fresh_path())
+        ending = retour.start('record', *PER_FAULT, '-a', '-o', retour.fresh_path())
+        time.sleep(1)
+        with subprocess.Popen([retour.program('faults'), 'c']) as program:
+            victim.kill()
+            victim.communicate()
+            ending.send_signal(signal.SIGINT)
+            assert ending.wait(60) == 0, ending.stderr.read()
+            assert program.wait(60) == 0
+    lasting.send_signal(signal.SIGINT)
+    assert lasting.wait(60) == 0, lasting.stderr.read()
+    found = Ours(retour.Recording(path))
+    del found.chains[words('block', 'sys')]     # the one that was killed; it goes back to user space for that
+    same(found.chains, CHAINS)
+
+
+@tap.test('processes and threads that run already, and what they fork')
+def attached():
+    with retour.Running('threads', '--count', 3, '--seconds', 30) as running:
+        time.sleep(0.5)
+        for option in ('-p', '-t'):
+            recording = retour.record('--backend', 'native', option, running.pid, '--duration', 1, frequency=999)
+            tids = {s['tid'] for s in recording.samples}
+            assert {s['pid'] for s in recording.samples} == {running.pid}, recording.stats
+            assert tids == {running.pid} if option == '-t' else len(tids) > 1, tids
+            assert recording.stats['stitched'] == recording.stats['with_user_context'], recording.stats
+    recording = ours('native', 'sh', '-c', f'{retour.program("faults")} c; {retour.program("faults")} c')
+    same(recording.chains, collections.Counter({chain: 2 * n for chain, n in CHAINS.items()}))
+
+
+def paranoid(value):
+    """Sets what users may look at; gives what it was."""
+    path = '/proc/sys/kernel/perf_event_paranoid'
+    with open(path, encoding='ascii') as f:
+        before = f.read()
+    with open(path, 'w', encoding='ascii') as f:
+        f.write(value)
+    return before
+
+
+@tap.test('a user records what is his own')
+def as_a_user():
+    before = paranoid('2')
+    path = f'/tmp/retour-user-{os.getpid()}.data'
+    try:
+        done = retour.run_other('setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', retour.RETOUR, 'record',
+                                *PER_FAULT, '-o', path, '--', retour.program('faults'), 'c')
+        assert done.returncode == 0, done.stderr
+        found = of_work(Ours(retour.Recording(path)).chains)
+        # The kernel is not to be looked at, and so neither are faults in it.
+        assert found == collections.Counter({c: n for c, n in CHAINS.items() if 'sys' not in c}), dict(found)
+    finally:
+        paranoid(before)
+        if os.path.exists(path):
+            os.unlink(path)
+
+
+@tap.test('a recorder that cannot keep up says what it lost')
+def stopped_recorder():
+    path = retour.fresh_path()
+    with retour.Running('plain_frame_pointer', '--seconds', 30) as running:
+        recorder = retour.start('record', '--backend', 'native', '-F', 20000, '-e', 'cpu-clock', '-p', running.pid, '-o', path)
+        retour.wait_for_samples(recorder, path)
+        recorder.send_signal(signal.SIGSTOP)
+        time.sleep(1)
+        with open(f'/proc/{recorder.pid}/maps', encoding='ascii') as f:
+            assert 'perf_event' in f.read()
+        recorder.send_signal(signal.SIGCONT)
+        time.sleep(0.5)
+        recorder.send_signal(signal.SIGINT)
+        assert recorder.wait(60) == 0, recorder.stderr.read()
+    stats = retour.Recording(path).stats
+    assert set(stats['missing']) <= {'record-lost', 'not-returned', 'regs-changed'}, stats['missing']
+    assert stats['lost_records'] or 'record-lost' not in stats['missing'], stats
+
+
+if __name__ == '__main__':
+    tap.main(retour.unusable() or (None if 'native' in backends() else 'this kernel does not defer chains'))

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""Chains of tests/programs/faults.c as the kernel's own tool records them, and as we do."""
+
+import collections
+import json
+import subprocess
+
+import retour
+import tap
+
+PERF = 'perf7'
+KERNEL_HALF = 1 << 63
+UNMERGED = '(cookie)'       # what perf prints for a sample whose deferred record it did not find
+
+
+def words(*frames, program='_start start main_'):
+    """A chain as a line, outermost first."""
+    return ' '.join((program, *frames))
+
+
+def backends():
+    """What can be used here, by name."""
+    found = json.loads(retour.run('doctor', '--json').stdout)['backends']
+    return {b['name']: b for b in found if b['usable']}
+
+
+def need(*names):
+    """Skips the test where a backend of these cannot be used."""
+    usable = backends()
+    for name in names:
+        if name not in usable:
+            raise tap.Skip(f'backend {name} cannot be used here')
+
+
+class Upstream:
+    """What perf makes of a recording: a Counter of user chains, '' for samples that have none."""
+
+    def __init__(self, path, comm='faults'):
+        script = retour.run_other(PERF, 'script', '-i', path, '-F', 'comm,tid,ip,sym', '--max-stack', '1024', '--no-inline',
+                                  timeout=120, errors='replace')
+        assert script.returncode == 0, script.stderr
+        self.errors = script.stderr
+        self.chains = collections.Counter()
+        self.addresses = collections.Counter()
+        for block in script.stdout.split('\n\n'):
+            lines = block.strip('\n').splitlines()
+            if lines and lines[0].split()[0] == comm:
+                self._add([line.split() for line in lines[1:]])
+
+    def _add(self, frames):
+        user = [f for f in frames if len(f) > 1 and int(f[0], 16) < KERNEL_HALF]
+        self.chains[' '.join(f[1].split('+')[0] for f in reversed(user))] += 1
+        self.addresses[tuple(int(f[0], 16) for f in user if f[1] != UNMERGED)] += 1
+
+
+def upstream(*command, options=(), event='page-faults', comm='faults'):
+    """The command recorded with deferred chains by perf."""
+    path = retour.fresh_path('.perf')
+    done = retour.run_other(PERF, 'record', '-e', event, '-c', '1', '--call-graph', 'fp,defer', '-o', path,
+                            *options, '--', *command, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return Upstream(path, comm)
+
+
+class Ours:
+    """As Upstream, of a recording of ours; and what is said of the samples without a whole chain."""
+
+    def __init__(self, recording, comm='faults'):
+        self.recording = recording
+        self.chains = collections.Counter()
+        self.addresses = collections.Counter()
+        self.reasons = collections.Counter()
+        self.samples = recording.of(comm)
+        for sample in self.samples:
+            self.chains[' '.join(f['sym'] or '?' for f in reversed(sample['user']))] += 1
+            self.addresses[tuple(int(f['ip'], 16) for f in sample['user'])] += 1
+            self.reasons[sample['reason']] += 1
+
+
+def ours(backend, *command, options=(), event='page-faults', comm='faults'):
+    """The command recorded by a backend."""
+    return Ours(retour.record('--backend', backend, '-e', event, '-c', 1, *options, command=command,
+                              timeout=180), comm)
+
+
+def of_work(counter):
+    """The chains that passed main_, without those of a page of code that is touched first there."""
+    return collections.Counter({chain: n for chain, n in counter.items()
+                                if ' main_ ' in chain and not chain.endswith(' pause_')})
+
+
+def same(found, truth, who='native'):
+    """The same chains, each as often; a fault may be taken twice where memory is short."""
+    found = of_work(found)
+    assert set(found) == set(truth) and all(n <= found[c] <= n + 3 for c, n in truth.items()), \
+        f'{who}: {dict(found)}, expected {dict(truth)}'
+
+
+def run_blocked(record):
+    """record(command): the command starts a program that blocks for ever, and ends before it does."""
+    pids = retour.fresh_path('.pid')
+    try:
+        return record('sh', '-c', f'{retour.program("faults")} b < /dev/null > /dev/null 2>&1 &'
+                      f'echo $! > {pids}; sleep 1')
+    finally:
+        with open(pids, encoding='ascii') as f:
+            subprocess.run(['kill', '-9', f.read().strip()], check=False)
