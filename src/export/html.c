@@ -217,7 +217,7 @@ static void put_quality(struct json *json, const struct profile *profile)
 	json_key(json, "complete"), json_u64(json, stats->complete);
 	json_key(json, "truncated"), json_u64(json, stats_truncated(stats));
 	json_key(json, "missing"), json_u64(json, stats_missing(stats));
-	json_key(json, "lost"), json_u64(json, profile->recorder.lost_samples);
+	json_key(json, "lost"), json_u64(json, profile->recorder.lost_samples + profile->recorder.lost_records);
 	put_reasons(json, "truncated_by", stats->truncated_by);
 	put_reasons(json, "missing_by", stats->missing_by);
 	json_end_object(json);

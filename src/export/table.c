@@ -83,13 +83,14 @@ static double percent(const struct writer *w, uint64_t count)
 
 static void write_quality(const struct writer *w)
 {
+	const struct perfdata_recorder_stats *recorder = &w->profile->recorder;
 	const struct stats *stats = &w->profile->stats;
 
 	fprintf(w->out, "%s samples in %.1f s, %.2f %% complete", text_count(stats->samples),
 		profile_duration(w->profile), stats_complete_percent(stats));
 	fprintf(w->out, " (of %s with user context: %s truncated, %s missing), %s lost\n",
 		text_count(stats_with_user_context(stats)), text_count(stats_truncated(stats)),
-		text_count(stats_missing(stats)), text_count(w->profile->recorder.lost_samples));
+		text_count(stats_missing(stats)), text_count(recorder->lost_samples + recorder->lost_records));
 }
 
 static void write_functions(const struct writer *w, const struct table *table)
