@@ -5,7 +5,7 @@ BUILD ?= build
 PREFIX ?= /usr/local
 NINJA = ninja -C $(BUILD)
 
-.PHONY: all help deps demo check check-vm check-vm-all install bench-record clean
+.PHONY: all help deps demo check check-vm check-vm-all install bench-record bench-rcu clean
 
 # The tests are built by check only.
 all: $(BUILD)/build.ninja
@@ -20,6 +20,7 @@ help:
 	@echo 'make check-mutants  show that the RCU tests find deliberate bugs'
 	@echo 'make install       install under PREFIX (default /usr/local), below DESTDIR'
 	@echo 'make bench-record  measure against perf, into bench/results/'
+	@echo 'make bench-rcu     measure RCU against liburcu and ck, into bench/results/'
 	@echo 'make clean         remove $(BUILD)/'
 
 $(BUILD)/build.ninja:
@@ -65,6 +66,14 @@ bench-record:
 	@$(MAKE) --no-print-directory all
 	@$(NINJA)
 	@python3 bench/record.py $(BUILD)
+
+# The build directory may be older than the packages.
+bench-rcu:
+	@tools/install-deps.sh build bench
+	@$(MAKE) --no-print-directory all
+	@meson setup --reconfigure $(BUILD) >/dev/null
+	@$(NINJA) bench-rcu
+	@python3 bench/rcu.py $(BUILD)
 
 clean:
 	@rm -rf $(BUILD)
