@@ -116,7 +116,7 @@ RETOUR_INLINE bool retour_rcu_read_lock_held(void)
 {
 	struct retour_rcu_reader *reader = retour_rcu_reader;
 
-	return reader ? reader->nesting != 0 : retour_rcu_read_lock_held_slow();
+	return reader ? __atomic_load_n(&reader->nesting, __ATOMIC_RELAXED) != 0 : retour_rcu_read_lock_held_slow();
 }
 
 #define retour_rcu_dereference(p) retour_rcu_dereference_domain_(p, &retour_rcu_domain)

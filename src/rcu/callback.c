@@ -52,7 +52,7 @@ static void take_queue(struct retour_rcu_domain *domain)
 	/* Only in a forked child is there a rest of the batch before. */
 	while (*tail)
 		tail = &(*tail)->next;
-	*tail = newest_last;
+	__atomic_store_n(tail, newest_last, __ATOMIC_RELAXED);
 	domains_unlock(&saved);
 }
 

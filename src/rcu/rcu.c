@@ -59,7 +59,8 @@ void retour_rcu_read_lock_slow(void)
 	/* (H) as a fence. */
 	full_fence();
 	if (first && reader)
-		hook(RETOUR_RCU_EVENT_READER_CLAIM, &retour_rcu_domain, reader->tid);
+		hook(RETOUR_RCU_EVENT_READER_CLAIM, &retour_rcu_domain,
+		     __atomic_load_n(&reader->tid, __ATOMIC_RELAXED));
 }
 
 /* The decrement, where the inline part left it to us; returns the record it was. */
@@ -93,10 +94,10 @@ static void unlock_slow(bool notrace)
 	retour_torture_delay();
 	/* Reported first: a hook that uses readers finds nothing left to report. */
 	if (mutant(late_report)) {
-		hook(RETOUR_RCU_EVENT_QS_REPORT, &retour_rcu_domain, reader->tid);
+		hook(RETOUR_RCU_EVENT_QS_REPORT, &retour_rcu_domain, __atomic_load_n(&reader->tid, __ATOMIC_RELAXED));
 		reader_report(reader);
 	} else if (reader_report(reader) && !notrace) {
-		hook(RETOUR_RCU_EVENT_QS_REPORT, &retour_rcu_domain, reader->tid);
+		hook(RETOUR_RCU_EVENT_QS_REPORT, &retour_rcu_domain, __atomic_load_n(&reader->tid, __ATOMIC_RELAXED));
 	}
 }
 
@@ -114,7 +115,7 @@ bool retour_rcu_read_lock_held_slow(void)
 {
 	struct retour_rcu_reader *reader = reader_own();
 
-	return *reader_shared_nesting() || (reader && reader->nesting);
+	return *reader_shared_nesting() || (reader && __atomic_load_n(&reader->nesting, __ATOMIC_RELAXED));
 }
 
 static bool in_section(const struct retour_rcu_reader *reader)
@@ -289,13 +290,13 @@ static void rcu_run(struct retour_rcu_domain *domain)
 	n = reader_count();
 	remote = first_look(n);
 	if (remote && !mutant(no_membarrier)) {
-		hook(RETOUR_RCU_EVENT_GP_MEMBARRIER, domain, domain->gp.value);
+		hook(RETOUR_RCU_EVENT_GP_MEMBARRIER, domain, seq_read(&domain->gp));
 		/* (M) pairs with (H), (J): removal and arming before the second look. */
 		membarrier_all();
 	}
 	retour_torture_delay();
 	if (!mutant(no_rescan) && second_look(n) && !mutant(no_late_membarrier)) {
-		hook(RETOUR_RCU_EVENT_GP_MEMBARRIER, domain, domain->gp.value);
+		hook(RETOUR_RCU_EVENT_GP_MEMBARRIER, domain, seq_read(&domain->gp));
 		/* (O) pairs with (J): late arming before the last look. */
 		membarrier_all();
 	}

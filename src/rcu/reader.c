@@ -216,7 +216,7 @@ static void give_back(void *value)
 
 	torn_down = true;
 	/* A thread that ends inside a section is found by the leader. */
-	if (!reader || reader->nesting)
+	if (!reader || __atomic_load_n(&reader->nesting, __ATOMIC_RELAXED))
 		return;
 	retour_rcu_reader = NULL;
 	retour_barrier();

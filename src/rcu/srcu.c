@@ -136,7 +136,7 @@ static void drain(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank)
 			continue;
 		if (!ssp->waiting) {
 			show_waiting(ssp);
-			hook(RETOUR_RCU_EVENT_GP_MEMBARRIER, &ssp->domain, ssp->domain.gp.value);
+			hook(RETOUR_RCU_EVENT_GP_MEMBARRIER, &ssp->domain, seq_read(&ssp->domain.gp));
 			/* (Z) pairs with (T): waiting before the sum. */
 			membarrier_all();
 			continue;
@@ -164,7 +164,7 @@ static void srcu_run(struct retour_rcu_domain *domain)
 	if (!area_is_drained(old) || !area_is_drained(idle))
 		show_waiting(ssp);
 	if (!process_is_single_threaded() && !mutant(srcu_no_membarrier)) {
-		hook(RETOUR_RCU_EVENT_GP_MEMBARRIER, domain, domain->gp.value);
+		hook(RETOUR_RCU_EVENT_GP_MEMBARRIER, domain, seq_read(&domain->gp));
 		/* (X) pairs with (R), (T): the removal, and waiting, before the sums. */
 		membarrier_all();
 	}

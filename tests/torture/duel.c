@@ -107,14 +107,15 @@ static void replace_cell(unsigned long n)
 /* The calling thread prepares for its part as updater once the readers are there. */
 static void duel(double for_seconds, int n, void *(*reader)(void *), void (*prepare)(void))
 {
-	double end = seconds_now() + for_seconds;
 	unsigned long sections = 0, rounds = 0;
+	double end;
 	pthread_t readers[8];
 	void *result;
 
 	for (int i = 0; i < n; i++)
 		readers[i] = start(reader, NULL);
 	prepare();
+	end = seconds_now() + for_seconds;
 	while (!torture_failure() && seconds_now() < end)
 		for (int i = 0; i < 100 && !torture_failure(); i++)
 			replace_cell(++rounds);

@@ -282,7 +282,7 @@ static void finish_baton(struct baton *baton)
 {
 	void *cookie = baton->cookie;
 
-	look(baton->object);
+	look(__atomic_load_n(&baton->object, __ATOMIC_RELAXED));
 	__atomic_store_n(&baton->object, NULL, __ATOMIC_RELEASE);
 	torture->unlock(cookie);
 }
@@ -329,6 +329,6 @@ void histogram_print(void)
 {
 	printf("# ages seen:");
 	for (int i = 0; i <= AGES; i++)
-		printf(" %lu", histogram[i]);
+		printf(" %lu", __atomic_load_n(&histogram[i], __ATOMIC_RELAXED));
 	printf("\n");
 }

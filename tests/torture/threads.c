@@ -191,7 +191,8 @@ static void print_rounds(unsigned int n)
 {
 	printf("# grace periods:");
 	for (unsigned int i = 0; i < n; i++)
-		printf(" %s %lu", updater_name(updaters[i].kind), updaters[i].rounds);
+		printf(" %s %lu", updater_name(updaters[i].kind),
+		       __atomic_load_n(&updaters[i].rounds, __ATOMIC_RELAXED));
 	printf("; handlers %lu\n", handlers_ran());
 }
 
