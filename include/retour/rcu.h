@@ -34,6 +34,7 @@ extern RETOUR_API struct retour_rcu_domain retour_rcu_domain;
 
 /* The declared slow paths of readers; not to be called directly. */
 RETOUR_API void retour_rcu_read_lock_slow(void);
+RETOUR_API void retour_rcu_read_lock_slow_notrace(void);
 RETOUR_API void retour_rcu_read_unlock_slow(void);
 RETOUR_API void retour_rcu_read_unlock_slow_notrace(void);
 RETOUR_API bool retour_rcu_read_lock_held_slow(void);
@@ -50,13 +51,12 @@ RETOUR_INLINE void retour_rcu_add_nesting_(struct retour_rcu_reader *reader, lon
 #endif
 }
 
-/* Begins a section.  No hook point is behind this one and its unlock.  Async-signal-safe. */
-RETOUR_INLINE void retour_rcu_read_lock_notrace(void)
+RETOUR_INLINE void retour_rcu_read_lock_(void (*slow)(void))
 {
 	struct retour_rcu_reader *reader = retour_rcu_reader;
 
 	if (retour_unlikely(!reader))
-		retour_rcu_read_lock_slow();
+		slow();
 	else
 		retour_rcu_add_nesting_(reader, 1);
 	/* (H) pairs with (M): nesting is incremented before the section begins. */
@@ -85,6 +85,12 @@ RETOUR_INLINE void retour_rcu_read_unlock_(void (*slow)(void))
 		slow();
 }
 
+/* Begins a section.  No hook point is behind this one and its unlock.  Async-signal-safe. */
+RETOUR_INLINE void retour_rcu_read_lock_notrace(void)
+{
+	retour_rcu_read_lock_(retour_rcu_read_lock_slow_notrace);
+}
+
 /*
  * Ends a section.  The outermost one reports to the grace period that waits
  * for it, if any: at most two system calls.  Async-signal-safe.
@@ -97,7 +103,7 @@ RETOUR_INLINE void retour_rcu_read_unlock_notrace(void)
 /* As the _notrace pair, with hook points on the slow path and the checks of a debug build. */
 RETOUR_INLINE void retour_rcu_read_lock(void)
 {
-	retour_rcu_read_lock_notrace();
+	retour_rcu_read_lock_(retour_rcu_read_lock_slow);
 #ifdef RETOUR_RCU_DEBUG
 	retour_rcu_debug_lock(&retour_rcu_domain, NULL);
 #endif

@@ -49,7 +49,7 @@ extern RETOUR_API const struct retour_rcu_ops retour_srcu_ops;
 #define RETOUR_SRCU_INIT_(name, flavour) \
 	{ NULL, 0, 0, NULL, NULL, flavour, RETOUR_RCU_DOMAIN_INIT(&retour_srcu_ops, name) }
 
-/* For destructors: cleans up unless the process is exiting. */
+/* For destructors: cleans up, unless there are readers or callbacks. */
 RETOUR_API void retour_srcu_module_going(struct retour_srcu_struct *ssp);
 
 #define RETOUR_DEFINE_SRCU_(storage, name, flavour)                            \
@@ -60,7 +60,7 @@ RETOUR_API void retour_srcu_module_going(struct retour_srcu_struct *ssp);
 	}                                                                      \
 	struct retour_srcu_struct
 
-/* A domain that is ready from the start; cleaned up when its object is closed. */
+/* A domain that is ready from the start; its object may be closed after a retour_srcu_barrier(). */
 #define RETOUR_DEFINE_SRCU_FAST(name) RETOUR_DEFINE_SRCU_(, name, RETOUR_SRCU_FAST)
 #define RETOUR_DEFINE_STATIC_SRCU_FAST(name) RETOUR_DEFINE_SRCU_(static, name, RETOUR_SRCU_FAST)
 #define RETOUR_DEFINE_SRCU_FAST_UPDOWN(name) RETOUR_DEFINE_SRCU_(, name, RETOUR_SRCU_FAST_UPDOWN)

@@ -13,7 +13,7 @@ struct retour_srcu_area {
 } __attribute__((aligned(64)));
 
 /*
- * An area with all counters zero.  Without memory it is one that domains
+ * An area whose sums agree.  Without memory it is one that domains
  * share, which is correct, but makes them wait for each other's readers.
  * Async-signal-safe.
  */

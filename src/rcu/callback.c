@@ -225,8 +225,7 @@ unsigned long callback_start_poll(struct retour_rcu_domain *domain)
 	return cookie;
 }
 
-/* Nothing queued, and nothing taken that is not called. */
-static bool is_drained(const struct retour_rcu_domain *domain)
+bool callback_is_drained(const struct retour_rcu_domain *domain)
 {
 	/* In this order: who empties the queue is in a round. */
 	return !__atomic_load_n(&domain->queue, __ATOMIC_ACQUIRE) &&
@@ -247,7 +246,7 @@ void callback_barrier(struct retour_rcu_domain *domain)
 		});
 		return;
 	}
-	if (is_drained(domain))
+	if (callback_is_drained(domain))
 		return;
 	if (mutant(barrier_early))
 		round = (seq_read(&domain->rounds) & ~SEQ_STATE_MASK) + SEQ_STEP;

@@ -15,7 +15,10 @@ unsigned long callback_start_poll(struct retour_rcu_domain *domain);
 /* Waits until the callbacks queued before are called. */
 void callback_barrier(struct retour_rcu_domain *domain);
 
-/* Has the domain a worker. */
+/* Is nothing queued, and nothing taken that has not returned? */
+bool callback_is_drained(const struct retour_rcu_domain *domain);
+
+/* Sees to it that the domain has a worker. */
 void callback_start(struct retour_rcu_domain *domain);
 
 /* Ends the worker, after what is queued. */

@@ -31,6 +31,7 @@ enum retour_mutant {
 	MUTANT_barrier_early,		/* a round that runs counts for barrier */
 	MUTANT_fork_double_call,	/* batch is advanced after the call */
 	MUTANT_fork_keeps_readers,	/* the child keeps its parent's other threads */
+	MUTANT_no_boost,		/* readers are waited for without lending them a priority */
 	MUTANT_dead_reader_hangs,	/* ESRCH is not looked at */
 };
 

@@ -40,13 +40,12 @@ void retour_rcu_start_worker(void)
  * Readers come here for their first section, and always when membarrier cannot
  * stand for their fences or there is no record for them.
  */
-void retour_rcu_read_lock_slow(void)
+void retour_rcu_read_lock_slow_notrace(void)
 {
 	struct retour_rcu_reader *reader = reader_own();
 	long *shared = reader_shared_nesting();
-	bool first = !reader;
 
-	if (first && !*shared)
+	if (!reader && !*shared)
 		reader = reader_claim();
 	if (reader) {
 		retour_rcu_add_nesting_(reader, 1);
@@ -58,9 +57,16 @@ void retour_rcu_read_lock_slow(void)
 	}
 	/* (H) as a fence. */
 	full_fence();
-	if (first && reader)
+}
+
+void retour_rcu_read_lock_slow(void)
+{
+	bool first = !reader_own();
+
+	retour_rcu_read_lock_slow_notrace();
+	if (first && reader_own())
 		hook(RETOUR_RCU_EVENT_READER_CLAIM, &retour_rcu_domain,
-		     __atomic_load_n(&reader->tid, __ATOMIC_RELAXED));
+		     __atomic_load_n(&reader_own()->tid, __ATOMIC_RELAXED));
 }
 
 /* The decrement, where the inline part left it to us; returns the record it was. */
@@ -78,11 +84,13 @@ static struct retour_rcu_reader *unlock_without_record(void)
 	} else if (reader) {
 		retour_rcu_add_nesting_(reader, -1);
 	}
+	/* (J) as a fence. */
 	full_fence();
 	return reader;
 }
 
-static void unlock_slow(bool notrace)
+/* The record whose quiescent state is to be reported, or NULL. */
+static struct retour_rcu_reader *unlock_slow(void)
 {
 	struct retour_rcu_reader *reader = retour_rcu_reader;
 
@@ -90,25 +98,30 @@ static void unlock_slow(bool notrace)
 		reader = unlock_without_record();
 	if (!reader || __atomic_load_n(&reader->nesting, __ATOMIC_RELAXED) ||
 	    !__atomic_load_n(&reader->special, __ATOMIC_RELAXED))
-		return;
+		return NULL;
 	retour_torture_delay();
-	/* Reported first: a hook that uses readers finds nothing left to report. */
-	if (mutant(late_report)) {
-		hook(RETOUR_RCU_EVENT_QS_REPORT, &retour_rcu_domain, __atomic_load_n(&reader->tid, __ATOMIC_RELAXED));
-		reader_report(reader);
-	} else if (reader_report(reader) && !notrace) {
-		hook(RETOUR_RCU_EVENT_QS_REPORT, &retour_rcu_domain, __atomic_load_n(&reader->tid, __ATOMIC_RELAXED));
-	}
-}
-
-void retour_rcu_read_unlock_slow(void)
-{
-	unlock_slow(false);
+	return reader;
 }
 
 void retour_rcu_read_unlock_slow_notrace(void)
 {
-	unlock_slow(true);
+	struct retour_rcu_reader *reader = unlock_slow();
+
+	if (reader)
+		reader_report(reader);
+}
+
+void retour_rcu_read_unlock_slow(void)
+{
+	struct retour_rcu_reader *reader = unlock_slow();
+
+	if (!reader)
+		return;
+	if (mutant(late_report))
+		hook(RETOUR_RCU_EVENT_QS_REPORT, &retour_rcu_domain, __atomic_load_n(&reader->tid, __ATOMIC_RELAXED));
+	/* Reported first: a hook that uses readers finds nothing left to report. */
+	if (reader_report(reader) && !mutant(late_report))
+		hook(RETOUR_RCU_EVENT_QS_REPORT, &retour_rcu_domain, __atomic_load_n(&reader->tid, __ATOMIC_RELAXED));
 }
 
 bool retour_rcu_read_lock_held_slow(void)
@@ -151,7 +164,7 @@ static bool sleep_for(struct retour_rcu_reader *reader, int tid, uint64_t timeou
 	struct timespec timeout = { until / 1000000000, until % 1000000000 };
 	unsigned int boost, mine = sys_gettid();
 
-	switch (tid == READER_SHARED_TID ? -ENOSYS : sys_futex(&reader->boost, FUTEX_LOCK_PI, 0, &timeout)) {
+	switch (tid == READER_SHARED_TID || mutant(no_boost) ? -ENOSYS : sys_futex(&reader->boost, FUTEX_LOCK_PI, 0, &timeout)) {
 	case 0:
 		if (!__atomic_compare_exchange_n(&reader->boost, &mine, 0, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
 			sys_futex(&reader->boost, FUTEX_UNLOCK_PI, 0, NULL);
@@ -203,7 +216,7 @@ static bool keep_waiting(struct retour_rcu_reader *reader, int tid)
 	if (tid != READER_SHARED_TID || !in_section(reader))
 		return false;
 	arm(reader);
-	/* The shared record's readers have fences of their own. */
+	/* (O) as a fence: the shared record's readers have fences of their own. */
 	full_fence();
 	return true;
 }

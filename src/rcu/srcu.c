@@ -7,17 +7,12 @@
  */
 #include "retour/srcu.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "rcu/area.h"
 #include "rcu/callback.h"
 #include "rcu/domain.h"
 #include "rcu/gp.h"
 #include "rcu/membarrier.h"
 #include "rcu/report.h"
-
-static bool exiting;
 
 static struct retour_srcu_struct *srcu_of(struct retour_rcu_domain *domain)
 {
@@ -229,20 +224,10 @@ int retour_cleanup_srcu_struct(struct retour_srcu_struct *ssp)
 	return 0;
 }
 
-static void note_exit(void)
-{
-	__atomic_store_n(&exiting, true, __ATOMIC_RELAXED);
-}
-
-__attribute__((constructor(101))) static void srcu_init(void)
-{
-	/* Called before the destructors of objects, at exit but not at dlclose. */
-	atexit(note_exit);
-}
-
+/* Waits for nobody: this may be an exit with callbacks queued, or one that never returns. */
 void retour_srcu_module_going(struct retour_srcu_struct *ssp)
 {
-	if (!__atomic_load_n(&exiting, __ATOMIC_RELAXED))
+	if (callback_is_drained(&ssp->domain))
 		retour_cleanup_srcu_struct(ssp);
 }
 

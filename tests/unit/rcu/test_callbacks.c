@@ -182,5 +182,5 @@ TEST(a_domain_can_be_cleaned_up_and_used_again)
 
 int main(int argc, char **argv)
 {
-	return test_main(argc, argv);
+	return domains_main(argc, argv);
 }

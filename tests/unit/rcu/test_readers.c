@@ -100,15 +100,12 @@ static volatile bool stepping;
 
 static void on_step(int sig, siginfo_t *info, void *context)
 {
-	ucontext_t *uc = context;
-
-	if (!stepping) {
 #ifdef __x86_64__
-		uc->uc_mcontext.gregs[REG_EFL] &= ~0x100l;
+	if (!stepping)
+		((ucontext_t *)context)->uc_mcontext.gregs[REG_EFL] &= ~0x100l;
 #endif
-		return;
-	}
-	read_in_handler(sig);
+	if (stepping)
+		read_in_handler(sig);
 }
 
 static void *step_through(void *arg)
@@ -331,5 +328,5 @@ TEST(readers_do_without_memory)
 
 int main(int argc, char **argv)
 {
-	return test_main(argc, argv);
+	return domains_main(argc, argv);
 }

@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The public headers compile without a warning, in every way a user may: check-headers.py INCLUDE_FOLDER"""
+import glob
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "tools"))
+from tap import Tap
+
+COMPILERS = ["gcc -std=c11", "gcc -std=gnu17", "clang -std=c11", "g++ -std=c++11", "g++ -std=c++17", "clang++ -std=c++17"]
+VARIANTS = ["-O2", "-O0", "-O2 -fPIC", "-O2 -DRETOUR_RCU_DEBUG", "-O2 -DRETOUR_TORTURE", "-O2 -fsanitize=thread"]
+WARNINGS = "-Wall -Wextra -Wpedantic -Wshadow -Wundef -Werror"
+USER = r"""
+#include <retour/srcu.h>
+#include <retour/rcu.h>
+struct item { int value; struct retour_rcu_head head; };
+RETOUR_DEFINE_STATIC_SRCU_FAST(one);
+RETOUR_DEFINE_SRCU_FAST_UPDOWN(two);
+static struct item *items;
+void done(struct retour_rcu_head *head);
+int use(void);
+int use(void)
+{
+	retour_guard_rcu();
+	retour_guard_srcu_fast(&one);
+	retour_guard_rcu_tasks_trace();
+	struct item *item = retour_rcu_dereference(items);
+	int sum = item->value + retour_srcu_dereference(items, &one)->value;
+	sum += retour_rcu_dereference_tasks_trace(items)->value;
+	retour_srcu_up_read_fast(&two, retour_srcu_down_read_fast(&two));
+	retour_rcu_assign_pointer(items, (struct item *)0);
+	retour_call_rcu(&item->head, done);
+	retour_call_srcu(&one, &item->head, done);
+	retour_cond_synchronize_rcu(retour_start_poll_synchronize_rcu());
+	return sum;
+}
+"""
+# A declaration of the library and what stands before it.
+DECLARATION = re.compile(r"(?:^|\n)((?:[^\n]*\n){2})(?:extern )?(RETOUR_API [^;{]*;)")
+
+
+def compile_problems(include, language, compiler, text, folder):
+    source = os.path.join(folder, "user." + language)
+    with open(source, "w", encoding="utf-8") as f:
+        f.write(text)
+    for variant in VARIANTS:
+        run = subprocess.run([*compiler.split(), *variant.split(), *WARNINGS.split(), "-I", include, "-c", source, "-o",
+                              os.path.join(folder, "user.o")], stderr=subprocess.PIPE, text=True)
+        if run.returncode:
+            yield f"{compiler} {variant}: {run.stderr}"
+
+
+def main():
+    include, tap = sys.argv[1], Tap()
+    headers = sorted(os.path.basename(h) for h in glob.glob(os.path.join(glob.escape(include), "retour", "*.h")))
+    alone = "".join(f"#include <retour/{h}>\n" for h in headers if "urcu" not in h)
+    with tempfile.TemporaryDirectory() as folder:
+        for compiler in COMPILERS:
+            if not shutil.which(compiler.split()[0]):
+                print(f"# {compiler.split()[0]} is not installed")
+                continue
+            language = "cpp" if "++" in compiler else "c"
+            tap.check(f"{compiler}: no warning",
+                      (p for text in (USER, alone) for p in compile_problems(include, language, compiler, text, folder)))
+    tap.finish()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/* What a debug build reports; compiled with RETOUR_RCU_DEBUG. */
+#include <sys/syscall.h>
+
+#include "domains.h"
+
+static struct retour_rcu_report last;
+static int reports;
+
+static void keep_report(const struct retour_rcu_report *report, void *arg)
+{
+	last = *report;
+	reports++;
+}
+
+/* The one report since the last call is of this kind, names this thread and a place in this program. */
+static void expect(enum retour_rcu_report_kind kind, const char *domain)
+{
+	CHECK_U64(reports, 1);
+	CHECK_U64(last.kind, kind);
+	CHECK_STR(last.domain, domain);
+	CHECK(last.tid == gettid());
+	CHECK(last.where && last.text);
+	reports = 0;
+}
+
+static int value, *pointer = &value;
+
+TEST(correct_use_reports_nothing)
+{
+	struct retour_srcu_bank *a, *b;
+
+	retour_rcu_set_report(keep_report, NULL);
+	retour_rcu_read_lock();
+	a = retour_srcu_read_lock_fast(&test_srcu);
+	b = retour_rcu_read_lock_tasks_trace();
+	CHECK(retour_rcu_dereference(pointer) == &value);
+	CHECK(retour_srcu_dereference(pointer, &test_srcu) == &value);
+	CHECK(retour_rcu_dereference_tasks_trace(pointer) == &value);
+	/* Ends need not be in the order of beginnings. */
+	retour_srcu_read_unlock_fast(&test_srcu, a);
+	retour_rcu_read_unlock();
+	retour_rcu_might_block();
+	retour_rcu_read_unlock_tasks_trace(b);
+	for_each_domain(d)
+		d->synchronize();
+	for (int i = 0; i < 20; i++)
+		retour_rcu_read_lock();
+	for (int i = 0; i < 20; i++)
+		retour_rcu_read_unlock();
+	CHECK(reports == 0);
+}
+
+TEST(dereference_outside_of_a_section)
+{
+	retour_rcu_set_report(keep_report, NULL);
+	(void)retour_rcu_dereference(pointer);
+	expect(RETOUR_RCU_DEREFERENCE, "retour_rcu");
+	(void)retour_rcu_dereference_check(pointer, true);
+	CHECK(reports == 0);
+	retour_rcu_read_lock();
+	(void)retour_srcu_dereference(pointer, &test_srcu);
+	expect(RETOUR_RCU_DEREFERENCE, "test_srcu");
+	retour_rcu_read_unlock();
+}
+
+TEST(unlock_without_lock)
+{
+	retour_rcu_set_report(keep_report, NULL);
+	retour_rcu_read_lock_notrace();
+	retour_rcu_read_unlock();
+	expect(RETOUR_RCU_UNBALANCED, "retour_rcu");
+}
+
+TEST(unlock_of_another_domain)
+{
+	struct retour_srcu_bank *bank;
+
+	retour_rcu_set_report(keep_report, NULL);
+	bank = retour_srcu_read_lock_fast(&test_srcu);
+	retour_rcu_read_unlock_tasks_trace(bank);
+	expect(RETOUR_RCU_WRONG_DOMAIN, "retour_tasks");
+}
+
+TEST(reader_of_another_flavour)
+{
+	struct retour_srcu_struct updown;
+	struct retour_srcu_bank *bank;
+
+	CHECK(retour_init_srcu_struct_fast_updown(&updown) == 0);
+	retour_rcu_set_report(keep_report, NULL);
+	bank = retour_srcu_read_lock_fast(&updown);
+	expect(RETOUR_RCU_WRONG_FLAVOUR, "&updown");
+	retour_srcu_read_unlock_fast(&updown, bank);
+	bank = retour_srcu_down_read_fast(&test_srcu);
+	expect(RETOUR_RCU_WRONG_FLAVOUR, "test_srcu");
+	retour_srcu_up_read_fast(&test_srcu, bank);
+}
+
+TEST(blocking_in_a_section)
+{
+	struct retour_srcu_bank *bank;
+
+	retour_rcu_set_report(keep_report, NULL);
+	retour_rcu_read_lock();
+	retour_rcu_might_block();
+	expect(RETOUR_RCU_BLOCKING, "retour_rcu");
+	retour_synchronize_rcu_tasks_trace();
+	expect(RETOUR_RCU_BLOCKING, "retour_rcu");
+	retour_rcu_read_unlock();
+	bank = retour_rcu_read_lock_tasks_trace();
+	retour_rcu_might_block();
+	CHECK(reports == 0);
+	retour_rcu_read_unlock_tasks_trace(bank);
+}
+
+static struct retour_rcu_report from_thread;
+static atomic_bool got_report;
+
+static void keep_first(const struct retour_rcu_report *report, void *arg)
+{
+	if (!got_report)
+		from_thread = *report;
+	got_report = true;
+}
+
+static void *synchronize_inside(void *arg)
+{
+	const struct domain *d = arg;
+
+	d->lock();
+	d->synchronize();
+	return NULL;
+}
+
+TEST(waiting_inside_a_section_of_the_same_domain)
+{
+	retour_rcu_set_report(keep_first, NULL);
+	for_each_domain(d) {
+		pthread_t thread;
+
+		got_report = false;
+		CHECK(pthread_create(&thread, NULL, synchronize_inside, (void *)d) == 0);
+		while (!got_report)
+			sleep_ms(1);
+		CHECK(from_thread.kind == RETOUR_RCU_DEADLOCK && from_thread.tid != gettid() && from_thread.where);
+	}
+	_exit(0);
+}
+
+static pthread_key_t key;
+
+static void read_in_destructor(void *arg)
+{
+	/* The second time round the library's own destructor has run. */
+	if (arg == &value)
+		pthread_setspecific(key, &pointer);
+	else
+		retour_rcu_read_lock(), retour_rcu_read_unlock();
+}
+
+static void *leave_destructor(void *arg)
+{
+	retour_rcu_read_lock();
+	retour_rcu_read_unlock();
+	pthread_setspecific(key, &value);
+	return NULL;
+}
+
+TEST(a_reader_in_a_thread_torn_down)
+{
+	pthread_t thread;
+
+	retour_rcu_set_report(keep_first, NULL);
+	CHECK(pthread_key_create(&key, read_in_destructor) == 0);
+	CHECK(pthread_create(&thread, NULL, leave_destructor, NULL) == 0);
+	CHECK(pthread_join(thread, NULL) == 0);
+	CHECK(got_report && from_thread.kind == RETOUR_RCU_NOT_WATCHING);
+}
+
+static void read_before_repair(void)
+{
+	retour_rcu_read_lock();
+	retour_rcu_read_unlock();
+}
+
+TEST(a_reader_in_a_child_before_its_repair)
+{
+	pid_t pid;
+	int status;
+
+	retour_rcu_set_report(keep_first, NULL);
+	retour_rcu_read_lock();
+	retour_rcu_read_unlock();
+	/* A raw clone: no handler repairs anything. */
+	pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+	if (pid == 0) {
+		read_before_repair();
+		_exit(got_report && from_thread.kind == RETOUR_RCU_NOT_WATCHING ? 0 : 1);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+}
+
+TEST(the_stalled_section_is_named)
+{
+	struct holder h;
+
+	retour_rcu_set_report(keep_first, NULL);
+	retour_rcu_set_stall_timeout(5);
+	holder_begin(&h, &domains[0]);
+	unsigned long cookie = retour_start_poll_synchronize_rcu();
+
+	while (!got_report)
+		sleep_ms(1);
+	CHECK(from_thread.kind == RETOUR_RCU_STALL);
+	CHECK((char *)from_thread.where > (char *)rcu_lock && (char *)from_thread.where < (char *)rcu_lock + 400);
+	holder_end(&h);
+	retour_cond_synchronize_rcu(cookie);
+}
+
+int main(int argc, char **argv)
+{
+	return domains_main(argc, argv);
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+/* fork() of a threaded process, with readers, updaters and callbacks in flight. */
+#include "domains.h"
+
+static atomic_int called;
+
+static void count(struct retour_rcu_head *head)
+{
+	called++;
+}
+
+/* Everything a domain offers, in a child. */
+static void use(const struct domain *d)
+{
+	struct retour_rcu_head head;
+	unsigned long cookie;
+	int before = called;
+
+	d->unlock(d->lock());
+	d->synchronize();
+	cookie = d->start_poll();
+	d->cond(cookie);
+	CHECK(d->poll(cookie));
+	d->call(&head, count);
+	d->barrier();
+	CHECK(called >= before + 1);
+}
+
+static void child_succeeds(pid_t pid)
+{
+	int status;
+
+	CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+TEST(a_child_does_not_wait_for_its_parents_readers)
+{
+	struct holder h[3];
+	pid_t pid;
+
+	for_each_domain(d)
+		holder_begin(&h[d - domains], d);
+	pid = fork();
+	if (pid == 0) {
+		alarm(10);
+		for_each_domain(d)
+			use(d);
+		_exit(0);
+	}
+	child_succeeds(pid);
+	for_each_domain(d) {
+		CHECK(!h[d - domains].left);
+		holder_end(&h[d - domains]);
+		use(d);
+	}
+}
+
+TEST(pending_callbacks_are_called_once_on_each_side)
+{
+	struct retour_rcu_head heads[3][5];
+	struct holder h[3];
+	pid_t pid;
+
+	for_each_domain(d) {
+		holder_begin(&h[d - domains], d);
+		for (int i = 0; i < 5; i++) {
+			d->call(&heads[d - domains][i], count);
+			/* One batch that waits, and a queue behind it. */
+			sleep_ms(i == 2 ? 10 : 0);
+		}
+	}
+	pid = fork();
+	if (pid == 0) {
+		alarm(10);
+		for_each_domain(d)
+			d->barrier();
+		_exit(called == 15 ? 0 : 1);
+	}
+	child_succeeds(pid);
+	CHECK(called == 0);
+	for_each_domain(d) {
+		holder_end(&h[d - domains]);
+		d->barrier();
+	}
+	CHECK(called == 15);
+}
+
+static void *synchronize_main(void *arg)
+{
+	((const struct domain *)arg)->synchronize();
+	return NULL;
+}
+
+TEST(a_child_does_not_wait_for_its_parents_leaders)
+{
+	struct holder h[3];
+	pthread_t leaders[3], followers[3];
+	pid_t pid;
+
+	for_each_domain(d) {
+		holder_begin(&h[d - domains], d);
+		CHECK(pthread_create(&leaders[d - domains], NULL, synchronize_main, (void *)d) == 0);
+		CHECK(pthread_create(&followers[d - domains], NULL, synchronize_main, (void *)d) == 0);
+	}
+	sleep_ms(20);
+	pid = fork();
+	if (pid == 0) {
+		alarm(10);
+		for_each_domain(d)
+			use(d);
+		_exit(0);
+	}
+	child_succeeds(pid);
+	for_each_domain(d) {
+		holder_end(&h[d - domains]);
+		pthread_join(leaders[d - domains], NULL);
+		pthread_join(followers[d - domains], NULL);
+	}
+}
+
+TEST(a_section_open_across_a_fork_still_protects_in_the_child)
+{
+	struct retour_rcu_head head;
+	pid_t pid;
+
+	retour_rcu_read_lock();
+	pid = fork();
+	if (pid == 0) {
+		alarm(10);
+		CHECK(retour_rcu_read_lock_held());
+		retour_call_rcu(&head, count);
+		sleep_ms(30);
+		CHECK(called == 0);
+		retour_rcu_read_unlock();
+		retour_rcu_barrier();
+		_exit(called == 1 ? 0 : 1);
+	}
+	child_succeeds(pid);
+	retour_rcu_read_unlock();
+	retour_synchronize_rcu();
+}
+
+TEST(a_cookie_from_before_the_fork_does_no_harm)
+{
+	struct holder other;
+	void *cookie;
+	pid_t pid;
+
+	for_each_domain(d) {
+		cookie = d->lock();
+		pid = fork();
+		if (pid == 0) {
+			alarm(10);
+			d->unlock(cookie);
+			holder_begin(&other, d);
+			unsigned long poll = d->start_poll();
+			sleep_ms(30);
+			CHECK(!d->poll(poll));
+			holder_end(&other);
+			use(d);
+			_exit(0);
+		}
+		child_succeeds(pid);
+		d->unlock(cookie);
+		use(d);
+	}
+}
+
+static atomic_int fork_status;
+
+static void fork_in_callback(struct retour_rcu_head *head)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		static struct retour_rcu_head again;
+
+		alarm(10);
+		/* This thread is the worker here, too. */
+		retour_call_rcu(&again, count);
+		retour_synchronize_srcu(&test_srcu);
+		for_each_domain(d)
+			d->unlock(d->lock());
+		_exit(0);
+	}
+	if (waitpid(pid, (int *)&fork_status, 0) != pid)
+		fork_status = -1;
+	called++;
+}
+
+TEST(a_callback_may_fork)
+{
+	struct retour_rcu_head head;
+
+	retour_call_rcu(&head, fork_in_callback);
+	retour_rcu_barrier();
+	CHECK(called == 1 && fork_status == 0);
+}
+
+static atomic_bool stop;
+
+static void *read_all(void *arg)
+{
+	while (!stop)
+		for_each_domain(d)
+			d->unlock(d->lock());
+	return NULL;
+}
+
+static void *update_all(void *arg)
+{
+	while (!stop) {
+		for_each_domain(d) {
+			d->call(malloc(sizeof(struct retour_rcu_head)), (void (*)(struct retour_rcu_head *))free);
+			d->synchronize();
+		}
+	}
+	return NULL;
+}
+
+TEST(forks_at_any_moment)
+{
+	pthread_t threads[4];
+
+	for (int i = 0; i < 4; i++)
+		CHECK(pthread_create(&threads[i], NULL, i < 2 ? read_all : update_all, NULL) == 0);
+	for (int i = 0; i < 60; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			alarm(20);
+			for_each_domain(d)
+				use(d);
+			if (i % 2) {
+				pid = fork();
+				if (pid == 0) {
+					for_each_domain(d)
+						use(d);
+					_exit(0);
+				}
+				child_succeeds(pid);
+			}
+			_exit(0);
+		}
+		child_succeeds(pid);
+	}
+	stop = true;
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+}
+
+static void wait_for_ever(struct retour_rcu_head *head)
+{
+	for (;;)
+		pause();
+}
+
+TEST(a_process_may_exit_with_callbacks_queued)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		static struct retour_rcu_head heads[1000];
+
+		alarm(10);
+		for (int i = 0; i < 1000; i++)
+			domains[i % 3].call(&heads[i], i < 900 ? count : wait_for_ever);
+		exit(0);
+	}
+	child_succeeds(pid);
+}
+
+int main(int argc, char **argv)
+{
+	return domains_main(argc, argv);
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/* What the kernel does with threads: priorities, filters, debuggers. */
+#include <sched.h>
+#include <sys/ptrace.h>
+#include <sys/user.h>
+
+#include "domains.h"
+#include "filter.h"
+
+static bool run_as(int policy, int priority)
+{
+	struct sched_param param = { .sched_priority = priority };
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	return sched_setaffinity(0, sizeof(one), &one) == 0 &&
+	       pthread_setschedparam(pthread_self(), policy, &param) == 0;
+}
+
+static atomic_bool in_section, hog_runs, stop_hog;
+static atomic_long work_after;
+
+static void *low_reader(void *arg)
+{
+	CHECK(run_as(SCHED_OTHER, 0));
+	retour_rcu_read_lock();
+	in_section = true;
+	while (!hog_runs)
+		sched_yield();
+	/* Needs the CPU that the hog has. */
+	for (volatile int i = 0; i < 1000000; i++)
+		;
+	retour_rcu_read_unlock();
+	while (!stop_hog)
+		work_after++;
+	return NULL;
+}
+
+static void *hog(void *arg)
+{
+	double until;
+
+	CHECK(run_as(SCHED_FIFO, 10));
+	hog_runs = true;
+	until = seconds() + 0.6;
+	while (!stop_hog && seconds() < until)
+		;
+	return NULL;
+}
+
+TEST(a_preempted_reader_runs_at_the_priority_of_who_waits_for_it)
+{
+	pthread_t reader, middle;
+	double start;
+	long work;
+
+	if (!run_as(SCHED_FIFO, 20))
+		SKIP("no right to real-time priorities");
+	CHECK(pthread_create(&reader, NULL, low_reader, NULL) == 0);
+	while (!in_section)
+		sleep_ms(1);
+	CHECK(pthread_create(&middle, NULL, hog, NULL) == 0);
+	while (!hog_runs)
+		sleep_ms(1);
+	start = seconds();
+	retour_synchronize_rcu();
+	CHECK(seconds() - start < 0.3);
+	/* The boost ends in the reader's unlock: the hog has the CPU again. */
+	work = work_after;
+	sleep_ms(50);
+	CHECK(work_after == work);
+	stop_hog = true;
+	pthread_join(reader, NULL);
+	pthread_join(middle, NULL);
+}
+
+static atomic_bool stop;
+static int *shared;
+static atomic_long broken;
+
+static void *check_shared(void *arg)
+{
+	const struct domain *d = arg;
+
+	while (!stop) {
+		void *cookie = d->lock();
+		int *p = __atomic_load_n(&shared, __ATOMIC_ACQUIRE);
+
+		for (volatile int i = 0; i < 20; i++)
+			;
+		broken += *p != 1;
+		d->unlock(cookie);
+	}
+	return NULL;
+}
+
+/* Not of rseq: libc itself would give up at the next thread. */
+TEST(a_filter_may_come_while_readers_run)
+{
+	for_each_domain(d) {
+		double until = seconds() + 0.3;
+		pthread_t thread;
+
+		stop = false;
+		shared = malloc(sizeof(*shared));
+		*shared = 1;
+		CHECK(pthread_create(&thread, NULL, check_shared, (void *)d) == 0);
+		d->synchronize();
+		if (d == domains && refuse_membarrier_and(SYS_membarrier))
+			SKIP("no seccomp filters here");
+		while (seconds() < until) {
+			int *fresh = malloc(sizeof(*fresh)), *old = shared;
+
+			*fresh = 1;
+			__atomic_store_n(&shared, fresh, __ATOMIC_RELEASE);
+			d->synchronize();
+			*old = 2;
+			free(old);
+		}
+		stop = true;
+		CHECK(pthread_join(thread, NULL) == 0);
+	}
+	CHECK(broken == 0);
+}
+
+/* Steps a child through readers of every domain: each step aborts the sequence that it is in. */
+TEST(a_debugger_may_single_step_through_readers)
+{
+	long steps = 0;
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		CHECK(ptrace(PTRACE_TRACEME, 0, 0, 0) == 0);
+		raise(SIGSTOP);
+		for (int i = 0; i < 3; i++)
+			for_each_domain(d)
+				d->unlock(d->lock());
+		_exit(retour_srcu_read_lock_held(&test_srcu));
+	}
+	CHECK(waitpid(pid, &status, 0) == pid && WIFSTOPPED(status));
+	while (!WIFEXITED(status)) {
+		CHECK(steps++ < 200000);
+		CHECK(ptrace(PTRACE_SINGLESTEP, pid, 0, 0) == 0);
+		CHECK(waitpid(pid, &status, 0) == pid);
+	}
+	CHECK(WEXITSTATUS(status) == 0);
+	CHECK(steps > 200);
+}
+
+int main(int argc, char **argv)
+{
+	return domains_main(argc, argv);
+}
