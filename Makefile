@@ -5,7 +5,7 @@ BUILD ?= build
 PREFIX ?= /usr/local
 NINJA = ninja -C $(BUILD)
 
-.PHONY: all help deps demo check check-vm check-vm-all install bench-record bench-rcu clean
+.PHONY: all help deps demo check check-mutants check-vm check-vm-all install bench-record bench-backends bench-rcu clean
 
 # The tests are built by check only.
 all: $(BUILD)/build.ninja
@@ -20,6 +20,7 @@ help:
 	@echo 'make check-mutants  show that the RCU tests find deliberate bugs'
 	@echo 'make install       install under PREFIX (default /usr/local), below DESTDIR'
 	@echo 'make bench-record  measure against perf, into bench/results/'
+	@echo 'make bench-backends  measure the backends, here and in a virtual machine, into bench/results/'
 	@echo 'make bench-rcu     measure RCU against liburcu and ck, into bench/results/'
 	@echo 'make clean         remove $(BUILD)/'
 
@@ -66,6 +67,12 @@ bench-record:
 	@$(MAKE) --no-print-directory all
 	@$(NINJA)
 	@python3 bench/record.py $(BUILD)
+
+bench-backends:
+	@tools/install-deps.sh build bench vm
+	@$(MAKE) --no-print-directory all
+	@$(NINJA)
+	@python3 bench/backends.py $(BUILD)
 
 # The build directory may be older than the packages.
 bench-rcu:

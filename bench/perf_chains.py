@@ -4,6 +4,8 @@ import re
 import struct
 import subprocess
 
+from tools import Failed
+
 HOW = ("A chain of perf counts as complete if its outermost user frame lies at the ELF entry point of a program "
        "or of the dynamic loader, or in the function where a thread begins (clone, clone3): nothing calls these. "
        "Wrong or missing frames further in are not held against it. Samples inside do_exit that have no user frames "
@@ -64,19 +66,22 @@ class Count:
         self.start()
 
 
-def count(path, comms):
-    """Counts the samples of the processes of these names, which all have user memory."""
-    script = subprocess.Popen(["perf", "script", "-i", path, "--comms", ",".join(comms), "-F", "comm,ip,sym,dso"],
+def count(path, comms, seen=None):
+    """Counts the samples of the processes of these names, which all have user memory.  Nothing is inlined into the
+    outermost frame, and where perf finds no addr2line it dies of looking for the others."""
+    script = subprocess.Popen(["perf", "script", "-i", path, "--no-inline", "--comms", ",".join(comms),
+                               "-F", "comm,ip,sym,dso"],
                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, errors="replace")
-    seen, inside = Count(), False
+    seen, inside = seen or Count(), False
     for line in script.stdout:
         if m := FRAME.match(line):
-            seen.frame(int(m[1], 16), m[2].removesuffix(" (inlined)"), m[3])
+            seen.frame(int(m[1], 16), m[2], m[3])
         elif line.strip():
             if inside:
                 seen.end()
             inside = True
     if inside:
         seen.end()
-    script.wait()
+    if script.wait() != 0:
+        raise Failed(f"perf script failed ({script.returncode})")
     return seen
