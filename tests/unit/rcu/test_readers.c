@@ -76,10 +76,12 @@ TEST(a_handler_may_be_the_first_reader_of_the_process)
 static void *raise_first(void *arg)
 {
 	static char stack[64 * 1024];
-	stack_t alternate = { .ss_sp = stack, .ss_size = sizeof(stack) };
+	stack_t alternate = { .ss_sp = stack, .ss_size = sizeof(stack) }, before;
 
-	CHECK(sigaltstack(&alternate, NULL) == 0);
+	CHECK(sigaltstack(&alternate, &before) == 0);
 	pthread_kill(pthread_self(), SIGUSR1);
+	/* A sanitizer wants its own one back. */
+	CHECK(sigaltstack(&before, NULL) == 0);
 	return NULL;
 }
 
@@ -266,7 +268,7 @@ TEST(a_thread_that_dies_while_it_is_waited_for_is_reported_at_once)
 }
 
 struct starved {
-	pthread_barrier_t all_started, limit_set;
+	pthread_barrier_t all_started, limit_set, limit_lifted;
 	atomic_int in;
 	atomic_bool leave;
 };
@@ -289,13 +291,17 @@ static void *read_without_memory(void *arg)
 	retour_srcu_read_unlock_fast(&test_srcu, bank);
 	retour_rcu_read_unlock();
 	retour_rcu_read_unlock();
+	pthread_barrier_wait(&s->limit_lifted);
 	return NULL;
 }
 
 static void *leave_soon(void *arg)
 {
+	struct starved *s = arg;
+
 	sleep_ms(30);
-	((struct starved *)arg)->leave = true;
+	s->leave = true;
+	pthread_barrier_wait(&s->limit_lifted);
 	return NULL;
 }
 
@@ -304,16 +310,17 @@ TEST(readers_do_without_memory)
 	enum { THREADS = 100 };
 	static struct starved s;
 	pthread_t threads[THREADS], last;
-	struct rlimit none = { 0, RLIM_INFINITY };
+	struct rlimit none = { 0, RLIM_INFINITY }, before;
 
 	pthread_barrier_init(&s.all_started, NULL, THREADS + 1);
 	pthread_barrier_init(&s.limit_set, NULL, THREADS + 1);
+	pthread_barrier_init(&s.limit_lifted, NULL, THREADS + 2);
 	for (int i = 0; i < THREADS; i++)
 		CHECK(pthread_create(&threads[i], NULL, read_without_memory, &s) == 0);
 	CHECK(pthread_create(&last, NULL, leave_soon, &s) == 0);
 	s.leave = false;
 	pthread_barrier_wait(&s.all_started);
-	CHECK(setrlimit(RLIMIT_AS, &none) == 0);
+	CHECK(getrlimit(RLIMIT_AS, &before) == 0 && setrlimit(RLIMIT_AS, &none) == 0);
 	pthread_barrier_wait(&s.limit_set);
 	while (s.in < THREADS && !s.leave)
 		sched_yield();
@@ -321,6 +328,8 @@ TEST(readers_do_without_memory)
 	CHECK(s.leave);
 	retour_synchronize_srcu(&test_srcu);
 	CHECK(s.in == 0);
+	CHECK(setrlimit(RLIMIT_AS, &before) == 0);
+	pthread_barrier_wait(&s.limit_lifted);
 	for (int i = 0; i < THREADS; i++)
 		CHECK(pthread_join(threads[i], NULL) == 0);
 	pthread_join(last, NULL);
