@@ -51,7 +51,7 @@ def machine_and_command():
     with retour.Running('recursion', '--count', 10, '--seconds', 20) as other:
         started = time.monotonic()
         recording = retour.record_program('plain', options=['-a'])
-        assert 1 <= time.monotonic() - started < 20
+        assert 1 <= time.monotonic() - started < 120
         assert other.pid in {s['pid'] for s in recording.samples}
     recursion_truth().check(recording)
     Truth(retour.program('plain'), WORK + 'plain_inner plain_middle plain_outer ' + MAIN).check(recording)
