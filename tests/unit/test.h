@@ -95,7 +95,7 @@ static inline int test_run_one(struct test_case *t)
 	fflush(stdout);
 	pid = fork();
 	if (pid == 0) {
-		alarm(30);
+		alarm(120);
 		t->run();
 		fflush(stdout);
 		exit(0);

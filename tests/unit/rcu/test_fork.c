@@ -43,7 +43,7 @@ TEST(a_child_does_not_wait_for_its_parents_readers)
 		holder_begin(&h[d - domains], d);
 	pid = fork();
 	if (pid == 0) {
-		alarm(10);
+		alarm(60);
 		for_each_domain(d)
 			use(d);
 		_exit(0);
@@ -72,7 +72,7 @@ TEST(pending_callbacks_are_called_once_on_each_side)
 	}
 	pid = fork();
 	if (pid == 0) {
-		alarm(10);
+		alarm(60);
 		for_each_domain(d)
 			d->barrier();
 		_exit(called == 15 ? 0 : 1);
@@ -106,7 +106,7 @@ TEST(a_child_does_not_wait_for_its_parents_leaders)
 	sleep_ms(20);
 	pid = fork();
 	if (pid == 0) {
-		alarm(10);
+		alarm(60);
 		for_each_domain(d)
 			use(d);
 		_exit(0);
@@ -127,7 +127,7 @@ TEST(a_section_open_across_a_fork_still_protects_in_the_child)
 	retour_rcu_read_lock();
 	pid = fork();
 	if (pid == 0) {
-		alarm(10);
+		alarm(60);
 		CHECK(retour_rcu_read_lock_held());
 		retour_call_rcu(&head, count);
 		sleep_ms(30);
@@ -151,7 +151,7 @@ TEST(a_cookie_from_before_the_fork_does_no_harm)
 		cookie = d->lock();
 		pid = fork();
 		if (pid == 0) {
-			alarm(10);
+			alarm(60);
 			d->unlock(cookie);
 			holder_begin(&other, d);
 			unsigned long poll = d->start_poll();
@@ -176,7 +176,7 @@ static void fork_in_callback(struct retour_rcu_head *head)
 	if (pid == 0) {
 		static struct retour_rcu_head again;
 
-		alarm(10);
+		alarm(60);
 		/* This thread is the worker here, too. */
 		retour_call_rcu(&again, count);
 		retour_synchronize_srcu(&test_srcu);
@@ -263,7 +263,7 @@ TEST(a_process_may_exit_with_callbacks_queued)
 	if (pid == 0) {
 		static struct retour_rcu_head heads[1000];
 
-		alarm(10);
+		alarm(60);
 		for (int i = 0; i < 1000; i++)
 			domains[i % 3].call(&heads[i], i < 900 ? count : wait_for_ever);
 		exit(0);
