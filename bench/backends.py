@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Measures the backends beside each other and beside perf: here, and on the newest kernel in a virtual machine.
 
-Every figure of a table comes from the same runs: a recorder runs `cost`, which runs the program.
+What costs something comes from the same runs: a recorder runs `cost`, which runs the program.
 """
 import argparse
 import json
@@ -25,15 +25,18 @@ FRAMES = 25
 COMM = 15
 STRIPPED = ("xz",)
 ROUNDS, GUEST_ROUNDS = 7, 3
+HOST_WORK = 2
 GUEST_WORK, GUEST_LIMIT = 0.6, 420
 GUEST_DIED, GUEST_ATTEMPTS = 125, 2
 # In an emulated machine perf is the newest one.
 NEWEST_PERF = "ln -s perf7 /usr/bin/perf && exec \"$0\" \"$@\""
 
 HOW = (f"Each recorder records only the program, at {HZ} Hz, from its exec to its exit. In a round the program runs once "
-       "with each recorder and once with none, in turn; all figures come from these runs. CPU is user + system time of "
+       "with each recorder and once with none, in turn. CPU is user + system time of "
        "the program beside that of the run without recorder of the same round: the median over the rounds, and the "
        "quartiles. The recorder's own CPU time is split: while the program ran, and before and after it. "
+       "Chains are counted in one more run, where the recorder starts the program itself (perf 6.1 often loses the last "
+       "frame of programs that are started by others). "
        "Complete is of the samples of the program that have a user context; it is retour's own count for retour. "
        + perf_chains.HOW + " Debian's C library has no frame pointers, so those who follow them never come to the "
        "outermost frame of a program that uses it: \"to main\" is how many samples of the program have main among "
@@ -49,25 +52,29 @@ class Backend(tools.Retour):
         self.name = f"retour, {name}"
         self.options = ["--backend", name]
 
-    def quality(self, path, comm, _):
+    def counts(self, path):
         s = self.stats(path)
-        mine = [c for c in s["by_comm"] if c["comm"] == comm]
-        return {"with_user_context": sum(c["with_user_context"] for c in mine),
-                "complete": sum(c["complete"] for c in mine), "samples": s["samples"], "walks": s["walks"],
-                "lost": s["lost_samples"]}
+        return {"samples": s["samples"], "walks": s["walks"], "lost": s["lost_samples"]}
+
+    def complete(self, path, comm, _):
+        """How many samples with user context the processes of this name have, and how many complete chains."""
+        mine = [c for c in self.stats(path)["by_comm"] if c["comm"] == comm]
+        return [sum(c[key] for c in mine) for key in ("with_user_context", "complete")]
 
 
 class Peer(tools.Perf):
     """perf with one of its kinds of call chains."""
 
-    def quality(self, path, _, seen):
+    def counts(self, path):
         """Walks are the chains that the kernel took apart from the samples: None if each sample is its own walk."""
         out = subprocess.run(["perf", "report", "-i", path, "--stats"], stdout=subprocess.PIPE,
                              stderr=subprocess.DEVNULL, text=True, check=True).stdout
         found = {kind: int(n) for kind, n in re.findall(r"(\w+) events:\s+(\d+)", out)}
-        return {"with_user_context": seen.with_user_context, "complete": seen.complete,
-                "samples": found.get("SAMPLE", 0), "walks": found.get("CALLCHAIN_DEFERRED"),
+        return {"samples": found.get("SAMPLE", 0), "walks": found.get("CALLCHAIN_DEFERRED"),
                 "lost": self.lost(path) if found.keys() & {"LOST", "LOST_SAMPLES"} else 0}
+
+    def complete(self, _, __, seen):
+        return [seen.with_user_context, seen.complete]
 
 
 class Chains(perf_chains.Count):
@@ -106,7 +113,7 @@ class Bench:
                                    str(int(90_000 * work))]}
 
     def once(self, program, recorder):
-        """What one run of the program costs, and how good the recording is."""
+        """What one run of the program costs."""
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             result = os.path.join(folder, "cost")
             argv = [self.cost, result, *self.programs[program]]
@@ -117,27 +124,43 @@ class Bench:
                 cpu, wall, before, after = map(float, f.read().split())
             if not made:
                 return {"cpu": cpu}
+            return {"cpu": cpu, "wall": wall, "while": after - before, "bytes": made.bytes,
+                    "around": max(0, made.usage.cpu - cpu - (after - before)), **recorder.counts(made.path)}
+
+    def chains(self, program, recorder):
+        """How good the chains are."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             comm = program[:COMM]
+            made = recorder.record_command(folder, HZ, self.programs[program])
             seen = perf_chains.count(made.path, [comm], Chains())
-            return {"cpu": cpu, "wall": wall, "while": after - before,
-                    "around": max(0, made.usage.cpu - cpu - (after - before)), "bytes": made.bytes,
-                    "all": seen.all, "main": None if program in STRIPPED else seen.main,
-                    **recorder.quality(made.path, comm, seen)}
+            whole, complete = recorder.complete(made.path, comm, seen)
+        return {"complete": percent(complete, whole),
+                "main": None if program in STRIPPED else percent(seen.main, seen.all)}
 
     def measure(self, program, recorders):
-        """{recorder: its runs, or why there are none}; "none" runs without one.  The order turns round by round."""
+        """{recorder: its runs, then its chains; or why there are none}; "none" runs without one.  The order turns
+        round by round."""
         modes = {"none": None, **{r.name: r for r in recorders}}
         runs, failed = {name: [] for name in modes}, {}
-        for i in range(self.rounds):
+        for i in range(self.rounds + 1):
             turn = i % len(modes)
             for name in (list(modes) * 2)[turn:turn + len(modes)]:
                 try:
-                    runs[name].append(self.once(program, modes[name]))
+                    if i < self.rounds:
+                        runs[name].append(self.once(program, modes[name]))
+                    elif modes[name]:
+                        runs[name].append(self.chains(program, modes[name]))
                 except (tools.Failed, tools.NotInstalled, OSError, subprocess.CalledProcessError) as e:
                     if name == "none":
                         raise
                     failed[name] = str(e)
         return {**runs, **failed}
+
+
+def percent(part, whole):
+    if not whole:
+        raise tools.Failed("no sample of the program")
+    return 100 * part / whole
 
 
 def write_words(path, count):
@@ -198,8 +221,9 @@ def quartiles(values):
 class Runs:
     """The runs of one recorder, beside those of another one of the same rounds."""
 
-    def __init__(self, runs):
-        self.runs = runs
+    def __init__(self, measured):
+        self.runs = [run for run in measured if "cpu" in run]
+        self.chains = [found for run in measured if "cpu" not in run for found in (run["complete"], run["main"])]
 
     def sum(self, key):
         return sum(run[key] for run in self.runs)
@@ -221,11 +245,6 @@ class Runs:
         return [mine[key] / theirs[key] for mine, theirs in zip(self.runs, other.runs) if theirs[key] > 0]
 
 
-def chains(runs):
-    """The figures that do not depend on the speed of the machine."""
-    return [runs.percent("complete", "with_user_context"), runs.percent("main", "all")]
-
-
 def counts(runs):
     return [runs.per("walks", "samples"), runs.sum("samples"), runs.sum("lost")]
 
@@ -239,7 +258,7 @@ def host_table(number, program, results, rounds):
 
     def cells(runs):
         more = [100 * (ratio - 1) for ratio in runs.times(none, "cpu")]
-        return [*chains(runs), statistics.median(more), quartiles(more), runs.per("bytes", "samples"),
+        return [*runs.chains, statistics.median(more), quartiles(more), runs.per("bytes", "samples"),
                 runs.percent("while", "wall"), runs.median("around"), *counts(runs)]
 
     fill(table, results, cells)
@@ -265,7 +284,7 @@ def guest_table(number, program, guest, peer, rounds):
     def cells(runs):
         ratios, beside = runs.times(none, "cpu"), runs.times(perf, "cpu")
         size = perf.per("bytes", "samples")
-        return [*chains(runs), statistics.median(ratios), quartiles(ratios), to_perf(runs, "cpu"),
+        return [*runs.chains, statistics.median(ratios), quartiles(ratios), to_perf(runs, "cpu"),
                 quartiles(beside) if beside else None, runs.per("bytes", "samples") / size if size else None,
                 runs.percent("while", "cpu"), to_perf(runs, "around"), *counts(runs)]
 
@@ -323,7 +342,7 @@ def keep(path, text):
 
 def compare(args):
     """Both machines' tables, and what there is to say about them."""
-    rounds, guest_rounds, work = (1, 1, 0.1) if args.quick else (ROUNDS, GUEST_ROUNDS, 1)
+    rounds, guest_rounds, work = (1, 1, 0.1) if args.quick else (ROUNDS, GUEST_ROUNDS, HOST_WORK)
     tables, notes = [], []
     if args.only != "guest":
         begin = time.monotonic()
