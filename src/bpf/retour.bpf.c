@@ -9,6 +9,7 @@
  *	on_last_chance	exec or exit: the user context is about to vanish while
  *			the kernel entry goes on: walk now, without faulting
  *	on_fork		what a process in scope forks is in scope
+ *	prime_tasks	iterator at the beginning: tasks that exist are primed
  *	walk_blocked	iterator at the end of a session: tasks that have not
  *			returned are walked from outside
  */
@@ -460,6 +461,8 @@ static __always_inline u32 request(struct slot *slot, struct task_struct *task, 
 		return REASON_SCHEDULE_FAILED;
 	} else if (slot->mm != (u64)mm) {
 		return REASON_NOT_STARTED;	/* the end of an execve */
+	} else if (slot->ip != regs->ip || slot->sp != regs->sp) {
+		return REASON_REGS_CHANGED;	/* a later entry: where irq_work is a thread, work may come late */
 	}
 	*cookie = slot->cookie;
 	return 0;
@@ -604,15 +607,44 @@ int on_last_chance(void *ctx)
 	return 0;
 }
 
-/* ---- scope -------------------------------------------------------------- */
+/* ---- tasks that come into view ------------------------------------------ */
+
+/*
+ * With the first request of a slot the kernel allocates what it needs for it,
+ * and keeps that.  On PREEMPT_RT it cannot in an interrupt (ENOMEM), so there
+ * a request that asks for nothing is made before any event fires.
+ */
+static __always_inline void prime(struct task_struct *task)
+{
+	bool full = false;
+	struct slot *slot;
+
+	if (!config.prime || !task->mm || task->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER | PF_EXITING) ||
+	    !in_scope(task))
+		return;
+	slot = slot_of(task, true, &full);
+	if (slot && !slot->cookie)
+		schedule_on_return(task, &slot->work, &slots, on_return);
+}
 
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
 	u32 from = parent->tgid, to = child->tgid, value = 0;
 
-	if (from != to && bpf_map_lookup_elem(&scope, &from))
+	if (config.scope == SCOPE_PROCESSES && from != to && bpf_map_lookup_elem(&scope, &from))
 		bpf_map_update_elem(&scope, &to, &value, BPF_ANY);
+	prime(child);
+	return 0;
+}
+
+SEC("iter.s/task")
+int prime_tasks(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+
+	if (task)
+		prime(task);
 	return 0;
 }
 

@@ -165,6 +165,7 @@ struct config {
 	__u32 rule_set_mask;	/* number of sets of the rule cache, less one */
 	__u32 wake_bytes;	/* wake the recorder at this much unread data */
 	__u32 scope;		/* enum scope_kind */
+	__u32 prime;		/* a first request must not come from an interrupt: PREEMPT_RT */
 };
 
 /* Which tasks are sampled: all, those of processes in a map (and what they fork), or threads in it. */

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/utsname.h>
 
 #include "retour_bpf.skel.h"
 #include "retour_bpf_implicit.skel.h"
@@ -32,10 +33,12 @@ struct programs {
 	struct unwind_rule *rules;
 	int slots_fd, slot_size, counts_fd, scope_fd;
 	enum scope_kind scope;
+	bool prime;
 	int n_cpus;
 };
 
 #define WALK_BLOCKED "walk_blocked"
+#define PRIME_TASKS "prime_tasks"
 #define ON_FORK "on_fork"
 
 enum { RULES_BYTES = MAX_RULES * sizeof(struct unwind_rule) };
@@ -66,6 +69,18 @@ static int map_fd(const struct programs *p, const char *name)
 	return bpf_map__fd(map_of(p, name));
 }
 
+static bool kernel_is_preempt_rt(void)
+{
+	struct utsname name;
+
+	return !uname(&name) && strstr(name.version, "PREEMPT_RT");
+}
+
+static bool follows_forks(const struct programs *p)
+{
+	return p->scope == SCOPE_PROCESSES || p->prime;
+}
+
 /* Sizes the maps, and chooses the programs: all that record, but for events that the session lacks. */
 static void configure(struct programs *p, const struct programs_options *options)
 {
@@ -74,6 +89,7 @@ static void configure(struct programs *p, const struct programs_options *options
 		.rule_set_mask = RULE_SETS - 1,
 		.wake_bytes = options->ring_bytes / 4,
 		.scope = options->scope,
+		.prime = p->prime,
 	};
 	struct bpf_program *program;
 	uint32_t i = 0;
@@ -87,7 +103,8 @@ static void configure(struct programs *p, const struct programs_options *options
 			bpf_program__set_autoload(program, i++ < options->n_events);
 	}
 	bpf_program__set_autoload(program_of(p->object, WALK_BLOCKED), false);
-	bpf_program__set_autoload(program_of(p->object, ON_FORK), options->scope == SCOPE_PROCESSES);
+	bpf_program__set_autoload(program_of(p->object, PRIME_TASKS), false);
+	bpf_program__set_autoload(program_of(p->object, ON_FORK), follows_forks(p));
 }
 
 /*
@@ -170,6 +187,8 @@ struct error *programs_load(const struct programs_options *options, struct progr
 		return error_nomem();
 	libbpf_set_print(print_to_log);
 	p->n_cpus = libbpf_num_possible_cpus();
+	p->scope = options->scope;
+	p->prime = kernel_is_preempt_rt();
 	p->record = options->record;
 	p->record_arg = options->record_arg;
 	err = load_object(p, options);
@@ -184,7 +203,6 @@ struct error *programs_load(const struct programs_options *options, struct progr
 	p->slot_size = bpf_map__value_size(map_of(p, "slots"));
 	p->counts_fd = map_fd(p, "counts");
 	p->scope_fd = map_fd(p, "scope");
-	p->scope = options->scope;
 	err = create_rings(p, options->ring_bytes);
 	if (err)
 		return err;
@@ -204,19 +222,6 @@ void programs_destroy(struct programs *p)
 		munmap(p->rules, RULES_BYTES);
 	bpf_object__close(p->object);
 	free(p);
-}
-
-struct error *programs_attach(struct programs *p)
-{
-	struct bpf_program *program = program_of(p->object, "on_last_chance");
-
-	p->at_exec = bpf_program__attach_raw_tracepoint(program, "sched_prepare_exec");
-	p->at_exit = bpf_program__attach_raw_tracepoint(program, "sched_process_exit");
-	if (p->scope == SCOPE_PROCESSES)
-		p->at_fork = bpf_program__attach_trace(program_of(p->object, ON_FORK));
-	if (!p->at_exec || !p->at_exit || (p->scope == SCOPE_PROCESSES && !p->at_fork))
-		return error_errno(errno, "cannot attach to the fork, exec and exit tracepoints");
-	return NULL;
 }
 
 void programs_detach(struct programs *p)
@@ -265,8 +270,8 @@ int programs_rings_fd(const struct programs *p)
 	return ring_buffer__epoll_fd(p->rings);
 }
 
-/* A second object with the one program, on the maps of the first: it costs its loading time at the end only. */
-static struct error *load_walk_blocked(struct programs *p, struct bpf_object **ret)
+/* A second object with the one program, on the maps of the first: it costs its loading time where it is run only. */
+static struct error *load_iterator(struct programs *p, const char *name, struct bpf_object **ret)
 {
 	struct bpf_object *object = bpf_object__open_mem(p->bytes, p->size, NULL);
 	struct bpf_program *program;
@@ -274,7 +279,7 @@ static struct error *load_walk_blocked(struct programs *p, struct bpf_object **r
 	int failed = object ? 0 : -errno;
 
 	bpf_object__for_each_program(program, object)
-		bpf_program__set_autoload(program, !strcmp(bpf_program__name(program), WALK_BLOCKED));
+		bpf_program__set_autoload(program, !strcmp(bpf_program__name(program), name));
 	bpf_object__for_each_map(map, object)
 		if (!failed)
 			failed = bpf_map__reuse_fd(map, map_fd(p, bpf_map__name(map)));
@@ -308,16 +313,34 @@ static struct error *run_iterator(struct bpf_program *program)
 	return err;
 }
 
-struct error *programs_walk_blocked(struct programs *p)
+static struct error *iterate(struct programs *p, const char *name)
 {
 	struct bpf_object *object = NULL;
-	struct error *err = load_walk_blocked(p, &object);
+	struct error *err = load_iterator(p, name, &object);
 
 	if (err)
 		return err;
-	err = run_iterator(program_of(object, WALK_BLOCKED));
+	err = run_iterator(program_of(object, name));
 	bpf_object__close(object);
 	return err;
+}
+
+struct error *programs_walk_blocked(struct programs *p)
+{
+	return iterate(p, WALK_BLOCKED);
+}
+
+struct error *programs_attach(struct programs *p)
+{
+	struct bpf_program *program = program_of(p->object, "on_last_chance");
+
+	p->at_exec = bpf_program__attach_raw_tracepoint(program, "sched_prepare_exec");
+	p->at_exit = bpf_program__attach_raw_tracepoint(program, "sched_process_exit");
+	if (follows_forks(p))
+		p->at_fork = bpf_program__attach_trace(program_of(p->object, ON_FORK));
+	if (!p->at_exec || !p->at_exit || (follows_forks(p) && !p->at_fork))
+		return error_errno(errno, "cannot attach to the fork, exec and exit tracepoints");
+	return p->prime ? iterate(p, PRIME_TASKS) : NULL;
 }
 
 struct error *programs_scope_add(struct programs *p, uint32_t id)

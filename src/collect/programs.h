@@ -35,7 +35,7 @@ ERROR_CHECK struct error *programs_load(const struct programs_options *options, 
 void programs_destroy(struct programs *programs);
 DEFINE_CLEANUP(programs_destroy, struct programs *);
 
-/* Attaches what runs at fork, exec and exit; from here to programs_detach() walks may happen. */
+/* Attaches what runs at fork, exec and exit; from here to programs_detach() walks may happen.  Events come later. */
 ERROR_CHECK struct error *programs_attach(struct programs *programs);
 void programs_detach(struct programs *programs);
 

@@ -21,7 +21,8 @@ BTF = '/sys/kernel/btf/vmlinux'
 KFUNC = 'bpf_task_work_schedule_resume'
 PLAIN = WORK + '(?:(?:plain_inner )?plain_middle )?plain_outer ' + MAIN
 # An exec takes long here, and a program's share of the processor may be small.
-SLOW = {'missing': {'exec': 0.5, 'not-started': 0.5, 'exiting': 0.1, 'regs-changed': 0.05}, 'least': 20,
+SLOW = {'missing': {'exec': 0.5, 'not-started': 0.5, 'exiting': 0.1, 'regs-changed': 0.05,
+                    'schedule-failed': 0.05}, 'least': 20,
         'edge_reasons': ['page not readable']}
 
 
