@@ -239,6 +239,10 @@ static inline int domains_main(int argc, char **argv)
 		else if (!strcmp(argv[1], "--here") && argc > 2 && !strcmp(argv[2], t->name))
 			t->run();
 	}
+#ifdef __SANITIZE_ADDRESS__
+	/* Each test is a child: forked while the workers start, it would find the sanitizer's allocator locked. */
+	sleep_ms(300);
+#endif
 	return argc > 1 && argv[1][0] == '-' ? 0 : test_main(argc, argv);
 }
 
