@@ -202,10 +202,10 @@ void stitcher_chain(struct stitcher *s, const struct chain *chain)
 	e->ips = malloc(chain->n * sizeof(*e->ips) + 1);
 	e->chain = *chain;
 	e->chain.ips = e->ips;
-	if (e->ips)
-		memcpy(e->ips, chain->ips, chain->n * sizeof(*e->ips));
-	else
+	if (!e->ips)
 		e->chain.n = 0;
+	if (e->chain.n)
+		memcpy(e->ips, chain->ips, e->chain.n * sizeof(*e->ips));
 	e->has_chain = true;
 	deliver(s, e, chain->reason);
 	e->bytes = sizeof(*e) + chain->n * sizeof(*e->ips);

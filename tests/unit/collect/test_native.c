@@ -55,7 +55,8 @@ struct bytes {
 
 static void put(struct bytes *r, const void *data, size_t size)
 {
-	memcpy((unsigned char *)r + r->header.size, data, size);
+	if (size)
+		memcpy((unsigned char *)r + r->header.size, data, size);
 	r->header.size += size;
 }
 
