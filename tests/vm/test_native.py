@@ -65,7 +65,11 @@ def ends_while_another_delivers():
     assert lasting.wait(60) == 0, lasting.stderr.read()
     found = Ours(retour.Recording(path))
     del found.chains[words('block', 'sys')]     # the one that was killed; it goes back to user space for that
-    same(found.chains, CHAINS)
+    chains = of_work(found.chains)
+    assert set(chains) == set(CHAINS) and all(n <= CHAINS[c] + 3 for c, n in chains.items()), dict(chains)
+    # A busy ring may lose records of the others' requests, and says so.
+    missing = sum(n for reason, n in found.reasons.items() if reason)
+    assert sum(chains.values()) + missing >= sum(CHAINS.values()), f'{dict(chains)}, {dict(found.reasons)}'
     part = of_work(Ours(retour.Recording(ended)).chains)
     del part[words('block', 'sys')]
     assert all(n <= CHAINS[c] for c, n in part.items()), f'reported twice: {dict(part)}'
