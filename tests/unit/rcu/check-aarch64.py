@@ -47,7 +47,8 @@ def main():
                 results.append(result.returncode in (0, SKIPPED))
                 if not results[-1]:
                     print("\n".join(f"# {line}" for line in result.stdout.split("\n")))
-                directive = " # SKIP" if result.returncode == SKIPPED else ""
+                reason = result.stdout.partition("# skip: ")[2].partition("\n")[0]
+                directive = f" # SKIP {reason}" if result.returncode == SKIPPED else ""
                 print(f"{'ok' if results[-1] else 'not ok'} {len(results)} {name}: {test}{directive}")
     print(f"1..{len(results)}")
     sys.exit(0 if results and all(results) else 1)
