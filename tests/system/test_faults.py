@@ -56,7 +56,9 @@ def migrates():
 def exec_in_between():
     for backend in BACKENDS:
         _, chains = faults(backend, 'e9')
-        assert chains == {chain('replace', 'sys'): 9}, f'{backend}: {chains}'
+        # The first instruction of a page of code may fault too.
+        assert chains[chain('replace', 'sys')] == 9, f'{backend}: {chains}'
+        assert set(chains) <= {chain('replace', 'sys'), chain('replace')}, f'{backend}: {chains}'
 
 
 @tap.test('a task that is stopped on its way out')
