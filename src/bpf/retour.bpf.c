@@ -269,7 +269,12 @@ static __always_inline void write_copy(struct walk_io *io, int mode)
 	st->mapping = w->mapping;
 	st->key = w->key;
 	save_regs(st->regs, io->regs);
-	/* In an epilogue the rules still name the places below rsp from which registers were popped. */
+	/*
+	 * In an epilogue the rules still name the places below rsp from which registers were popped.
+	 * A page there that nobody has touched yet is no part of the stack.
+	 */
+	if (walk_copy(s->copy.bytes, sizeof(u64), address, mode, io->task))
+		address += STACK_BELOW;
 	s->copying.address = address;
 	s->copying.end = address + STACK_CHUNK;	/* if its mapping cannot be had now */
 	s->copying.n = 0;

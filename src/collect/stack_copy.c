@@ -218,6 +218,8 @@ static void finish_walk(struct stack_copies *c, struct copy *copy)
 	join_pieces(copy);
 	if (copy->has_partial && copy->bytes.len)
 		reason = walk_rest(c, copy);
+	else if (whole && copy->stack.reason)
+		reason = copy->stack.reason;	/* nothing could be read */
 	deliver(c, copy, reason == REASON_STACK_COPY_SHORT && !whole ? REASON_COPY_LOST : reason);
 }
 

@@ -19,7 +19,7 @@
 #define LEAF() ((void)0)
 #endif
 
-enum { PAGE = 4096, FAULTS = 20, DEEP = 600 };
+enum { PAGE = 4096, FAULTS = 20, DEEP = 600, PREFAULTED = 8 /* pages of the stack */ };
 
 /* Fresh pages: the first touch of each is a fault. */
 static char *next_page;
@@ -163,12 +163,22 @@ FRAME static void signalled(void)
 /* ---- kernel entries that do not end in user space ------------------------------------- */
 
 /* Becomes itself, n times; the kernel faults on an argument. */
-FRAME static void replace(char *self, char n)
+FRAME static void replace(char *self, const char *mode)
 {
-	char mode[] = { 'e', (char)(n - 1), 0 }, *argv[] = { self, mode, page(), NULL };
+	char next[] = { mode[0], (char)(mode[1] - 1), 0 }, *argv[] = { self, next, page(), NULL };
 
 	pause_();
 	sys(__NR_execve, (long)self, (long)argv, 0, 0);
+}
+
+/* The same, where the stack ends here and there at the beginning of a page, and the one below is fresh. */
+FRAME static void at_edge(char *self, const char *mode)
+{
+	uintptr_t room = (uintptr_t)__builtin_frame_address(0) % PAGE + (PREFAULTED + 2) * PAGE;
+	volatile char *hole = __builtin_alloca(room - 24 * (size_t)(mode[1] - '0'));
+
+	(void)hole;
+	replace(self, mode);
 }
 
 /* The kernel faults on what to wait for, which is nothing, for ever. */
@@ -229,7 +239,11 @@ FRAME static void main_(long *stack)
 		break;
 	case 'e':
 		if (mode[1] > '0')
-			replace(argv[0], mode[1]);
+			replace(argv[0], mode);
+		break;
+	case 'h':
+		if (mode[1] > '0')
+			at_edge(argv[0], mode);
 		break;
 	case 'b':
 		block();
@@ -255,6 +269,11 @@ __asm__(".text\n"
 	"	xor %ebp, %ebp\n"
 	"	mov %rsp, %rdi\n"
 	"	and $-16, %rsp\n"
+	"	mov $8 /* PREFAULTED */, %ecx\n"	/* where a stack begins is random */
+	"1:	sub $4096, %rsp\n"
+	"	orq $0, (%rsp)\n"
+	"	loop 1b\n"
+	"	add $8 * 4096, %rsp\n"
 	"	call start\n"
 	"	hlt\n"
 	"	.cfi_endproc\n"

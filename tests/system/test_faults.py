@@ -57,8 +57,15 @@ def exec_in_between():
     for backend in BACKENDS:
         _, chains = faults(backend, 'e9')
         # The first instruction of a page of code may fault too.
-        assert chains[chain('replace', 'sys')] == 9, f'{backend}: {chains}'
+        assert chains.get(chain('replace', 'sys')) == 9, f'{backend}: {chains}'
         assert set(chains) <= {chain('replace', 'sys'), chain('replace')}, f'{backend}: {chains}'
+
+
+@tap.test('an exec from a stack that ends at the beginning of a page')
+def exec_at_edge():
+    for backend in BACKENDS:
+        _, chains = faults(backend, 'h9')
+        assert chains.get(chain('at_edge', 'replace', 'sys')) == 9, f'{backend}: {chains}'
 
 
 @tap.test('a task that is stopped on its way out')
