@@ -175,9 +175,9 @@ FRAME static void replace(char *self, const char *mode)
 FRAME static void at_edge(char *self, const char *mode)
 {
 	uintptr_t room = (uintptr_t)__builtin_frame_address(0) % PAGE + (PREFAULTED + 2) * PAGE;
-	volatile char *hole = __builtin_alloca(room - 24 * (size_t)(mode[1] - '0'));
+	char *hole = __builtin_alloca(room - 40 * (size_t)(mode[1] - '0'));
 
-	(void)hole;
+	__asm__ volatile("" :: "r"(hole));
 	replace(self, mode);
 }
 

@@ -63,9 +63,9 @@ def exec_in_between():
 
 @tap.test('an exec from a stack that ends at the beginning of a page')
 def exec_at_edge():
-    for backend in BACKENDS:
-        _, chains = faults(backend, 'h9')
-        assert chains.get(chain('at_edge', 'replace', 'sys')) == 9, f'{backend}: {chains}'
+    for place in range(1, 10):      # a stack is copied once: then the rules are there
+        _, chains = faults('bpf', f'h{place}')
+        assert chains.get(chain('at_edge', 'replace', 'sys')) == place, f'{place}: {chains}'
 
 
 @tap.test('a task that is stopped on its way out')
