@@ -13,7 +13,7 @@ import sys
 import layercheck
 from tap import Tap
 
-LAYERS = ["base", "rcu", "elf", "perfdata", "unwind", "bpf", "collect", "symbol", "profile", "export", "cli"]
+LAYERS = ["base", "rcu", "elf", "perfdata", "unwind", "runtime", "bpf", "collect", "symbol", "profile", "export", "cli"]
 # What only cli/ may do.  fprintf() and putc() to a stream of the caller's are no printing: stdout and stderr are.
 FORBIDDEN = {"exit", "_exit", "_Exit", "quick_exit", "abort", "__assert_fail", "printf", "vprintf", "puts",
              "putchar", "perror", "__printf_chk", "__vprintf_chk", "stdout", "stderr", "err", "errx", "warn", "warnx"}
