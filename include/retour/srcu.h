@@ -41,13 +41,14 @@ struct retour_srcu_struct {
 	/* the rest */
 	struct retour_srcu_area *area;
 	unsigned int flavour;			/* enum retour_srcu_flavour */
+	unsigned int has_readers;		/* somebody has read */
 	struct retour_rcu_domain domain __attribute__((aligned(64)));
 };
 
 extern RETOUR_API const struct retour_rcu_ops retour_srcu_ops;
 
 #define RETOUR_SRCU_INIT_(name, flavour) \
-	{ NULL, 0, 0, NULL, NULL, flavour, RETOUR_RCU_DOMAIN_INIT(&retour_srcu_ops, name) }
+	{ NULL, 0, 0, NULL, NULL, flavour, 0, RETOUR_RCU_DOMAIN_INIT(&retour_srcu_ops, name) }
 
 /* For destructors: cleans up, unless there are readers or callbacks. */
 RETOUR_API void retour_srcu_module_going(struct retour_srcu_struct *ssp);

@@ -21,6 +21,7 @@ enum retour_mutant {
 	MUTANT_snap_early,		/* a running grace period counts */
 	MUTANT_no_gp_wake,		/* sleepers are not woken at the end */
 	MUTANT_srcu_no_membarrier,	/* (X) */
+	MUTANT_srcu_unused_membarrier,	/* (X) although nobody ever read */
 	MUTANT_srcu_single_phase,	/* only the bank left by the flip is drained */
 	MUTANT_srcu_lock_first,		/* L is summed before U */
 	MUTANT_srcu_no_flip,		/* starvation */

@@ -27,16 +27,6 @@ static void publish_bank(struct retour_srcu_struct *ssp)
 		__atomic_store_n(&ssp->current_bank, area_bank(ssp->area, ssp->area->index), __ATOMIC_RELEASE);
 }
 
-/* The same for who is not the leader: it must not undo a flip. */
-static void publish_first_bank(struct retour_srcu_struct *ssp, struct retour_srcu_area *area)
-{
-	struct retour_srcu_bank *none = NULL;
-
-	if (membarrier_usable())
-		__atomic_compare_exchange_n(&ssp->current_bank, &none, area_bank(area, 0), false, __ATOMIC_RELEASE,
-					    __ATOMIC_RELAXED);
-}
-
 /* The domain's area, made if there is none. */
 static struct retour_srcu_area *attach(struct retour_srcu_struct *ssp)
 {
@@ -50,10 +40,27 @@ static struct retour_srcu_area *attach(struct retour_srcu_struct *ssp)
 		area_put(area);
 		area = none;
 	}
-	publish_first_bank(ssp, area);
-	/* (f) pairs with (L): the area before the loads of the first section. */
-	full_fence();
 	return area;
+}
+
+/*
+ * The leader makes no system call as long as nobody came here.  Then readers
+ * pass by, so all of them are ordered by the fence of the first.
+ */
+static void show_reader(struct retour_srcu_struct *ssp, struct retour_srcu_area *area)
+{
+	struct retour_srcu_bank *none = NULL;
+
+	if (!__atomic_load_n(&ssp->has_readers, __ATOMIC_RELAXED))
+		__atomic_store_n(&ssp->has_readers, 1, __ATOMIC_RELAXED);
+	if (!membarrier_usable())
+		return;
+	/* (f) pairs with (L): has_readers before the loads of the first section. */
+	full_fence();
+	/* Not publish_bank(): who is not the leader must not undo a flip. */
+	__atomic_compare_exchange_n(&ssp->current_bank, &none,
+				    area_bank(area, __atomic_load_n(&area->index, __ATOMIC_RELAXED)), false,
+				    __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 }
 
 struct retour_srcu_bank *retour_srcu_read_lock_slow(struct retour_srcu_struct *ssp)
@@ -61,8 +68,10 @@ struct retour_srcu_bank *retour_srcu_read_lock_slow(struct retour_srcu_struct *s
 	struct retour_srcu_area *area = attach(ssp);
 	struct retour_srcu_bank *bank = area_bank(area, __atomic_load_n(&area->index, __ATOMIC_RELAXED));
 
+	if (!__atomic_load_n(&ssp->current_bank, __ATOMIC_RELAXED))
+		show_reader(ssp, area);
 	__atomic_fetch_add(&area_slot(bank)->atomic_lock, 1, __ATOMIC_SEQ_CST);
-	/* (R) as a fence. */
+	/* (R) and (f) as a fence. */
 	if (!membarrier_usable())
 		full_fence();
 	if (mutant(srcu_wrong_cookie))
@@ -150,9 +159,9 @@ static void srcu_run(struct retour_rcu_domain *domain)
 	domain_register(domain);
 	/* (L) pairs with (f), (A): the removal before the look for readers. */
 	full_fence();
-	area = __atomic_load_n(&ssp->area, __ATOMIC_ACQUIRE);
-	if (!area)
+	if (!__atomic_load_n(&ssp->has_readers, __ATOMIC_RELAXED) && !mutant(srcu_unused_membarrier))
 		return;
+	area = attach(ssp);
 	old = area_bank(area, area->index);
 	idle = area_bank(area, !area->index);
 	publish_bank(ssp);
@@ -189,7 +198,7 @@ static void srcu_after_fork(struct retour_rcu_domain *domain)
 	ssp->waiting = 0;
 	ssp->sleeping = 0;
 	ssp->draining = NULL;
-	if (!ssp->area || process_was_single_threaded() || mutant(fork_keeps_readers))
+	if (!ssp->has_readers || process_was_single_threaded() || mutant(fork_keeps_readers))
 		return;
 	ssp->area = area_get();
 	publish_bank(ssp);

@@ -124,6 +124,27 @@ TEST(a_filter_may_come_while_readers_run)
 	CHECK(broken == 0);
 }
 
+TEST(without_readers_an_updater_makes_no_system_call)
+{
+	struct retour_srcu_struct prepared;
+
+	CHECK(retour_init_srcu_struct_fast(&prepared) == 0);
+	if (count_system_calls())
+		SKIP("no seccomp filters here");
+	retour_synchronize_srcu(&prepared);
+	CHECK(system_calls == 0);
+	for_each_domain(d) {
+		d->synchronize();
+		d->expedited();
+		d->cond(d->get_state());
+	}
+	CHECK(system_calls == 0);
+	/* The counter can count. */
+	retour_srcu_read_unlock_fast(&prepared, retour_srcu_read_lock_fast(&prepared));
+	retour_synchronize_srcu(&prepared);
+	CHECK(system_calls > 0);
+}
+
 /* Steps a child through readers of every domain: each step aborts the sequence that it is in. */
 TEST(a_debugger_may_single_step_through_readers)
 {
