@@ -8,84 +8,25 @@
  */
 #include "rcu/area.h"
 
-#include <fcntl.h>
-#include <linux/rseq.h>
 #include <sys/mman.h>
 
 #include "rcu/mutant.h"
+#include "rcu/percpu.h"
 #include "rcu/sys.h"
 
 #define STRIDE (1UL << RETOUR_PERCPU_SHIFT)
-#define MAX_CPUS 8192
 
 _Static_assert(2 * sizeof(struct retour_srcu_bank) == STRIDE, "two banks are a CPU's line");
 
 static struct retour_srcu_area *areas;	/* only grows */
-static unsigned int cpus;		/* 0: not yet known */
 static struct {
 	struct retour_srcu_area head;
-	char counters[MAX_CPUS * STRIDE];
+	char counters[PERCPU_MAX * STRIDE];
 } shared;
-
-/* glibc's, from 2.35 on; other libraries leave registration to us. */
-extern const ptrdiff_t __rseq_offset __attribute__((weak));
-static __thread struct rseq own_rseq __attribute__((tls_model("initial-exec"), aligned(32))) = {
-	.cpu_id = RSEQ_CPU_ID_UNINITIALIZED
-};
-long retour_rseq_offset;
-
-/* The last number of the kernel's list of possible CPUs, "0-7", plus one. */
-static unsigned int read_possible_cpus(void)
-{
-	char text[64];
-	long fd = sys_call(SYS_openat, AT_FDCWD, (long)"/sys/devices/system/cpu/possible", O_RDONLY | O_CLOEXEC, 0, 0, 0);
-	long n = fd < 0 ? fd : sys_call(SYS_read, fd, (long)text, sizeof(text), 0, 0, 0);
-	unsigned int last = 0, seen = 0;
-
-	if (fd >= 0)
-		sys_call(SYS_close, fd, 0, 0, 0, 0, 0);
-	for (long i = 0; i < n; i++) {
-		if (text[i] >= '0' && text[i] <= '9') {
-			last = seen++ ? last * 10 + (text[i] - '0') : (unsigned int)(text[i] - '0');
-			if (last >= MAX_CPUS)
-				return MAX_CPUS;
-		} else {
-			seen = 0;
-		}
-	}
-	return n > 0 ? last + 1 : MAX_CPUS;
-}
-
-static void find_rseq(void)
-{
-	char *thread = __builtin_thread_pointer();
-
-	retour_rseq_offset = &__rseq_offset ? __rseq_offset : (char *)&own_rseq - thread;
-}
-
-static unsigned int possible_cpus(void)
-{
-	unsigned int n = __atomic_load_n(&cpus, __ATOMIC_ACQUIRE);
-
-	if (!n) {
-		find_rseq();
-		n = read_possible_cpus();
-		__atomic_store_n(&cpus, n, __ATOMIC_RELEASE);
-	}
-	return n;
-}
-
-/* Where libc does not do it, a thread is registered by its first slow reader. */
-static void register_rseq(void)
-{
-	if (!&__rseq_offset && own_rseq.cpu_id == (unsigned int)RSEQ_CPU_ID_UNINITIALIZED &&
-	    sys_call(SYS_rseq, (long)&own_rseq, sizeof(own_rseq), 0, 0x53053053, 0, 0) != 0)
-		own_rseq.cpu_id = RSEQ_CPU_ID_REGISTRATION_FAILED;
-}
 
 static size_t area_size(void)
 {
-	return sizeof(struct retour_srcu_area) + possible_cpus() * STRIDE;
+	return sizeof(struct retour_srcu_area) + percpu_possible() * STRIDE;
 }
 
 struct retour_srcu_area *area_get(void)
@@ -136,9 +77,9 @@ static struct retour_srcu_bank *of_cpu(struct retour_srcu_bank *bank, unsigned i
 
 struct retour_srcu_bank *area_slot(struct retour_srcu_bank *bank)
 {
-	register_rseq();
+	percpu_register_thread();
 	/* Threads differ in the pages of their thread pointers. */
-	return of_cpu(bank, ((unsigned long)__builtin_thread_pointer() >> 12) % possible_cpus());
+	return of_cpu(bank, ((unsigned long)__builtin_thread_pointer() >> 12) % percpu_possible());
 }
 
 static unsigned long sum_locks(struct retour_srcu_bank *bank, unsigned int n)
@@ -164,7 +105,7 @@ static unsigned long sum_unlocks(struct retour_srcu_bank *bank, unsigned int n)
 
 bool area_is_drained(struct retour_srcu_bank *bank)
 {
-	unsigned int n = possible_cpus();
+	unsigned int n = percpu_possible();
 	unsigned long locks = 0, unlocks;
 
 	if (mutant(srcu_lock_first))
