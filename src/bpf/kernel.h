@@ -82,12 +82,20 @@ struct mm_struct {
 struct pt_regs {
 	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, cs, flags, sp, ss;
 };
+struct return_instance {
+	unsigned long stack, orig_ret_vaddr;
+	struct return_instance *next;
+};
+struct uprobe_task {
+	struct return_instance *return_instances;
+};
 struct task_struct {
 	u32 flags;
 	int pid, tgid;
 	struct mm_struct *mm;
 	u64 start_time;
 	u64 self_exec_id;
+	struct uprobe_task *utask;	/* CONFIG_UPROBES */
 };
 struct bpf_perf_event_data {
 	struct pt_regs regs;

@@ -257,6 +257,42 @@ static __always_inline const struct unwind_rule *rule_lookup(u32 file, u64 offse
 	return id ? bpf_map_lookup_elem(&rules, &id) : NULL;
 }
 
+/* ---- return probes ------------------------------------------------------- */
+
+enum { MAX_RETURN_PROBES = 32 };	/* pending ones of a task that are looked through */
+
+struct probed_return {
+	struct return_instance *instance;
+	u64 at;				/* where the return address lay */
+	u64 address;
+};
+
+/* Several probes of one call hang in a row; the last one of them has the caller. */
+static long look_for_return(u64 index, void *arg)
+{
+	struct probed_return *p = arg;
+	struct return_instance *i = p->instance;
+
+	if (!i || BPF_CORE_READ(i, stack) > p->at)
+		return 1;
+	if (BPF_CORE_READ(i, stack) == p->at)
+		p->address = BPF_CORE_READ(i, orig_ret_vaddr);
+	p->instance = BPF_CORE_READ(i, next);
+	return 0;
+}
+
+/* A uretprobe put its trampoline in place of a return address, which lay below sp; the kernel remembers it. */
+static __always_inline u64 probed_return(struct task_struct *task, u64 sp)
+{
+	struct probed_return p = { .at = sp - 8 };
+
+	if (!bpf_core_field_exists(task->utask))
+		return 0;
+	p.instance = BPF_CORE_READ(task, utask, return_instances);
+	bpf_loop(MAX_RETURN_PROBES, look_for_return, &p, 0);
+	return p.address;
+}
+
 /* ---- frames ------------------------------------------------------------ */
 
 static __always_inline long stop(struct walk *w, u32 reason)
@@ -292,6 +328,15 @@ static __always_inline long walk_one(struct walk_io *outer, int mode)
 	u32 reason = walk_find_mapping(outer, at);
 	int ret;
 
+	if (reason == REASON_NO_MAPPING && !w->frame.exact) {
+		u64 caller = probed_return(io.task, w->frame.sp);
+
+		if (caller) {
+			w->frame.pc = caller;
+			at = caller - 1;
+			reason = walk_find_mapping(outer, at);
+		}
+	}
 	if (!reason && !w->mapping.executable)
 		reason = REASON_NOT_EXECUTABLE;
 	if (reason) {
@@ -303,6 +348,9 @@ static __always_inline long walk_one(struct walk_io *outer, int mode)
 	push(io.s);
 	if (w->mapping.file == FILE_UNKNOWN)
 		return miss(w);
+	/* Inside the trampoline itself. */
+	if (w->mapping.file == FILE_ANON && w->frame.innermost && probed_return(io.task, w->frame.sp))
+		return stop(w, REASON_URETPROBE);
 	if (w->mapping.file != FILE_ANON) {
 		cached = rule_lookup(w->mapping.file, at - w->mapping.bias);
 		if (!cached)

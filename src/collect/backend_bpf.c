@@ -30,6 +30,7 @@ struct bpf_backend {
 	struct perf_events *events;
 	int program_fds[SESSION_MAX_EVENTS];
 	struct stack_copies *copies;
+	uint64_t bad_records;
 };
 
 /* ---- draining --------------------------------------------------------------- */
@@ -83,7 +84,7 @@ static void bpf_drain(void *backend)
 {
 	struct bpf_backend *b = backend;
 
-	perf_events_drain(b->events, drained_perf, b);
+	b->bad_records += perf_events_drain(b->events, drained_perf, b);
 	programs_drain_rings(b->programs);
 }
 
@@ -283,7 +284,7 @@ static void bpf_counters(void *backend, struct backend_counters *ret)
 	programs_counters(b->programs, &c);
 	*ret = (struct backend_counters){
 		.requests = c.requests, .walks = c.walks, .lost_samples = c.sample_lost,
-		.lost_records = c.record_lost, .rule_hits = c.rule_hits, .rule_misses = c.rule_misses,
+		.lost_records = c.record_lost + b->bad_records, .rule_hits = c.rule_hits, .rule_misses = c.rule_misses,
 		.stack_copies = c.stack_copies, .frames = c.frames, .walk_ns = c.walk_ns,
 	};
 }

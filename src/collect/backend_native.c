@@ -23,6 +23,7 @@ struct native_backend {
 	struct dso_store *dsos;
 	struct perf_events *events;
 	struct deferral *deferral;
+	uint64_t bad_records;
 };
 
 /* The struct of older kernel headers has no names for these bits of its flag word. */
@@ -75,6 +76,13 @@ static bool find_event(const void *arg, uint64_t id, uint32_t *event)
 	return perf_events_find(b->events, id, event);
 }
 
+static bool is_ours(const void *arg, uint64_t id)
+{
+	const struct native_backend *b = arg;
+
+	return perf_events_has_id(b->events, id);
+}
+
 static struct error *open_events(struct native_backend *b, int epoll_fd)
 {
 	struct perf_events_options options = {
@@ -101,7 +109,7 @@ static struct error *set_up(struct native_backend *b, const struct backend_conte
 {
 	struct deferral_options options = {
 		.recorder = context->recorder, .max_depth = context->options->max_depth,
-		.find_event = find_event, .arg = b,
+		.find_event = find_event, .is_ours = is_ours, .arg = b,
 	};
 	struct error *err = check_kernel();
 
@@ -163,7 +171,7 @@ static void native_drain(void *backend)
 {
 	struct native_backend *b = backend;
 
-	perf_events_drain(b->events, drained, b->deferral);
+	b->bad_records += perf_events_drain(b->events, drained, b->deferral);
 }
 
 static void native_take(void *backend, enum recorder_event kind, const void *data, uint32_t size)
@@ -200,7 +208,10 @@ static void native_counters(void *backend, struct backend_counters *ret)
 	struct deferral_counters c;
 
 	deferral_counters(b->deferral, &c);
-	*ret = (struct backend_counters){ .requests = c.requests, .walks = c.walks, .frames = c.frames };
+	*ret = (struct backend_counters){
+		.requests = c.requests, .walks = c.walks, .frames = c.frames,
+		.lost_samples = c.lost_samples, .lost_records = c.lost_records + b->bad_records,
+	};
 }
 
 const struct backend backend_native = {

@@ -86,17 +86,30 @@ static void stack_drain(void *backend)
 {
 	struct stack_backend *b = backend;
 
-	perf_events_drain(b->events, drained, b);
+	b->counters.lost_records += perf_events_drain(b->events, drained, b);
 }
 
 /* ---- samples ------------------------------------------------------------------ */
 
-static void fill_record(struct stack_backend *b, const struct stack_sample *s, struct sample_record *ret)
+static void fill_kernel(const struct stack_sample *s, struct sample_record *ret)
 {
-	uint32_t event = 0;
+	bool kernel = true;
 
+	for (uint64_t i = 0; i < s->n_kernel && ret->n_kernel < MAX_KERNEL_FRAMES; i++) {
+		uint64_t word;
+
+		memcpy(&word, s->kernel + i * 8, sizeof(word));
+		/* Who asked before us may have asked for a user part too. */
+		if (word >= (uint64_t)PERF_CONTEXT_MAX)
+			kernel = word == (uint64_t)PERF_CONTEXT_KERNEL;
+		else if (kernel)
+			ret->kernel[ret->n_kernel++] = word;
+	}
+}
+
+static void fill_record(const struct stack_sample *s, uint32_t event, struct sample_record *ret)
+{
 	memset(ret, 0, offsetof(struct sample_record, kernel));
-	perf_events_find(b->events, s->id, &event);
 	ret->type = RECORD_SAMPLE;
 	ret->event = (uint16_t)event;
 	ret->time = s->time;
@@ -106,20 +119,15 @@ static void fill_record(struct stack_backend *b, const struct stack_sample *s, s
 	ret->tid = s->tid;
 	ret->cpu = s->cpu;
 	ret->user_mode = s->user_mode;
-	for (uint64_t i = 0; i < s->n_kernel && ret->n_kernel < MAX_KERNEL_FRAMES; i++) {
-		uint64_t word;
-
-		memcpy(&word, s->kernel + i * 8, sizeof(word));
-		if (word < (uint64_t)PERF_CONTEXT_MAX)
-			ret->kernel[ret->n_kernel++] = word;
-	}
+	fill_kernel(s, ret);
 }
 
 /* Why there is nothing to walk; REASON_NONE: there is. */
 static enum reason why_not(struct stack_backend *b, const struct stack_sample *s)
 {
-	if (!s->pid)
-		return REASON_IDLE;
+	/* Tasks of other PID namespaces have no number here; those that have registers are not the idle task. */
+	if (!s->tid)
+		return s->abi == PERF_SAMPLE_REGS_ABI_NONE ? REASON_IDLE : REASON_OTHER_NAMESPACE;
 	if (s->abi == PERF_SAMPLE_REGS_ABI_NONE) {
 		switch (task_kind(s->tid, process_tracker_comm(b->walker.processes, s->pid, s->tid))) {
 		case TASK_KERNEL_THREAD:
@@ -140,11 +148,12 @@ static enum reason why_not(struct stack_backend *b, const struct stack_sample *s
 
 static void adapt(struct stack_backend *b, const struct stack_sample *s, uint64_t reach)
 {
-	uint32_t group = perf_events_group_of(b->events, s->id);
-	struct copy_size *size = &b->copy_sizes[group];
+	uint32_t group;
 
-	if (copy_size_learn(size, s->asked, reach))
-		perf_events_set_stack_size(b->events, group, size->choice);
+	if (!perf_events_group_of(b->events, s->id, &group))
+		return;
+	if (copy_size_learn(&b->copy_sizes[group], s->asked, reach))
+		perf_events_set_stack_size(b->events, group, b->copy_sizes[group].choice);
 }
 
 static enum reason walk(struct stack_backend *b, const struct stack_sample *s)
@@ -237,8 +246,13 @@ static void take_sample(struct stack_backend *b, const struct stack_sample *s)
 {
 	enum reason reason = why_not(b, s);
 	struct sample_record record;
+	uint32_t event;
 
-	fill_record(b, s, &record);
+	if (!perf_events_find(b->events, s->id, &event)) {
+		b->counters.lost_samples++;
+		return;
+	}
+	fill_record(s, event, &record);
 	b->ips.len = 0;
 	if (!reason)
 		reason = walk(b, s);

@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "collect/perf_events.h"
+#include "collect/task.h"
 #include "perfdata/records.h"
 
 #include <string.h>
@@ -64,6 +65,7 @@ struct parsed {
 	size_t n_user;
 	bool has_user;			/* … which may be empty */
 	bool has_regs;
+	bool ours;			/* filled in for us, not for another session */
 	uint64_t user_ip;
 };
 
@@ -107,6 +109,7 @@ static bool parse_sample(const struct deferral *d, const struct sample_head *hea
 	p->has_regs = head->words[head->n] != PERF_SAMPLE_REGS_ABI_NONE;
 	if (p->has_regs && head->n + 1 < left)
 		p->user_ip = head->words[head->n + 1];
+	p->ours = d->options.is_ours(d->options.arg, head->id);
 	p->size = offsetof(struct sample_record, kernel) + p->sample.n_kernel * sizeof(p->sample.kernel[0]);
 	return true;
 }
@@ -185,14 +188,23 @@ static void note_request(struct deferral *d, const struct parsed *p)
 
 /* ---- in order of time -------------------------------------------------------------- */
 
-static uint16_t why_no_user(const struct parsed *p)
+static uint16_t why_no_user(struct process_tracker *processes, const struct parsed *p)
 {
 	if (!p->sample.tid)
-		return REASON_IDLE;
+		return p->has_regs ? REASON_OTHER_NAMESPACE : REASON_IDLE;
+	if (p->has_regs && !p->ours)
+		return REASON_NOT_ASKED;
 	if (p->has_regs)
 		return REASON_NO_MM;
-	/* Both kinds never see user space; workers are threads of the process they work for. */
-	return p->sample.pid == p->sample.tid ? REASON_KERNEL_THREAD : REASON_IO_WORKER;
+	switch (task_kind(p->sample.tid, process_tracker_comm(processes, p->sample.pid, p->sample.tid))) {
+	case TASK_KERNEL_THREAD:
+		return REASON_KERNEL_THREAD;
+	case TASK_USER_WORKER:
+		return REASON_IO_WORKER;
+	case TASK_USER:
+		break;
+	}
+	return REASON_NO_MM;
 }
 
 /* Cuts the chain to what is right and to what was asked for. */
@@ -230,15 +242,18 @@ static void take_sample(struct deferral *d, const struct sample_head *head, uint
 {
 	struct parsed p;
 
-	if (size < sizeof(*head) || !parse_sample(d, head, size, &p))
+	if (size < sizeof(*head) || !parse_sample(d, head, size, &p)) {
+		d->counters.lost_samples++;
 		return;
-	if (p.sample.cookie) {
+	}
+	if (p.sample.cookie && p.sample.tid) {
 		note_request(d, &p);
 		recorder_sample(d->options.recorder, &p.sample, p.size);
 	} else if (p.has_user) {
 		take_immediate(d, &p);
 	} else {
-		recorder_whole_sample(d->options.recorder, &p.sample, NULL, why_no_user(&p));
+		recorder_whole_sample(d->options.recorder, &p.sample, NULL,
+				      why_no_user(d->check.processes, &p));
 	}
 }
 
@@ -260,8 +275,10 @@ static void take_deferred(struct deferral *d, const struct deferred_head *head, 
 	struct request *r;
 	struct chain chain;
 
-	if (size < sizeof(*head) + sizeof(trailer) || head->n > (size - sizeof(*head) - sizeof(trailer)) / 8)
+	if (size < sizeof(*head) + sizeof(trailer) || head->n > (size - sizeof(*head) - sizeof(trailer)) / 8) {
+		d->counters.lost_records++;
 		return;
+	}
 	memcpy(&trailer, (const char *)head + size - sizeof(trailer), sizeof(trailer));
 	chain = (struct chain){
 		.time = trailer.time, .cookie = head->cookie, .pid = trailer.pid, .tid = trailer.tid,
@@ -344,10 +361,14 @@ void deferral_record(struct deferral *d, const struct perf_event_header *header)
 		if (header->size >= sizeof(struct sample_head))
 			recorder_queue(recorder, EVENT_SAMPLE, ((const struct sample_head *)header)->time, header,
 				       header->size);
+		else
+			d->counters.lost_samples++;
 		return;
 	}
-	if (header->size < sizeof(*header) + sizeof(struct trailer))
+	if (header->size < sizeof(*header) + sizeof(struct trailer)) {
+		d->counters.lost_records++;
 		return;
+	}
 	if (header->type == PERFDATA_RECORD_CALLCHAIN_DEFERRED)
 		recorder_queue(recorder, EVENT_CHAIN, trailer_time(header), header, header->size);
 	else

@@ -38,11 +38,14 @@ struct deferral_options {
 	uint32_t max_depth;
 	/* The index of the event whose samples carry an ID; false: none of ours. */
 	bool (*find_event)(const void *arg, uint64_t id, uint32_t *event);
+	/* Did the kernel fill the sample in for us, not for another session? */
+	bool (*is_ours)(const void *arg, uint64_t id);
 	const void *arg;
 };
 
 struct deferral_counters {
 	uint64_t requests, walks, frames;
+	uint64_t lost_samples, lost_records;	/* that were not what they should be */
 };
 
 ERROR_CHECK struct error *deferral_create(const struct deferral_options *options, struct deferral **ret);

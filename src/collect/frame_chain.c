@@ -2,7 +2,6 @@
 /* Frame-pointer chains beside the unwind tables; see frame_chain.h. */
 #include "collect/frame_chain.h"
 
-#include <string.h>
 #include <sys/mman.h>
 
 /* What the table says of a frame whose caller was found through rbp. */
@@ -36,11 +35,6 @@ static enum verdict look_up(const struct frame_chain *fc, uint32_t pid, const st
 	return verdict_of(dso_rule(fc->dsos, dso, pc - mapping->start + mapping->pgoff));
 }
 
-static bool is_probe(const struct process_mapping *mapping)
-{
-	return mapping && !strcmp(mapping->path, "[uprobes]");
-}
-
 /* Why an address cannot be a frame's. */
 static enum reason refuse(const struct process_mapping *mapping)
 {
@@ -54,7 +48,7 @@ enum reason frame_chain_check(const struct frame_chain *fc, uint32_t pid, const 
 	for (size_t i = 0; i < *n; i++) {
 		/* A return address may lie behind its function's end: the call is before it.  A probe's is its own. */
 		uint64_t pc = i ? ips[i] - 1 : ips[i];
-		bool probe = is_probe(process_tracker_find(fc->processes, pid, ips[i]));
+		bool probe = process_mapping_is_probe(process_tracker_find(fc->processes, pid, ips[i]));
 		const struct process_mapping *mapping = process_tracker_find(fc->processes, pid, pc);
 		enum reason reason = probe ? REASON_URETPROBE : refuse(mapping);
 		enum verdict verdict;

@@ -149,20 +149,43 @@ static const struct event_id *find_id(const struct perf_events *e, uint64_t id)
 	return NULL;
 }
 
+/* Does the kernel fill in samples of the event for all sessions at once? */
+static bool is_shared(const struct session_event *event)
+{
+	return event->type == PERF_TYPE_SOFTWARE && event->config != PERF_COUNT_SW_CPU_CLOCK &&
+	       event->config != PERF_COUNT_SW_TASK_CLOCK;
+}
+
 bool perf_events_find(const struct perf_events *e, uint64_t id, uint32_t *event)
+{
+	const struct event_id *known = find_id(e, id);
+	unsigned int n_shared = 0;
+
+	if (known) {
+		*event = known->event;
+		return true;
+	}
+	for (uint32_t i = 0; i < e->options.n_events; i++) {
+		if (is_shared(&e->options.events[i])) {
+			*event = i;
+			n_shared++;
+		}
+	}
+	return n_shared == 1;
+}
+
+bool perf_events_has_id(const struct perf_events *e, uint64_t id)
+{
+	return find_id(e, id);
+}
+
+bool perf_events_group_of(const struct perf_events *e, uint64_t id, uint32_t *group)
 {
 	const struct event_id *known = find_id(e, id);
 
 	if (known)
-		*event = known->event;
+		*group = known->group;
 	return known;
-}
-
-uint32_t perf_events_group_of(const struct perf_events *e, uint64_t id)
-{
-	const struct event_id *known = find_id(e, id);
-
-	return known ? known->group : 0;
 }
 
 /* Where an event's samples go: its program, or the ring of its CPU. */
@@ -575,11 +598,14 @@ void perf_events_disable(struct perf_events *e)
 	control(e, ALL_GROUPS, PERF_EVENT_IOC_DISABLE);
 }
 
-void perf_events_drain(struct perf_events *e, perf_ring_fn fn, void *arg)
+uint64_t perf_events_drain(struct perf_events *e, perf_ring_fn fn, void *arg)
 {
+	uint64_t bad = 0;
+
 	for (int cpu = 0; cpu < e->n_cpus; cpu++)
 		if (e->cpus[cpu])
-			perf_ring_drain(&e->cpus[cpu]->ring, fn, arg);
+			bad += !perf_ring_drain(&e->cpus[cpu]->ring, fn, arg);
+	return bad;
 }
 
 const struct perf_event_attr *perf_events_ring_attr(const struct perf_events *e)

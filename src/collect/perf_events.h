@@ -64,17 +64,26 @@ void perf_events_disable(struct perf_events *events);
  * whose rings should have been drained before; call now and then.
  */
 bool perf_events_follow_cpus(struct perf_events *events);
-void perf_events_drain(struct perf_events *events, perf_ring_fn fn, void *arg);
+/* Gives how often what a ring held was no record, and the rest of it had to be skipped. */
+uint64_t perf_events_drain(struct perf_events *events, perf_ring_fn fn, void *arg);
 
-/* The event whose samples carry the identifier; false if there is none. */
+/*
+ * The event whose samples carry the identifier.  False if there is none, or if
+ * a sample of ours that carries another session's may be of several events: the
+ * kernel fills samples of a software event in once for all sessions that have
+ * it (do_perf_sw_event()), with the identifier of the first.
+ */
 bool perf_events_find(const struct perf_events *events, uint64_t id, uint32_t *event);
+/* Is the identifier one of ours? */
+bool perf_events_has_id(const struct perf_events *events, uint64_t id);
 
 /*
  * The sizes of stack copies are chosen by group: of all events of the machine,
  * or of those of one of the pids and what it starts.
  */
 uint32_t perf_events_groups(const struct perf_events *events);
-uint32_t perf_events_group_of(const struct perf_events *events, uint64_t id);
+/* False: it is not known. */
+bool perf_events_group_of(const struct perf_events *events, uint64_t id, uint32_t *group);
 void perf_events_set_stack_size(struct perf_events *events, uint32_t group, uint32_t number);
 
 /* The attributes of the rings' event, for parsing their records. */

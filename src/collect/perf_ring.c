@@ -62,19 +62,21 @@ static const struct perf_event_header *record_at(struct perf_ring *ring, uint64_
 	return (const void *)ring->bounce;
 }
 
-void perf_ring_drain(struct perf_ring *ring, perf_ring_fn fn, void *arg)
+bool perf_ring_drain(struct perf_ring *ring, perf_ring_fn fn, void *arg)
 {
 	uint64_t head, at;
+	bool good = true;
 
 	if (!ring->page)
-		return;
+		return true;
 	/* (C) pairs with the kernel's smp_wmb() before it moves data_head, perf_output_put_handle(). */
 	head = __atomic_load_n(&ring->page->data_head, __ATOMIC_ACQUIRE);
 	at = ring->page->data_tail;
 	while (at < head) {
 		const struct perf_event_header *header = record_at(ring, at, head);
 
-		if (!header) {
+		good = header;
+		if (!good) {
 			at = head;
 			break;
 		}
@@ -83,4 +85,5 @@ void perf_ring_drain(struct perf_ring *ring, perf_ring_fn fn, void *arg)
 	}
 	/* (D) pairs with the kernel's control dependency on data_tail, __perf_output_begin(). */
 	__atomic_store_n(&ring->page->data_tail, at, __ATOMIC_RELEASE);
+	return good;
 }

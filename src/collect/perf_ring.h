@@ -10,6 +10,7 @@
 #include "base/error.h"
 
 #include <linux/perf_event.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,7 +30,10 @@ void perf_ring_close(struct perf_ring *ring);
 
 typedef void (*perf_ring_fn)(void *arg, const struct perf_event_header *record);
 
-/* Hands every record to fn, in order, and gives its room back to the kernel. */
-void perf_ring_drain(struct perf_ring *ring, perf_ring_fn fn, void *arg);
+/*
+ * Hands every record to fn, in order, and gives its room back to the kernel.
+ * False: something was no record, and it and what came behind it was skipped.
+ */
+bool perf_ring_drain(struct perf_ring *ring, perf_ring_fn fn, void *arg);
 
 #endif

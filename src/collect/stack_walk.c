@@ -72,6 +72,8 @@ static enum reason find_code(const struct walk *w, uint64_t at, struct dso **dso
 		return REASON_NO_MAPPING;
 	if (!(m->prot & PROT_EXEC))
 		return REASON_NOT_EXECUTABLE;
+	if (process_mapping_is_probe(m))
+		return REASON_URETPROBE;
 	*dso = NULL;
 	*bias = m->start - m->pgoff;
 	if (m->path[0] == '[' ? strcmp(m->path, "[vdso]") : m->path[0] != '/' || m->path[1] == '/')
@@ -159,6 +161,10 @@ static enum reason walk_up(struct walk *w, stack_ips *ips)
 		enum reason reason = find_code(w, at, &dso, &bias);
 		int ret;
 
+		/* A trampoline stands where the caller did, at its own mapping's first byte. */
+		if (reason == REASON_NO_MAPPING &&
+		    process_mapping_is_probe(process_tracker_find(w->walker->processes, w->image->pid, frame.pc)))
+			return REASON_URETPROBE;
 		if (reason == REASON_NO_MAPPING || reason == REASON_NOT_EXECUTABLE)
 			return frame.by_fp ? REASON_BAD_FRAME_POINTER : reason;
 		if (!first && !vec_push(ips, frame.pc))

@@ -222,6 +222,11 @@ const struct process_mapping *process_tracker_find(struct process_tracker *track
 	return process ? mapping_set_find(process->mappings, address) : NULL;
 }
 
+bool process_mapping_is_probe(const struct process_mapping *mapping)
+{
+	return mapping && !strcmp(mapping->path, "[uprobes]");
+}
+
 const char *process_tracker_comm(struct process_tracker *tracker, uint32_t pid, uint32_t tid)
 {
 	const struct task *thread = task_find(&tracker->threads, tid);

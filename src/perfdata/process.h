@@ -51,6 +51,9 @@ bool process_tracker_feed(struct process_tracker *tracker, const struct perfdata
 const struct process_mapping *process_tracker_find(struct process_tracker *tracker, uint32_t pid,
 						   uint64_t address);
 
+/* Does it hold the trampolines of uprobes, which stand in place of callers?  NULL does not. */
+bool process_mapping_is_probe(const struct process_mapping *mapping);
+
 /* As process_tracker_find(): sets the consumer's pointer. */
 static inline void process_mapping_set_user(const struct process_mapping *mapping, void *user)
 {

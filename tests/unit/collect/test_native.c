@@ -7,6 +7,7 @@
 #include "test.h"
 
 #include "collect/perf_events.h"
+#include "collect/task.h"
 #include "perfdata/reader.h"
 
 #include <stddef.h>
@@ -15,7 +16,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-enum { PID = 1000001, CODE = 0x40000000, CODE_SIZE = 0x100000, EVENT_ID = 77, MAX_SAMPLES = 64 };
+enum { PID = 1000001, CODE = 0x40000000, CODE_SIZE = 0x100000, EVENT_ID = 77, OTHER_SESSION = 78, NO_EVENT = 79, MAX_SAMPLES = 64 };
 
 /* ---- a session without a kernel ------------------------------------------------ */
 
@@ -40,6 +41,11 @@ struct bench {
 static bool find_event(const void *arg, uint64_t id, uint32_t *event)
 {
 	*event = 0;
+	return id != NO_EVENT;
+}
+
+static bool is_ours(const void *arg, uint64_t id)
+{
 	return id == EVENT_ID;
 }
 
@@ -116,6 +122,17 @@ static void feed_exec(struct bench *b, uint32_t pid)
 	feed_with_trailer(b, &r, pid, pid);
 }
 
+static void feed_name(struct bench *b, uint32_t pid, uint32_t tid, const char *name)
+{
+	struct bytes r = new_record(PERF_RECORD_COMM, 0);
+	char comm[16] = "";
+
+	strncpy(comm, name, sizeof(comm) - 1);
+	put_pair(&r, pid, tid);
+	put(&r, comm, sizeof(comm));
+	feed_with_trailer(b, &r, pid, tid);
+}
+
 static void feed_lost(struct bench *b)
 {
 	struct bytes r = new_record(PERF_RECORD_LOST, 0);
@@ -132,13 +149,14 @@ struct sample {
 	const uint64_t *words;
 	size_t n;
 	uint64_t user_ip;
+	uint64_t id;		/* 0: ours */
 };
 
 static void feed_sample(struct bench *b, uint32_t pid, const struct sample *s)
 {
 	struct bytes r = new_record(PERF_RECORD_SAMPLE, PERF_RECORD_MISC_KERNEL);
 
-	put_word(&r, EVENT_ID);
+	put_word(&r, s->id ? s->id : EVENT_ID);
 	put_word(&r, 0xffffffff81000000);
 	put_pair(&r, pid, s->tid);
 	put_word(&r, b->time += 1000);
@@ -210,7 +228,7 @@ static void set_up(struct bench *b)
 	CHECK_OK(dso_store_create(-1, NULL, &b->dsos));
 	CHECK_OK(deferral_create(&(struct deferral_options){
 		.recorder = b->recorder, .dsos = b->dsos, .max_depth = b->options.max_depth,
-		.find_event = find_event }, &b->deferral));
+		.find_event = find_event, .is_ours = is_ours }, &b->deferral));
 	feed_mmap(b, PID, CODE, CODE_SIZE, 0, PROT_READ | PROT_EXEC, "//anon");
 }
 
@@ -516,18 +534,61 @@ TEST(immediate_chains)
 TEST(no_user_context)
 {
 	const uint64_t words[] = { (uint64_t)PERF_CONTEXT_KERNEL, 0xffffffff81000000 };
+	const bool sees_kernel_threads = task_kind(2, "") == TASK_KERNEL_THREAD;
 	struct bench b = { 0 };
 
 	set_up(&b);
 	feed_sample(&b, 0, &(struct sample){ 0, 0, words, 2, 0 });
-	feed_sample(&b, 12, &(struct sample){ 1, 12, words, 2, 0 });
-	feed_sample(&b, PID, &(struct sample){ 2, 13, words, 2, 0 });
+	feed_sample(&b, 2, &(struct sample){ 1, 2, words, 2, 0 });
+	feed_name(&b, PID, 1000002, "iou-wrk-13");
+	feed_sample(&b, PID, &(struct sample){ 2, 1000002, words, 2, 0 });
 	feed_sample(&b, PID, &(struct sample){ 3, 14, words, 2, CODE + 0x10 });
-	finish(&b, 4);
+	feed_sample(&b, PID, &(struct sample){ 4, 1000003, words, 2, 0 });	/* it is exiting: gone */
+	finish(&b, 5);
 	check_missing(&b, 0, REASON_IDLE);
-	check_missing(&b, 1, REASON_KERNEL_THREAD);
+	check_missing(&b, 1, sees_kernel_threads ? REASON_KERNEL_THREAD : REASON_NO_MM);
 	check_missing(&b, 2, REASON_IO_WORKER);
 	check_missing(&b, 3, REASON_NO_MM);
+	check_missing(&b, 4, REASON_NO_MM);
+}
+
+/* Tasks without a number here have registers, which the idle task has not. */
+TEST(other_pid_namespace)
+{
+	const uint64_t asked[] = { PERFDATA_CONTEXT_USER_DEFERRED, 0x100000001 };
+	struct bench b = { 0 };
+
+	set_up(&b);
+	feed_sample(&b, 0, &(struct sample){ 0, 0, asked, 2, CODE + 0x10 });
+	feed_chain(&b, 0, 0x100000001, (uint64_t[]){ CODE + 0x10 }, 1);
+	finish(&b, 1);
+	check_missing(&b, 0, REASON_OTHER_NAMESPACE);
+}
+
+/* ---- several sessions that have the same software event ---------------------------------- */
+
+TEST(filled_in_for_another_session)
+{
+	const uint64_t kernel[] = { (uint64_t)PERF_CONTEXT_KERNEL, 0xffffffff81000000 };
+	const uint64_t asked[] = {
+		(uint64_t)PERF_CONTEXT_KERNEL, 0xffffffff81000000, 0xffffffff81000100,
+		PERFDATA_CONTEXT_USER_DEFERRED, 0x100000001,
+	};
+	const uint64_t ips[] = { CODE + 0x10, CODE + 0x20, CODE + 0x30 };
+	struct deferral_counters counters;
+	struct bench b = { 0 };
+
+	set_up(&b);
+	feed_sample(&b, PID, &(struct sample){ 0, 5, asked, 5, CODE + 0x10, OTHER_SESSION });
+	feed_chain(&b, 5, 0x100000001, ips, 3);
+	feed_sample(&b, PID, &(struct sample){ 1, 5, kernel, 2, CODE + 0x10, OTHER_SESSION });
+	feed_sample(&b, PID, &(struct sample){ 2, 5, kernel, 2, CODE + 0x10, NO_EVENT });
+	take_all(&b);
+	deferral_counters(b.deferral, &counters);
+	finish(&b, 2);
+	check_whole(&b, 0);
+	check_missing(&b, 1, REASON_NOT_ASKED);
+	CHECK_U64(counters.lost_samples, 1);
 }
 
 /* ---- what is believed -------------------------------------------------------------------- */

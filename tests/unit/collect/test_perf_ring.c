@@ -71,7 +71,7 @@ TEST(wraps_around)
 			put_record(number++, size);
 			used += size;
 		}
-		perf_ring_drain(&ring, on_record, NULL);
+		CHECK(perf_ring_drain(&ring, on_record, NULL));
 		CHECK_U64(n_seen, number);
 		CHECK_U64(ring.page->data_tail, ring.page->data_head);
 	}
@@ -92,7 +92,7 @@ TEST(nonsense_is_skipped)
 
 		put_record(next_number, 32);
 		put(&bad[i], sizeof(bad[i]));
-		perf_ring_drain(&ring, on_record, NULL);
+		CHECK(!perf_ring_drain(&ring, on_record, NULL));
 		CHECK_U64(n_seen, before + 1);
 		CHECK_U64(ring.page->data_tail, ring.page->data_head);
 	}
@@ -105,7 +105,7 @@ TEST(unmappable)
 
 	CHECK(err && strstr(err->text, "128 KB"));
 	error_free(err);
-	perf_ring_drain(&ring, on_record, NULL);	/* a ring that is not open is empty */
+	CHECK(perf_ring_drain(&ring, on_record, NULL));	/* a ring that is not open is empty */
 	CHECK_U64(n_seen, 0);
 	perf_ring_close(&ring);
 }

@@ -41,9 +41,18 @@ struct vm_area_struct {
 	u64 vm_start, vm_end, vm_flags, vm_pgoff;
 	struct file *vm_file;
 };
+struct return_instance {
+	u64 stack, orig_ret_vaddr;
+	struct return_instance *next;
+};
+struct uprobe_task {
+	struct return_instance *return_instances;
+};
 struct task_struct {
 	int pid;
+	struct uprobe_task *utask;
 };
+#define bpf_core_field_exists(field) ((field) != NULL)
 struct pt_regs {
 	u64 r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, cs, flags, sp, ss;
 };
