@@ -117,12 +117,18 @@ static void init_event_attr(const struct perf_events *e, const struct session_ev
 	attr->inherit = e->options.scope == SESSION_PROCESSES;
 }
 
+/* Every thread has its events, on every CPU. */
+static const char *remedy(int err)
+{
+	return err == EMFILE ? " (too many threads for the limit of open files: raise ulimit -Hn, or use -a)" : "";
+}
+
 static struct error *open_error(const struct session_event *event, int err, int cpu)
 {
 	if (err == EINVAL)
 		return error_errno(err, "cannot open event %s on CPU %d "
 				   "(is -F above kernel.perf_event_max_sample_rate?)", event->name, cpu);
-	return error_errno(err, "cannot open event %s on CPU %d", event->name, cpu);
+	return error_errno(err, "cannot open event %s on CPU %d%s", event->name, cpu, remedy(err));
 }
 
 static bool remember_id(struct perf_events *e, uint32_t event, uint32_t group, int fd)
@@ -232,7 +238,7 @@ static struct error *open_side_band(struct perf_events *e, const struct target *
 	attr.inherit = 1;
 	fd = perf_event_open(&attr, target->tid, cpu);
 	if (fd < 0 || ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, e->cpus[cpu]->ring.fd))
-		return error_errno(errno, "cannot follow thread %d on CPU %d", target->tid, cpu);
+		return error_errno(errno, "cannot follow thread %d on CPU %d%s", target->tid, cpu, remedy(errno));
 	if (!vec_push(&e->cpus[cpu]->side_bands, fd))
 		return error_nomem();
 	steal_fd(&fd);
@@ -486,6 +492,11 @@ static bool ask_for_less(struct perf_events *e, int code)
 		o->ring_bytes /= 2;
 		return true;
 	}
+	/* Every thread has an event of each size on each CPU. */
+	if (code == EMFILE && o->n_stack_sizes > 1) {
+		o->n_stack_sizes = 1;
+		return true;
+	}
 	/* The build IDs of mappings, Linux 5.12. */
 	if (code == EINVAL && o->ring_attr.build_id) {
 		o->ring_attr.build_id = 0;
@@ -578,6 +589,8 @@ uint32_t perf_events_groups(const struct perf_events *e)
 
 void perf_events_set_stack_size(struct perf_events *e, uint32_t group, uint32_t number)
 {
+	if (number >= e->options.n_stack_sizes)
+		return;
 	if (e->enabled)
 		control(e, group, PERF_EVENT_IOC_DISABLE);
 	e->stack_size[group] = number;

@@ -218,6 +218,21 @@ def machine():
     assert len({s['cpu'] for s in recording.samples}) > 1
 
 
+@tap.test('-a in a PID namespace: the tasks outside are not taken for the idle task')
+def namespace():
+    path = retour.fresh_path()
+    with retour.Running('recursion', '--count', 10, '--seconds', 20):
+        done = retour.run_other('unshare', '--pid', '--fork', '--mount-proc', retour.RETOUR, 'record', '--backend', 'stack',
+                                '-F', 999, '-o', path, '-a', '--', retour.program('recursion'), '--count', 10, '--seconds', 1)
+    assert done.returncode == 0, done.stderr
+    recording = retour.Recording(path)
+    check_figures(recording.stats)
+    truth('recursion', recursion(10)).check(recording, recording.of('recursion'))
+    outside = [s for s in recording.samples if not s['pid']]
+    assert recording.stats['missing']['other-namespace'] > 100, recording.stats
+    assert {s['reason'] for s in outside} <= {'other-namespace', 'idle'}, {s['reason'] for s in outside}
+
+
 @tap.test('-p with several processes, and -t with one thread')
 def targets():
     with retour.Running('recursion', '--count', 10, '--seconds', 20) as one, \
@@ -356,6 +371,27 @@ def small_rings():
     path = for_nobody(retour.program('recursion'))
     recording = record_as_nobody('--', path, '--count', 20, '--seconds', 1, prefix=('prlimit', '--memlock=0:0'))
     truth('recursion', recursion(20)).check(recording)
+
+
+@tap.test('with few open files there is one size of copies; with too few it is said what to do')
+def few_files():
+    if not shutil.which('prlimit'):
+        raise tap.Skip('prlimit is not installed')
+    with retour.Running('threads', '--count', 20, '--seconds', 30) as running:
+        time.sleep(0.5)
+        n_cpus, n_threads = os.cpu_count(), len(os.listdir(f'/proc/{running.pid}/task'))
+        others = 40
+        # Side-band and one size of copies fit; a second size does not.
+        enough = others + n_cpus * n_threads * 2
+        path = retour.fresh_path()
+        command = [retour.RETOUR, 'record', '--backend', 'stack', '-F', 499, '--duration', 1, '-o', path, '-p', running.pid]
+        done = retour.run_other('prlimit', f'--nofile={enough}:{enough}', *command)
+        assert done.returncode == 0, done.stderr
+        recording = retour.Recording(path)
+        truth('threads', WORK + f'thread_bottom (?:nest )+thread_main {THREAD}').check(recording)
+        assert len({s['tid'] for s in recording.samples}) == n_threads - 1
+        done = retour.run_other('prlimit', f'--nofile={others}:{others}', *command)
+        assert done.returncode == 1 and 'ulimit -Hn' in done.stderr, done.stderr
 
 
 def unusable():
