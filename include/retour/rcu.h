@@ -46,8 +46,9 @@ RETOUR_INLINE void retour_rcu_add_nesting_(struct retour_rcu_reader *reader, lon
 	/* One instruction.  x86-64 keeps loads and stores before a later store in order: it releases. */
 	__asm__ volatile("addq %1, %0" : "+m"(reader->nesting) : "er"(n) : "memory", "cc");
 #else
+	/* (I), and (o): handlers find nesting changed. */
 	__atomic_store_n(&reader->nesting, __atomic_load_n(&reader->nesting, __ATOMIC_RELAXED) + n, __ATOMIC_RELEASE);
-	retour_barrier();
+	retour_barrier();	/* (o) */
 #endif
 }
 

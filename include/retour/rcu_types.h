@@ -180,7 +180,7 @@ RETOUR_API void retour_rcu_debug_dereference(const struct retour_rcu_domain *dom
 /* Reports if the calling thread is in a section that may not block (debug sections of all domains but tasks-trace). */
 RETOUR_API void retour_rcu_might_block(void);
 
-/* Publication. */
+/* Publication.  (i) pairs with (j): the object before the pointer to it. */
 #define retour_rcu_assign_pointer(p, v)                                        \
 	do {                                                                   \
 		__typeof__(p) retour_value_ = (v);                             \
@@ -191,7 +191,7 @@ RETOUR_API void retour_rcu_might_block(void);
 
 /*
  * A load that what depends on it follows.  Consume is what is meant; compilers
- * make it an acquire, a plain load on x86-64.
+ * make it an acquire, a plain load on x86-64.  (j) pairs with (i).
  */
 #define retour_rcu_dereference_raw_notrace(p) __atomic_load_n(&(p), __ATOMIC_CONSUME)
 #define retour_rcu_dereference_raw(p) retour_rcu_dereference_raw_notrace(p)

@@ -90,6 +90,7 @@ RETOUR_API void retour_srcu_debug_flavour(const struct retour_srcu_struct *ssp, 
 /* Begins a section; the cookie ends it.  No hook point is behind this pair.  Async-signal-safe. */
 RETOUR_INLINE struct retour_srcu_bank *retour_srcu_read_lock_fast_notrace(struct retour_srcu_struct *ssp)
 {
+	/* (R) pairs with (Y): the pointer before the counters. */
 	struct retour_srcu_bank *bank = __atomic_load_n(&ssp->current_bank, __ATOMIC_CONSUME);
 
 	retour_torture_delay();

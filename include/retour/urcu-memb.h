@@ -54,7 +54,9 @@ RETOUR_INLINE bool urcu_memb_poll_state_synchronize_rcu(struct urcu_gp_poll_stat
 #define rcu_dereference(p) retour_rcu_dereference_raw(p)
 #define rcu_assign_pointer(p, v) retour_rcu_assign_pointer(p, v)
 #define rcu_set_pointer(p, v) retour_rcu_assign_pointer(*(p), v)
+/* (i) and (j). */
 #define rcu_xchg_pointer(p, v) __atomic_exchange_n(p, v, __ATOMIC_ACQ_REL)
+/* (i) and (j). */
 #define rcu_cmpxchg_pointer(p, old, fresh)                                     \
 	(__extension__({                                                       \
 		__typeof__(*(p)) retour_old_ = (old);                          \

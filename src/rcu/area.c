@@ -35,8 +35,10 @@ struct retour_srcu_area *area_get(void)
 	unsigned int no;
 	long address;
 
+	/* (j) pairs with (i): what an area holds. */
 	for (area = __atomic_load_n(&areas, __ATOMIC_ACQUIRE); area; area = area->next) {
 		no = 0;
+		/* (l) pairs with (k). */
 		if (__atomic_compare_exchange_n(&area->taken, &no, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 			return area;
 	}
@@ -46,6 +48,7 @@ struct retour_srcu_area *area_get(void)
 	area = (struct retour_srcu_area *)address;
 	area->taken = 1;
 	area->next = __atomic_load_n(&areas, __ATOMIC_RELAXED);
+	/* (i) pairs with (j). */
 	while (!__atomic_compare_exchange_n(&areas, &area->next, area, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
 		;
 	return area;
@@ -62,6 +65,7 @@ void area_put(struct retour_srcu_area *area)
 		return;
 	/* The counters stay: equal sums are as good as zeros, and a straggler's lock and unlock add to both. */
 	area->index = 0;
+	/* (k) pairs with (l): what the last owner did before what the next one does. */
 	__atomic_store_n(&area->taken, 0, __ATOMIC_RELEASE);
 }
 
@@ -87,8 +91,8 @@ static unsigned long sum_locks(struct retour_srcu_bank *bank, unsigned int n)
 	unsigned long sum = 0;
 
 	for (unsigned int cpu = 0; cpu < n; cpu++)
-		sum += __atomic_load_n(&of_cpu(bank, cpu)->lock, __ATOMIC_ACQUIRE) +
-		       __atomic_load_n(&of_cpu(bank, cpu)->atomic_lock, __ATOMIC_ACQUIRE);
+		sum += __atomic_load_n(&of_cpu(bank, cpu)->lock, __ATOMIC_RELAXED) +
+		       __atomic_load_n(&of_cpu(bank, cpu)->atomic_lock, __ATOMIC_RELAXED);
 	return sum;
 }
 

@@ -25,6 +25,7 @@ static bool start_wanted;
 
 static unsigned int worker_state(const struct retour_rcu_domain *domain)
 {
+	/* (l) pairs with (k). */
 	return __atomic_load_n(&domain->worker, __ATOMIC_ACQUIRE);
 }
 
@@ -40,8 +41,8 @@ static void take_queue(struct retour_rcu_domain *domain)
 	sigset_t saved;
 
 	domains_lock(&saved);
-	/* (e) pairs with (b): the contents of the callbacks. */
-	taken = __atomic_exchange_n(&domain->queue, NULL, __ATOMIC_ACQUIRE);
+	/* (e) pairs with (b), (p): the contents of the callbacks; the round before the empty queue. */
+	taken = __atomic_exchange_n(&domain->queue, NULL, __ATOMIC_ACQ_REL);
 	while (taken) {
 		struct retour_rcu_head *next = taken->next;
 
@@ -63,7 +64,7 @@ static void invoke(struct retour_rcu_domain *domain)
 	while ((head = domain->batch)) {
 		/* Off the list first: a child forked meanwhile must not call it again. */
 		if (!mutant(fork_double_call))
-			__atomic_store_n(&domain->batch, head->next, __ATOMIC_RELEASE);
+			__atomic_store_n(&domain->batch, head->next, __ATOMIC_RELAXED);
 		hook(RETOUR_RCU_EVENT_INVOKE, domain, (unsigned long)head);
 		head->func(head);
 		if (mutant(fork_double_call))
@@ -74,6 +75,7 @@ static void invoke(struct retour_rcu_domain *domain)
 /* False if another thread is in a round. */
 static bool run_round(struct retour_rcu_domain *domain)
 {
+	/* (n) pairs with (m): the request before what it asks for. */
 	unsigned long at, polled = __atomic_load_n(&domain->gp_wanted, __ATOMIC_ACQUIRE);
 
 	if (!seq_begin(&domain->rounds, &at))
@@ -125,7 +127,7 @@ static void wake_worker(struct retour_rcu_domain *domain)
 	/* (c) pairs with (d): the queue before idle. */
 	full_fence();
 	retour_torture_delay();
-	if (__atomic_exchange_n(&domain->idle, 0, __ATOMIC_SEQ_CST))
+	if (__atomic_exchange_n(&domain->idle, 0, __ATOMIC_RELAXED))
 		futex_wake(&domain->idle, 1);
 }
 
@@ -134,7 +136,9 @@ static void *work(void *arg)
 	struct retour_rcu_domain *domain = arg;
 
 	prctl(PR_SET_NAME, domain->name);
+	/* (n) pairs with (m). */
 	while (!__atomic_load_n(&domain->stop, __ATOMIC_ACQUIRE)) {
+		/* (n) pairs with (m): which domains want one. */
 		if (domain == starter && __atomic_exchange_n(&start_wanted, false, __ATOMIC_ACQUIRE))
 			start_wanted_workers();
 		if (!has_work(domain))
@@ -167,13 +171,16 @@ void callback_start(struct retour_rcu_domain *domain)
 	struct retour_rcu_domain *none = NULL;
 	int err;
 
+	/* (l) pairs with (k). */
 	if (state == WORKER_RUNNING || !__atomic_compare_exchange_n(&domain->worker, &state, WORKER_RUNNING, false,
 								    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 		return;
+	/* (i) pairs with (j). */
 	__atomic_compare_exchange_n(&starter, &none, domain, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 	err = create_thread(domain);
 	if (!err)
 		return;
+	/* (k) pairs with (l). */
 	__atomic_store_n(&domain->worker, WORKER_NONE, __ATOMIC_RELEASE);
 	report(&(struct retour_rcu_report){
 		.kind = RETOUR_RCU_NO_WORKER,
@@ -186,6 +193,7 @@ void callback_start(struct retour_rcu_domain *domain)
 /* Lets the starter create the worker, which is no thing to do in a handler; without a starter there is no choice. */
 static void want_worker(struct retour_rcu_domain *domain)
 {
+	/* (j) pairs with (i). */
 	struct retour_rcu_domain *by = __atomic_load_n(&starter, __ATOMIC_ACQUIRE);
 	unsigned int none = WORKER_NONE;
 
@@ -196,7 +204,9 @@ static void want_worker(struct retour_rcu_domain *domain)
 		callback_start(domain);
 		return;
 	}
+	/* (k), (l). */
 	__atomic_compare_exchange_n(&domain->worker, &none, WORKER_WANTED, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	/* (m) pairs with (n). */
 	__atomic_store_n(&start_wanted, true, __ATOMIC_RELEASE);
 	wake_worker(by);
 }
@@ -227,9 +237,9 @@ unsigned long callback_start_poll(struct retour_rcu_domain *domain)
 
 bool callback_is_drained(const struct retour_rcu_domain *domain)
 {
-	/* In this order: who empties the queue is in a round. */
+	/* In this order: who empties the queue is in a round.  (p) pairs with (e): the queue before the round. */
 	return !__atomic_load_n(&domain->queue, __ATOMIC_ACQUIRE) &&
-	       !(seq_read(&domain->rounds) & SEQ_STATE_MASK) && !__atomic_load_n(&domain->batch, __ATOMIC_ACQUIRE);
+	       !(seq_read(&domain->rounds) & SEQ_STATE_MASK) && !__atomic_load_n(&domain->batch, __ATOMIC_RELAXED);
 }
 
 void callback_barrier(struct retour_rcu_domain *domain)
@@ -268,13 +278,16 @@ void callback_stop(struct retour_rcu_domain *domain)
 	unsigned int wanted = WORKER_WANTED;
 
 	callback_barrier(domain);
+	/* (l) pairs with (k): the thread of the worker. */
 	if (__atomic_compare_exchange_n(&domain->worker, &wanted, WORKER_NONE, false, __ATOMIC_ACQ_REL,
 					__ATOMIC_ACQUIRE) || wanted == WORKER_NONE)
 		return;
+	/* (m) pairs with (n). */
 	__atomic_store_n(&domain->stop, 1, __ATOMIC_RELEASE);
 	wake_worker(domain);
 	pthread_join((pthread_t)domain->thread, NULL);
 	domain->stop = 0;
+	/* (k) pairs with (l). */
 	__atomic_store_n(&domain->worker, WORKER_NONE, __ATOMIC_RELEASE);
 }
 

@@ -30,6 +30,7 @@ void domain_register(struct retour_rcu_domain *domain)
 	    !__atomic_compare_exchange_n(&domain->registered, &no, 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		return;
 	domain->next = __atomic_load_n(&first, __ATOMIC_RELAXED);
+	/* (i) pairs with (j): the link before the pointer to the domain. */
 	while (!__atomic_compare_exchange_n(&first, &domain->next, domain, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
 		;
 }
@@ -51,6 +52,7 @@ void domains_unlock(const sigset_t *saved)
 
 struct retour_rcu_domain *domain_first(void)
 {
+	/* (j) pairs with (i). */
 	return __atomic_load_n(&first, __ATOMIC_ACQUIRE);
 }
 
@@ -66,7 +68,7 @@ void domain_unregister(struct retour_rcu_domain *domain)
 
 	domains_lock(&saved);
 	if (domain->registered) {
-		/* Only the head changes under our feet, by pushes. */
+		/* Only the head changes under our feet, by pushes: (j) pairs with (i). */
 		if (!__atomic_compare_exchange_n(&first, &at, domain->next, false, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)) {
 			while (at->next != domain)
 				at = at->next;

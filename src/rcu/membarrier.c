@@ -17,7 +17,7 @@ bool membarrier_usable(void)
 	if (decided == UNDECIDED) {
 		decided = sys_membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0 ? MEMBARRIER : READER_FENCES;
 		/* Threads that decide at the same time must agree, and what the first one found is as good. */
-		if (!__atomic_compare_exchange_n(&mode, &undecided, decided, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		if (!__atomic_compare_exchange_n(&mode, &undecided, decided, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 			decided = undecided;
 	}
 	return decided == MEMBARRIER;

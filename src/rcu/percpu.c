@@ -49,11 +49,13 @@ static void find_rseq(void)
 
 unsigned int percpu_possible(void)
 {
+	/* (j) pairs with (i): the offset of rseq. */
 	unsigned int n = __atomic_load_n(&cpus, __ATOMIC_ACQUIRE);
 
 	if (!n) {
 		find_rseq();
 		n = read_possible_cpus();
+		/* (i) pairs with (j). */
 		__atomic_store_n(&cpus, n, __ATOMIC_RELEASE);
 	}
 	return n;

@@ -52,8 +52,8 @@ void retour_rcu_read_lock_slow_notrace(void)
 	} else {
 		/* In this order: a handler in between must come here too. */
 		++*shared;
-		retour_barrier();
-		__atomic_fetch_add(&reader_at(READER_SHARED)->nesting, 1, __ATOMIC_SEQ_CST);
+		retour_barrier();	/* (o) pairs with (o): for this thread's handlers. */
+		__atomic_fetch_add(&reader_at(READER_SHARED)->nesting, 1, __ATOMIC_RELAXED);
 	}
 	/* (H) as a fence. */
 	full_fence();
@@ -79,7 +79,7 @@ static struct retour_rcu_reader *unlock_without_record(void)
 		reader = reader_at(READER_SHARED);
 		/* (I) and (J) as atomic instruction and fence. */
 		__atomic_fetch_sub(&reader->nesting, 1, __ATOMIC_SEQ_CST);
-		retour_barrier();
+		retour_barrier();	/* (o) */
 		--*shared;
 	} else if (reader) {
 		retour_rcu_add_nesting_(reader, -1);
@@ -153,7 +153,8 @@ static void arm(struct retour_rcu_reader *reader)
 
 static void disarm(struct retour_rcu_reader *reader)
 {
-	if (__atomic_exchange_n(&reader->special, 0, __ATOMIC_ACQ_REL))
+	/* (Q), where the reader was faster. */
+	if (__atomic_exchange_n(&reader->special, 0, __ATOMIC_ACQUIRE))
 		__atomic_store_n(&reader->boost, 0, __ATOMIC_RELAXED);
 }
 
@@ -166,6 +167,7 @@ static bool sleep_for(struct retour_rcu_reader *reader, int tid, uint64_t timeou
 
 	switch (tid == READER_SHARED_TID || mutant(no_boost) ? -ENOSYS : sys_futex(&reader->boost, FUTEX_LOCK_PI, 0, &timeout)) {
 	case 0:
+		/* (k) pairs with (l), which is the kernel's. */
 		if (!__atomic_compare_exchange_n(&reader->boost, &mine, 0, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
 			sys_futex(&reader->boost, FUTEX_UNLOCK_PI, 0, NULL);
 		return true;

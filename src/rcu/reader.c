@@ -38,6 +38,7 @@ static __thread bool torn_down INITIAL_EXEC;
 
 unsigned long reader_count(void)
 {
+	/* (j) pairs with (i): the slab before the count of its records. */
 	return __atomic_load_n(&count, __ATOMIC_ACQUIRE);
 }
 
@@ -55,6 +56,7 @@ struct retour_rcu_reader *reader_at(unsigned long index)
 {
 	int slab = slab_of(index);
 
+	/* (j) pairs with (i). */
 	return &__atomic_load_n(&slabs[slab], __ATOMIC_ACQUIRE)[index - slab_start(slab)];
 }
 
@@ -77,6 +79,7 @@ static void raise_count(unsigned long to)
 {
 	unsigned long old = __atomic_load_n(&count, __ATOMIC_RELAXED);
 
+	/* (i) pairs with (j). */
 	while (old < to && !__atomic_compare_exchange_n(&count, &old, to, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
 		;
 }
@@ -84,6 +87,7 @@ static void raise_count(unsigned long to)
 /* Makes the record the thread's if its tid is `tid`. */
 static bool take(struct retour_rcu_reader *reader, int tid)
 {
+	/* (l) pairs with (k): what was left in the record. */
 	return __atomic_load_n(&reader->tid, __ATOMIC_RELAXED) == tid &&
 	       __atomic_compare_exchange_n(&reader->tid, &tid, sys_gettid(), false, __ATOMIC_SEQ_CST,
 					   __ATOMIC_RELAXED);
@@ -121,6 +125,7 @@ static bool grow(int slab)
 	if (address < 0 && address > -4096)
 		return false;
 	fresh = (struct retour_rcu_reader *)address;
+	/* (i) pairs with (j). */
 	if (!__atomic_compare_exchange_n(&slabs[slab], &none, fresh, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
 		sys_call(SYS_munmap, address, size, 0, 0, 0, 0);
 	return true;
@@ -165,6 +170,7 @@ struct retour_rcu_reader *reader_claim(void)
 	__atomic_store_n(&hint, index + 1, __ATOMIC_RELAXED);
 	/* A handler may have claimed one meanwhile: that one stays. */
 	if (!__atomic_compare_exchange_n(&own, &none, reader, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+		/* (k) pairs with (l). */
 		__atomic_store_n(&reader->tid, 0, __ATOMIC_RELEASE);
 		return own;
 	}
@@ -182,18 +188,19 @@ bool reader_report(struct retour_rcu_reader *reader)
 {
 	unsigned int mine = sys_gettid();
 
-	/* (K) pairs with (Q): the section before the report. */
+	/* (K) pairs with (Q), (P): the section before the report, boost after it. */
 	if (!__atomic_exchange_n(&reader->special, 0, __ATOMIC_ACQ_REL))
 		return false;
 	/* (g) pairs with (h): special before boost. */
 	full_fence();
 	retour_torture_delay();
+	/* (k) pairs with (l), which is the kernel's. */
 	if (mutant(no_wake) || __atomic_compare_exchange_n(&reader->boost, &mine, 0, false, __ATOMIC_RELEASE,
 							   __ATOMIC_RELAXED))
 		return true;
 	/* The kernel ends the boost and wakes the leader; unless the futex is not held by priority inheritance. */
 	if (sys_futex(&reader->boost, FUTEX_UNLOCK_PI, 0, NULL) != 0) {
-		__atomic_store_n(&reader->boost, 0, __ATOMIC_RELEASE);
+		__atomic_store_n(&reader->boost, 0, __ATOMIC_RELEASE);	/* (k) */
 		futex_wake(&reader->boost, 1);
 	}
 	return true;
@@ -219,22 +226,25 @@ static void give_back(void *value)
 	if (!reader || __atomic_load_n(&reader->nesting, __ATOMIC_RELAXED))
 		return;
 	retour_rcu_reader = NULL;
-	retour_barrier();
+	retour_barrier();	/* (o): a handler that finds the one finds the other. */
 	own = NULL;
-	retour_barrier();
+	retour_barrier();	/* (o) */
 	reader_report(reader);
 	__atomic_store_n(&reader->where, NULL, __ATOMIC_RELAXED);
+	/* (k) pairs with (l). */
 	__atomic_store_n(&reader->tid, 0, __ATOMIC_RELEASE);
 	lower_hint(reader);
 }
 
 bool reader_bury(struct retour_rcu_reader *reader, int tid)
 {
+	/* (l) pairs with (k). */
 	if (__atomic_load_n(&reader->tid, __ATOMIC_ACQUIRE) != tid)
 		return false;
 	__atomic_store_n(&reader->nesting, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&reader->special, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&reader->boost, 0, __ATOMIC_RELAXED);
+	/* (k) pairs with (l). */
 	__atomic_store_n(&reader->tid, 0, __ATOMIC_RELEASE);
 	return true;
 }

@@ -17,13 +17,15 @@ static __thread bool hooking __attribute__((tls_model("initial-exec")));
 
 void retour_rcu_set_report(retour_rcu_report_fn fn, void *arg)
 {
-	__atomic_store_n(&report_fn, NULL, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&report_arg, arg, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&report_fn, fn, __ATOMIC_RELEASE);
+	__atomic_store_n(&report_fn, NULL, __ATOMIC_RELAXED);
+	/* (i) pairs with (j). */
+	__atomic_store_n(&report_arg, arg, __ATOMIC_RELEASE);
+	__atomic_store_n(&report_fn, fn, __ATOMIC_RELEASE);	/* (i) */
 }
 
 void report(const struct retour_rcu_report *r)
 {
+	/* (j) pairs with (i): the argument. */
 	retour_rcu_report_fn fn = __atomic_load_n(&report_fn, __ATOMIC_ACQUIRE);
 
 	if (fn)
@@ -34,18 +36,20 @@ retour_rcu_hook_fn retour_rcu_set_hook(enum retour_rcu_event event, retour_rcu_h
 {
 	if ((unsigned int)event >= RETOUR_RCU_EVENTS)
 		return NULL;
+	/* (i), and (j) for what is returned. */
 	return __atomic_exchange_n(&hooks[event], fn, __ATOMIC_ACQ_REL);
 }
 
 void hook(enum retour_rcu_event event, const struct retour_rcu_domain *domain, unsigned long arg)
 {
+	/* (j) pairs with (i): what the hook uses. */
 	retour_rcu_hook_fn fn = __atomic_load_n(&hooks[event], __ATOMIC_ACQUIRE);
 
 	if (!fn || (hooking && !mutant(hooks_nest) && !mutant(late_report)))
 		return;
 	hooking = true;
-	retour_barrier();
+	retour_barrier();	/* (o) pairs with (o): handlers that come meanwhile run no hook. */
 	fn(domain, arg);
-	retour_barrier();
+	retour_barrier();	/* (o) */
 	hooking = false;
 }

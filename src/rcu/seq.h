@@ -27,7 +27,7 @@ static inline unsigned long seq_read(const struct retour_rcu_seq *seq)
 
 static inline unsigned long seq_snap(const struct retour_rcu_seq *seq)
 {
-	/* (A) pairs with (L): what the caller did precedes the runs that count. */
+	/* (A) pairs with (L), (E): what the caller did precedes the runs that count. */
 	full_fence();
 	retour_torture_delay();
 	if (mutant(snap_early))
@@ -45,6 +45,7 @@ static inline void seq_want(unsigned long *wanted, unsigned long cookie)
 {
 	unsigned long old = __atomic_load_n(wanted, __ATOMIC_RELAXED);
 
+	/* (m) pairs with (n): what came before the request. */
 	while ((long)(cookie - old) > 0 &&
 	       !__atomic_compare_exchange_n(wanted, &old, cookie, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
 		;
@@ -56,6 +57,7 @@ static inline bool seq_begin(struct retour_rcu_seq *seq, unsigned long *at)
 	unsigned long idle = seq_read(seq) & ~SEQ_STATE_MASK;
 
 	*at = idle;
+	/* (B), after the run before; and the fence of (L). */
 	return __atomic_compare_exchange_n(&seq->value, &idle, idle + SEQ_RUNNING, false, __ATOMIC_SEQ_CST,
 					   __ATOMIC_RELAXED);
 }
@@ -82,13 +84,13 @@ static inline void seq_end(struct retour_rcu_seq *seq, unsigned long at)
 /* Sleeps until the value is not `seen` any more; may return early. */
 static inline void seq_sleep(struct retour_rcu_seq *seq, unsigned long seen)
 {
-	__atomic_fetch_add(&seq->sleepers, 1, __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(&seq->sleepers, 1, __ATOMIC_RELAXED);
 	/* (F) pairs with (D): sleepers before the value. */
 	full_fence();
 	retour_torture_delay();
 	if (__atomic_load_n(&seq->value, __ATOMIC_RELAXED) == seen)
 		futex_wait(seq_futex(seq), (unsigned int)seen, 0);
-	__atomic_fetch_sub(&seq->sleepers, 1, __ATOMIC_SEQ_CST);
+	__atomic_fetch_sub(&seq->sleepers, 1, __ATOMIC_RELAXED);
 }
 
 /* In a forked child: nobody runs, nobody sleeps. */

@@ -30,12 +30,14 @@ static void publish_bank(struct retour_srcu_struct *ssp)
 /* The domain's area, made if there is none. */
 static struct retour_srcu_area *attach(struct retour_srcu_struct *ssp)
 {
+	/* (j) pairs with (i). */
 	struct retour_srcu_area *area = __atomic_load_n(&ssp->area, __ATOMIC_ACQUIRE), *none = NULL;
 
 	if (area)
 		return area;
 	domain_register(&ssp->domain);
 	area = area_get();
+	/* (i), (j). */
 	if (!__atomic_compare_exchange_n(&ssp->area, &none, area, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
 		area_put(area);
 		area = none;
@@ -57,7 +59,7 @@ static void show_reader(struct retour_srcu_struct *ssp, struct retour_srcu_area 
 		return;
 	/* (f) pairs with (L): has_readers before the loads of the first section. */
 	full_fence();
-	/* Not publish_bank(): who is not the leader must not undo a flip. */
+	/* (Y), but not publish_bank(): who is not the leader must not undo a flip. */
 	__atomic_compare_exchange_n(&ssp->current_bank, &none,
 				    area_bank(area, __atomic_load_n(&area->index, __ATOMIC_RELAXED)), false,
 				    __ATOMIC_RELEASE, __ATOMIC_RELAXED);
@@ -70,7 +72,7 @@ struct retour_srcu_bank *retour_srcu_read_lock_slow(struct retour_srcu_struct *s
 
 	if (!__atomic_load_n(&ssp->current_bank, __ATOMIC_RELAXED))
 		show_reader(ssp, area);
-	__atomic_fetch_add(&area_slot(bank)->atomic_lock, 1, __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(&area_slot(bank)->atomic_lock, 1, __ATOMIC_RELAXED);
 	/* (R) and (f) as a fence. */
 	if (!membarrier_usable())
 		full_fence();
@@ -81,6 +83,7 @@ struct retour_srcu_bank *retour_srcu_read_lock_slow(struct retour_srcu_struct *s
 
 void retour_srcu_read_unlock_atomic(struct retour_srcu_bank *bank)
 {
+	/* (S) */
 	__atomic_fetch_add(&area_slot(bank)->atomic_unlock, 1, __ATOMIC_RELEASE);
 }
 
@@ -91,7 +94,7 @@ static bool unlock_slow(struct retour_srcu_struct *ssp, struct retour_srcu_bank 
 	retour_torture_delay();
 	if (__atomic_load_n(&ssp->draining, __ATOMIC_RELAXED) != bank || mutant(srcu_no_wake) ||
 	    !__atomic_load_n(&ssp->sleeping, __ATOMIC_RELAXED) ||
-	    !__atomic_exchange_n(&ssp->sleeping, 0, __ATOMIC_ACQ_REL))
+	    !__atomic_exchange_n(&ssp->sleeping, 0, __ATOMIC_RELAXED))
 		return false;
 	futex_wake(&ssp->sleeping, 1);
 	return true;
@@ -208,6 +211,7 @@ const struct retour_rcu_ops retour_srcu_ops = { srcu_run, srcu_after_fork, callb
 
 bool retour_srcu_read_lock_held(const struct retour_srcu_struct *ssp)
 {
+	/* (j) pairs with (i). */
 	struct retour_srcu_area *area = __atomic_load_n(&ssp->area, __ATOMIC_ACQUIRE);
 
 	return area && (!area_is_drained(area_bank(area, 0)) || !area_is_drained(area_bank(area, 1)));
