@@ -18,6 +18,10 @@ WARNINGS = "-Wall -Wextra -Wpedantic -Wshadow -Wundef -Werror"
 USER = r"""
 #include <retour/srcu.h>
 #include <retour/rcu.h>
+#include <retour/tracepoint.h>
+RETOUR_STATIC_KEY_TRUE(key);
+RETOUR_TRACEPOINT(app, request, (int, id), (const char *, path), (bool, last), (double, load));
+RETOUR_TRACEPOINT_FAULTABLE(app, tick);
 struct item { int value; struct retour_rcu_head head; };
 RETOUR_DEFINE_STATIC_SRCU_FAST(one);
 RETOUR_DEFINE_SRCU_FAST_UPDOWN(two);
@@ -36,6 +40,11 @@ int use(void)
 	retour_rcu_assign_pointer(items, (struct item *)0);
 	retour_call_rcu(&item->head, done);
 	retour_call_srcu(&one, &item->head, done);
+	trace_app_request(sum, "path", true, 0.5);
+	trace_app_tick();
+	RETOUR_TRACE(app_request, (sum++, "path", false, 1.5));
+	if (retour_static_branch_likely(key) && !retour_static_branch_unlikely(key) && trace_app_tick_enabled())
+		sum++;
 	retour_cond_synchronize_rcu(retour_start_poll_synchronize_rcu());
 	return sum;
 }
