@@ -136,14 +136,15 @@ RETOUR_API void retour_synchronize_rcu(void);
 /* The same at the price of CPU time: spins longer for readers before it sleeps. */
 RETOUR_API void retour_synchronize_rcu_expedited(void);
 
-/* The two below for callers that are no C: their first call must not come from a signal handler. */
+/* The two below for callers that are no C, after retour_rcu_start_worker(). */
 RETOUR_API unsigned long retour_start_poll_synchronize_rcu_extern(void);
 RETOUR_API void retour_call_rcu_extern(struct retour_rcu_head *head, void (*func)(struct retour_rcu_head *head));
 
 /*
- * Calls func(head) in a thread of the library after a grace period, in the
- * order of the calls of one thread.  A callback that waits delays the ones
- * behind it.  Async-signal-safe; takes no lock, allocates nothing.
+ * Calls func(head) after a grace period, in the order of the calls of one
+ * thread: in a thread of the library, or, if the system gives none, in one that
+ * waits in retour_rcu_barrier().  A callback that waits delays the ones behind
+ * it.  Async-signal-safe; takes no lock, allocates nothing, creates no thread.
  */
 RETOUR_INLINE void retour_call_rcu(struct retour_rcu_head *head, void (*func)(struct retour_rcu_head *head))
 {
@@ -151,7 +152,7 @@ RETOUR_INLINE void retour_call_rcu(struct retour_rcu_head *head, void (*func)(st
 	retour_call_rcu_extern(head, func);
 }
 
-/* Waits until the callbacks queued before are called.  Not from a callback. */
+/* Waits until the callbacks queued before are called, and polled grace periods over.  Not from a callback. */
 RETOUR_API void retour_rcu_barrier(void);
 
 /* Polled grace periods: a cookie for one that begins now or later.  These four are async-signal-safe. */

@@ -48,7 +48,12 @@ void retour_torture_delay(void);
 #define retour_torture_delay() ((void)0)
 #endif
 
-/* One callback: embed it in the object to be freed; it belongs to the library from call to callback. */
+/*
+ * One callback: embed it in the object to be freed; it belongs to the library
+ * from call to callback.  A forked child calls what was queued too, so a head
+ * on a stack must be called before another thread forks a child that goes on
+ * using the library: there that stack is not kept.
+ */
 struct retour_rcu_head {
 	struct retour_rcu_head *next;
 	void (*func)(struct retour_rcu_head *head);
@@ -80,12 +85,11 @@ struct retour_rcu_domain {
 	unsigned int stop;
 	unsigned long thread;		/* pthread_t of the worker */
 	/* list of domains, for fork */
-	unsigned int registered;
 	struct retour_rcu_domain *next;
 };
 
 #define RETOUR_RCU_DOMAIN_INIT(ops, name) \
-	{ ops, name, { 0, 0 }, 0, 0, 0, NULL, NULL, { 0, 0 }, 0, 0, 0, 0, 0, NULL }
+	{ ops, name, { 0, 0 }, 0, 0, 0, NULL, NULL, { 0, 0 }, 0, 0, 0, 0, NULL }
 
 /* A polled grace period of the _full forms. */
 struct retour_rcu_gp_oldstate {
@@ -103,7 +107,7 @@ struct retour_rcu_gp_oldstate {
 enum retour_rcu_report_kind {
 	RETOUR_RCU_STALL,		/* a grace period waits for long: tid or 0, duration_ms */
 	RETOUR_RCU_DEAD_READER,		/* a thread ended inside a section: tid */
-	RETOUR_RCU_DEADLOCK,		/* barrier in a callback, synchronize in a section of this thread */
+	RETOUR_RCU_DEADLOCK,		/* barrier or cleanup in a callback, synchronize in a section of this thread */
 	RETOUR_RCU_NO_WORKER,		/* the thread for callbacks cannot be created: error */
 	/* from here on only from code compiled with RETOUR_RCU_DEBUG */
 	RETOUR_RCU_DEREFERENCE,		/* dereference outside a section */
@@ -155,9 +159,10 @@ typedef void (*retour_rcu_hook_fn)(const struct retour_rcu_domain *domain, unsig
 RETOUR_API retour_rcu_hook_fn retour_rcu_set_hook(enum retour_rcu_event event, retour_rcu_hook_fn fn);
 
 /*
- * Starts the thread that callbacks of any domain begin from.  Not needed in
- * code compiled with these headers: who uses a call function gets it at load
- * time, so that the first call may come from a signal handler.
+ * Starts the thread that creates the threads for callbacks, unless it runs: a
+ * signal handler can create none.  Code compiled with these headers does this
+ * at load time, if it uses a call function.  Where it was not done, or failed,
+ * which is reported, callbacks wait until it succeeds or for a barrier.
  */
 RETOUR_API void retour_rcu_start_worker(void);
 

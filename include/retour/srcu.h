@@ -50,33 +50,42 @@ extern RETOUR_API const struct retour_rcu_ops retour_srcu_ops;
 #define RETOUR_SRCU_INIT_(name, flavour) \
 	{ NULL, 0, 0, NULL, NULL, flavour, 0, RETOUR_RCU_DOMAIN_INIT(&retour_srcu_ops, name) }
 
-/* For destructors: cleans up, unless there are readers or callbacks. */
+/* When the object of a defined domain is loaded, and when it is closed. */
+RETOUR_API void retour_srcu_module_coming(struct retour_srcu_struct *ssp);
 RETOUR_API void retour_srcu_module_going(struct retour_srcu_struct *ssp);
 
 #define RETOUR_DEFINE_SRCU_(storage, name, flavour)                            \
 	storage struct retour_srcu_struct name = RETOUR_SRCU_INIT_(#name, flavour); \
+	__attribute__((constructor(101))) static void retour_srcu_coming_##name(void) \
+	{                                                                      \
+		retour_srcu_module_coming(&name);                              \
+	}                                                                      \
 	__attribute__((destructor)) static void retour_srcu_going_##name(void) \
 	{                                                                      \
 		retour_srcu_module_going(&name);                               \
 	}                                                                      \
 	struct retour_srcu_struct
 
-/* A domain that is ready from the start; its object may be closed after a retour_srcu_barrier(). */
+/*
+ * A domain that is ready from the start.  Its object may be closed, by no
+ * callback of it, when nobody uses it any more, after a retour_srcu_barrier().
+ */
 #define RETOUR_DEFINE_SRCU_FAST(name) RETOUR_DEFINE_SRCU_(, name, RETOUR_SRCU_FAST)
 #define RETOUR_DEFINE_STATIC_SRCU_FAST(name) RETOUR_DEFINE_SRCU_(static, name, RETOUR_SRCU_FAST)
 #define RETOUR_DEFINE_SRCU_FAST_UPDOWN(name) RETOUR_DEFINE_SRCU_(, name, RETOUR_SRCU_FAST_UPDOWN)
 #define RETOUR_DEFINE_STATIC_SRCU_FAST_UPDOWN(name) RETOUR_DEFINE_SRCU_(static, name, RETOUR_SRCU_FAST_UPDOWN)
 
-/* Prepares *ssp, whatever is in it.  0 or -ENOMEM.  The name is not copied. */
+/* Prepares *ssp, whatever is in it.  0 or -ENOMEM.  The name is not copied.  Ends with retour_cleanup_srcu_struct(). */
 RETOUR_API int retour_init_srcu_struct_named(struct retour_srcu_struct *ssp, const char *name,
 					     enum retour_srcu_flavour flavour);
 #define retour_init_srcu_struct_fast(ssp) retour_init_srcu_struct_named(ssp, #ssp, RETOUR_SRCU_FAST)
 #define retour_init_srcu_struct_fast_updown(ssp) retour_init_srcu_struct_named(ssp, #ssp, RETOUR_SRCU_FAST_UPDOWN)
 
 /*
- * Waits for queued callbacks, ends the worker, gives the memory back.  0, or
- * -EBUSY, nothing done, if there are readers.  The domain is as after its
- * definition and may be used again.
+ * Waits for queued callbacks and polled grace periods, ends the worker, gives
+ * the memory back.  0; -EBUSY if there are readers or an updater waits;
+ * -EDEADLK, which is also reported, in a callback of the domain.  After an
+ * error the domain goes on, otherwise it must be prepared before it is used again.
  */
 RETOUR_API int retour_cleanup_srcu_struct(struct retour_srcu_struct *ssp);
 
@@ -177,7 +186,7 @@ RETOUR_API bool retour_srcu_read_lock_held(const struct retour_srcu_struct *ssp)
 RETOUR_API void retour_synchronize_srcu(struct retour_srcu_struct *ssp);
 RETOUR_API void retour_synchronize_srcu_expedited(struct retour_srcu_struct *ssp);
 
-/* The two below for callers that are no C: their first call must not come from a signal handler. */
+/* The two below for callers that are no C, after retour_rcu_start_worker(). */
 RETOUR_API unsigned long retour_start_poll_synchronize_srcu_extern(struct retour_srcu_struct *ssp);
 RETOUR_API void retour_call_srcu_extern(struct retour_srcu_struct *ssp, struct retour_rcu_head *head,
 					void (*func)(struct retour_rcu_head *head));
@@ -190,7 +199,7 @@ RETOUR_INLINE void retour_call_srcu(struct retour_srcu_struct *ssp, struct retou
 	retour_call_srcu_extern(ssp, head, func);
 }
 
-/* Waits until the callbacks queued before are called.  Not from a callback. */
+/* Waits until the callbacks queued before are called, and polled grace periods over.  Not from a callback. */
 RETOUR_API void retour_srcu_barrier(struct retour_srcu_struct *ssp);
 
 /* Polled grace periods, as in <retour/rcu.h>. */

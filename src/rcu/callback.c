@@ -3,13 +3,15 @@
  * Callbacks after grace periods, and the worker threads that call them.
  *
  * Producers push on a list that is taken whole.  A worker works in rounds:
- * take the list, wait for a grace period, call.  The first worker also starts
- * those of other domains, because who queues may be a signal handler.
+ * take the list, wait for a grace period, call.  Who queues may be a signal
+ * handler, so workers are created by a thread that does nothing else: the
+ * starter, which is what kthreadd is to the kernel.
  */
 #include "rcu/callback.h"
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/prctl.h>
 
 #include "rcu/domain.h"
@@ -17,21 +19,32 @@
 #include "rcu/report.h"
 #include "rcu/seq.h"
 
+/* It becomes WANTED in any context, the rest is under the lock of the domains. */
 enum worker_state { WORKER_NONE, WORKER_WANTED, WORKER_RUNNING };
 
-/* The domain whose worker starts the others', and whether one is wanted. */
-static struct retour_rcu_domain *starter;
-static bool start_wanted;
+/* Is there a starter; futex: has it something to do? */
+static bool starter_runs;
+static unsigned int starter_wanted;
+
+/* The rounds that the calling thread is in: the innermost one's callbacks run. */
+struct round {
+	const struct retour_rcu_domain *domain;
+	const struct round *outer;
+};
+
+static __thread const struct round *current_round __attribute__((tls_model("initial-exec")));
+
+static bool in_round(const struct retour_rcu_domain *domain)
+{
+	for (const struct round *r = current_round; r; r = r->outer)
+		if (r->domain == domain)
+			return true;
+	return false;
+}
 
 static unsigned int worker_state(const struct retour_rcu_domain *domain)
 {
-	/* (l) pairs with (k). */
-	return __atomic_load_n(&domain->worker, __ATOMIC_ACQUIRE);
-}
-
-static bool is_worker(const struct retour_rcu_domain *domain)
-{
-	return worker_state(domain) == WORKER_RUNNING && pthread_equal((pthread_t)domain->thread, pthread_self());
+	return __atomic_load_n(&domain->worker, __ATOMIC_RELAXED);
 }
 
 /* Callbacks that another thread queues meanwhile come in the next round. */
@@ -72,14 +85,16 @@ static void invoke(struct retour_rcu_domain *domain)
 	}
 }
 
-/* False if another thread is in a round. */
+/* False if another thread is in a round.  Signals are blocked: a handler that forks would find it half begun. */
 static bool run_round(struct retour_rcu_domain *domain)
 {
+	struct round round = { domain, current_round };
 	/* (n) pairs with (m): the request before what it asks for. */
 	unsigned long at, polled = __atomic_load_n(&domain->gp_wanted, __ATOMIC_ACQUIRE);
 
 	if (!seq_begin(&domain->rounds, &at))
 		return false;
+	current_round = &round;
 	take_queue(domain);
 	retour_torture_delay();
 	if (domain->batch && !mutant(early_callback))
@@ -87,28 +102,22 @@ static bool run_round(struct retour_rcu_domain *domain)
 	if (!seq_done(&domain->gp, polled))
 		gp_wait(domain, polled);
 	invoke(domain);
+	current_round = round.outer;
 	seq_end(&domain->rounds, at);
 	return true;
 }
 
-static void start_wanted_workers(void)
+static bool is_polled_for(const struct retour_rcu_domain *domain)
 {
-	sigset_t saved;
-
-	domains_lock(&saved);
-	for (struct retour_rcu_domain *d = domain_first(); d; d = domain_next(d))
-		if (worker_state(d) == WORKER_WANTED)
-			callback_start(d);
-	domains_unlock(&saved);
+	return !seq_done(&domain->gp, __atomic_load_n(&domain->gp_wanted, __ATOMIC_RELAXED));
 }
 
 static bool has_work(const struct retour_rcu_domain *domain)
 {
 	return __atomic_load_n(&domain->queue, __ATOMIC_RELAXED) || domain->batch ||
-	       !seq_done(&domain->gp, __atomic_load_n(&domain->gp_wanted, __ATOMIC_RELAXED)) ||
+	       is_polled_for(domain) ||
 	       !seq_done(&domain->rounds, __atomic_load_n(&domain->rounds_wanted, __ATOMIC_RELAXED)) ||
-	       __atomic_load_n(&domain->stop, __ATOMIC_RELAXED) ||
-	       (domain == starter && __atomic_load_n(&start_wanted, __ATOMIC_RELAXED));
+	       __atomic_load_n(&domain->stop, __ATOMIC_RELAXED);
 }
 
 static void sleep_idle(struct retour_rcu_domain *domain)
@@ -138,9 +147,6 @@ static void *work(void *arg)
 	prctl(PR_SET_NAME, domain->name);
 	/* (n) pairs with (m). */
 	while (!__atomic_load_n(&domain->stop, __ATOMIC_ACQUIRE)) {
-		/* (n) pairs with (m): which domains want one. */
-		if (domain == starter && __atomic_exchange_n(&start_wanted, false, __ATOMIC_ACQUIRE))
-			start_wanted_workers();
 		if (!has_work(domain))
 			sleep_idle(domain);
 		else if (!run_round(domain))
@@ -149,66 +155,120 @@ static void *work(void *arg)
 	return NULL;
 }
 
-static int create_thread(struct retour_rcu_domain *domain)
+static int create_thread(pthread_t *thread, void *(*run)(void *), void *arg)
 {
 	sigset_t all, saved;
-	pthread_t thread;
 	int err;
 
 	/* Handlers belong to the program's threads. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &saved);
-	err = pthread_create(&thread, NULL, work, domain);
+	err = pthread_create(thread, NULL, run, arg);
 	pthread_sigmask(SIG_SETMASK, &saved, NULL);
-	if (!err)
-		domain->thread = (unsigned long)thread;
 	return err;
 }
 
-void callback_start(struct retour_rcu_domain *domain)
+/* Not under the lock: what hears the report may use the library. */
+static void report_no_worker(const char *domain, int err)
 {
-	unsigned int state = worker_state(domain);
-	struct retour_rcu_domain *none = NULL;
-	int err;
-
-	/* (l) pairs with (k). */
-	if (state == WORKER_RUNNING || !__atomic_compare_exchange_n(&domain->worker, &state, WORKER_RUNNING, false,
-								    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-		return;
-	/* (i) pairs with (j). */
-	__atomic_compare_exchange_n(&starter, &none, domain, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
-	err = create_thread(domain);
-	if (!err)
-		return;
-	/* (k) pairs with (l). */
-	__atomic_store_n(&domain->worker, WORKER_NONE, __ATOMIC_RELEASE);
 	report(&(struct retour_rcu_report){
 		.kind = RETOUR_RCU_NO_WORKER,
 		.text = "the thread for callbacks cannot be created",
-		.domain = domain->name,
+		.domain = domain,
 		.error = err,
 	});
 }
 
-/* Lets the starter create the worker, which is no thing to do in a handler; without a starter there is no choice. */
+/* Under the lock, so that the domain stays until its worker is known to who ends it. */
+static int create_worker(struct retour_rcu_domain *domain)
+{
+	pthread_t thread;
+	int err = create_thread(&thread, work, domain);
+
+	if (!err)
+		domain->thread = (unsigned long)thread;
+	__atomic_store_n(&domain->worker, err ? WORKER_NONE : WORKER_RUNNING, __ATOMIC_RELAXED);
+	return err;
+}
+
+/* One, so that its failure can be reported before the next; false if none is wanted. */
+static bool start_wanted_worker(void)
+{
+	struct retour_rcu_domain *domain;
+	char name[64] = "";
+	sigset_t saved;
+	int err = 0;
+
+	domains_lock(&saved);
+	for (domain = domain_first(); domain && worker_state(domain) != WORKER_WANTED; domain = domain_next(domain))
+		;
+	if (domain) {
+		err = create_worker(domain);
+		snprintf(name, sizeof(name), "%s", domain->name);
+	}
+	domains_unlock(&saved);
+	if (err)
+		report_no_worker(name, err);
+	return domain != NULL;
+}
+
+static void *start_workers(void *arg)
+{
+	prctl(PR_SET_NAME, "retour_starter");
+	for (;;) {
+		/* (n) pairs with (m): which domains want one. */
+		if (!__atomic_exchange_n(&starter_wanted, 0, __ATOMIC_ACQUIRE))
+			futex_wait(&starter_wanted, 0, 0);
+		while (start_wanted_worker())
+			;
+	}
+	return arg;
+}
+
+void retour_rcu_start_worker(void)
+{
+	pthread_t thread;
+	int err;
+
+	if (__atomic_exchange_n(&starter_runs, true, __ATOMIC_RELAXED))
+		return;
+	err = create_thread(&thread, start_workers, NULL);
+	if (!err) {
+		pthread_detach(thread);
+		return;
+	}
+	__atomic_store_n(&starter_runs, false, __ATOMIC_RELAXED);
+	report_no_worker("all", err);
+}
+
 static void want_worker(struct retour_rcu_domain *domain)
 {
-	/* (j) pairs with (i). */
-	struct retour_rcu_domain *by = __atomic_load_n(&starter, __ATOMIC_ACQUIRE);
 	unsigned int none = WORKER_NONE;
+
+	/* (l) pairs with (k): the end of the worker before. */
+	if (worker_state(domain) != WORKER_NONE ||
+	    !__atomic_compare_exchange_n(&domain->worker, &none, WORKER_WANTED, false, __ATOMIC_ACQUIRE,
+					 __ATOMIC_RELAXED))
+		return;
+	/* (m) pairs with (n). */
+	__atomic_store_n(&starter_wanted, 1, __ATOMIC_RELEASE);
+	futex_wake(&starter_wanted, 1);
+}
+
+/* The worker of who may create one. */
+static void start_worker(struct retour_rcu_domain *domain)
+{
+	sigset_t saved;
+	int err = 0;
 
 	if (worker_state(domain) == WORKER_RUNNING)
 		return;
-	domain_register(domain);
-	if (!by || by == domain || worker_state(by) != WORKER_RUNNING) {
-		callback_start(domain);
-		return;
-	}
-	/* (k), (l). */
-	__atomic_compare_exchange_n(&domain->worker, &none, WORKER_WANTED, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
-	/* (m) pairs with (n). */
-	__atomic_store_n(&start_wanted, true, __ATOMIC_RELEASE);
-	wake_worker(by);
+	domains_lock(&saved);
+	if (worker_state(domain) != WORKER_RUNNING)
+		err = create_worker(domain);
+	domains_unlock(&saved);
+	if (err)
+		report_no_worker(domain->name, err);
 }
 
 void callback_queue(struct retour_rcu_domain *domain, struct retour_rcu_head *head,
@@ -238,73 +298,125 @@ unsigned long callback_start_poll(struct retour_rcu_domain *domain)
 bool callback_is_drained(const struct retour_rcu_domain *domain)
 {
 	/* In this order: who empties the queue is in a round.  (p) pairs with (e): the queue before the round. */
-	return !__atomic_load_n(&domain->queue, __ATOMIC_ACQUIRE) &&
+	return !__atomic_load_n(&domain->queue, __ATOMIC_ACQUIRE) && !is_polled_for(domain) &&
 	       !(seq_read(&domain->rounds) & SEQ_STATE_MASK) && !__atomic_load_n(&domain->batch, __ATOMIC_RELAXED);
 }
 
-void callback_barrier(struct retour_rcu_domain *domain)
+/* Reports, and is true, if the caller is a callback of the domain, which may not wait for itself. */
+static bool waits_for_itself(const struct retour_rcu_domain *domain, const void *where)
 {
-	unsigned long round = seq_snap(&domain->rounds);
+	if (!in_round(domain))
+		return false;
+	report(&(struct retour_rcu_report){
+		.kind = RETOUR_RCU_DEADLOCK,
+		.text = "a callback waits for the callbacks of its domain",
+		.domain = domain->name,
+		.tid = sys_gettid(),
+		.where = where,
+	});
+	return true;
+}
 
-	if (is_worker(domain)) {
-		report(&(struct retour_rcu_report){
-			.kind = RETOUR_RCU_DEADLOCK,
-			.text = "a callback waits for the callbacks of its domain",
-			.domain = domain->name,
-			.tid = sys_gettid(),
-			.where = __builtin_return_address(0),
-		});
-		return;
-	}
-	if (callback_is_drained(domain))
-		return;
-	if (mutant(barrier_early))
-		round = (seq_read(&domain->rounds) & ~SEQ_STATE_MASK) + SEQ_STEP;
+/* The round as in a worker. */
+static bool run_round_here(struct retour_rcu_domain *domain)
+{
+	sigset_t all, saved;
+	bool ran;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &saved);
+	ran = run_round(domain);
+	pthread_sigmask(SIG_SETMASK, &saved, NULL);
+	return ran;
+}
+
+static void wait_for_round(struct retour_rcu_domain *domain, unsigned long round)
+{
 	seq_want(&domain->rounds_wanted, round);
-	want_worker(domain);
+	start_worker(domain);
 	wake_worker(domain);
 	while (!seq_done(&domain->rounds, round)) {
 		unsigned long seen = seq_read(&domain->rounds);
 
-		if (worker_state(domain) == WORKER_NONE && run_round(domain))
+		if (worker_state(domain) != WORKER_RUNNING && run_round_here(domain))
 			continue;
 		if (!seq_done(&domain->rounds, round))
 			seq_sleep(&domain->rounds, seen);
 	}
 }
 
-void callback_stop(struct retour_rcu_domain *domain)
+void callback_barrier(struct retour_rcu_domain *domain)
 {
-	unsigned int wanted = WORKER_WANTED;
+	unsigned long round = seq_snap(&domain->rounds);
 
-	callback_barrier(domain);
-	/* (l) pairs with (k): the thread of the worker. */
-	if (__atomic_compare_exchange_n(&domain->worker, &wanted, WORKER_NONE, false, __ATOMIC_ACQ_REL,
-					__ATOMIC_ACQUIRE) || wanted == WORKER_NONE)
-		return;
-	/* (m) pairs with (n). */
-	__atomic_store_n(&domain->stop, 1, __ATOMIC_RELEASE);
-	wake_worker(domain);
-	pthread_join((pthread_t)domain->thread, NULL);
-	domain->stop = 0;
-	/* (k) pairs with (l). */
-	__atomic_store_n(&domain->worker, WORKER_NONE, __ATOMIC_RELEASE);
+	if (mutant(barrier_early))
+		round = (seq_read(&domain->rounds) & ~SEQ_STATE_MASK) + SEQ_STEP;
+	if (!waits_for_itself(domain, __builtin_return_address(0)) && !callback_is_drained(domain))
+		wait_for_round(domain, round);
+}
+
+/* Signals are blocked: in a child forked by a handler there is nobody to join. */
+static void end_worker(struct retour_rcu_domain *domain)
+{
+	sigset_t all, saved, locked;
+	bool runs;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &saved);
+	domains_lock(&locked);
+	runs = worker_state(domain) == WORKER_RUNNING;
+	if (!runs)
+		__atomic_store_n(&domain->worker, WORKER_NONE, __ATOMIC_RELAXED);
+	domains_unlock(&locked);
+	if (runs) {
+		/* (m) pairs with (n). */
+		__atomic_store_n(&domain->stop, 1, __ATOMIC_RELEASE);
+		wake_worker(domain);
+		pthread_join((pthread_t)domain->thread, NULL);
+		domain->stop = 0;
+		/* (k) pairs with (l). */
+		__atomic_store_n(&domain->worker, WORKER_NONE, __ATOMIC_RELEASE);
+	}
+	pthread_sigmask(SIG_SETMASK, &saved, NULL);
+}
+
+int callback_stop(struct retour_rcu_domain *domain)
+{
+	unsigned long round = seq_snap(&domain->rounds);
+
+	if (waits_for_itself(domain, __builtin_return_address(0)))
+		return -EDEADLK;
+	if (!callback_is_drained(domain))
+		wait_for_round(domain, round);
+	end_worker(domain);
+	return 0;
 }
 
 void callback_after_fork(struct retour_rcu_domain *domain)
 {
 	seq_after_fork(&domain->gp);
 	domain->expedited = 0;
-	if (is_worker(domain))
-		return;
-	seq_after_fork(&domain->rounds);
 	domain->idle = 0;
-	if (domain->worker == WORKER_RUNNING)
+	domain->stop = 0;
+	if (!in_round(domain))
+		seq_after_fork(&domain->rounds);
+	if (domain->worker == WORKER_RUNNING && !pthread_equal((pthread_t)domain->thread, pthread_self()))
 		domain->worker = WORKER_WANTED;
+	if (domain->worker == WORKER_WANTED)
+		starter_wanted = 1;
 }
 
-void callback_restart(struct retour_rcu_domain *domain)
+/* When the domains are in order. */
+static void restart(void)
 {
-	if (domain->worker == WORKER_WANTED)
-		callback_start(domain);
+	bool run = starter_runs || starter_wanted;
+
+	starter_runs = false;
+	if (run)
+		retour_rcu_start_worker();
+}
+
+__attribute__((constructor(102))) static void callback_init(void)
+{
+	pthread_atfork(NULL, NULL, restart);
 }

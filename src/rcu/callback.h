@@ -5,27 +5,23 @@
 
 #include "retour/rcu_types.h"
 
-/* Async-signal-safe, if callback_start() was called for any domain. */
+/* Async-signal-safe.  Without retour_rcu_start_worker() it waits for a barrier. */
 void callback_queue(struct retour_rcu_domain *domain, struct retour_rcu_head *head,
 		    void (*func)(struct retour_rcu_head *head));
 
-/* A cookie for a grace period that the worker will run.  Async-signal-safe as above. */
+/* A cookie for a grace period that the worker will run.  As above. */
 unsigned long callback_start_poll(struct retour_rcu_domain *domain);
 
-/* Waits until the callbacks queued before are called. */
+/* Waits until the callbacks queued before are called, and polled grace periods over. */
 void callback_barrier(struct retour_rcu_domain *domain);
 
-/* Is nothing queued, and nothing taken that has not returned? */
+/* Is nothing queued or polled for, and nothing taken that has not returned? */
 bool callback_is_drained(const struct retour_rcu_domain *domain);
 
-/* Sees to it that the domain has a worker. */
-void callback_start(struct retour_rcu_domain *domain);
+/* Ends the worker, after what is queued.  0, or -EDEADLK, with a report, in a callback of the domain. */
+int callback_stop(struct retour_rcu_domain *domain);
 
-/* Ends the worker, after what is queued. */
-void callback_stop(struct retour_rcu_domain *domain);
-
-/* In a forked child: the worker is gone; then, with all domains in order, start it again. */
+/* In a forked child: the worker is gone, and will be started again. */
 void callback_after_fork(struct retour_rcu_domain *domain);
-void callback_restart(struct retour_rcu_domain *domain);
 
 #endif

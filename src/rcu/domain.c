@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The list of domains in use, and fork. */
+/* The list of domains, and fork. */
 #include "rcu/domain.h"
 
 #include <pthread.h>
@@ -22,19 +22,6 @@ bool process_was_single_threaded(void)
 	return fork_single;
 }
 
-void domain_register(struct retour_rcu_domain *domain)
-{
-	unsigned int no = 0;
-
-	if (__atomic_load_n(&domain->registered, __ATOMIC_RELAXED) ||
-	    !__atomic_compare_exchange_n(&domain->registered, &no, 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-		return;
-	domain->next = __atomic_load_n(&first, __ATOMIC_RELAXED);
-	/* (i) pairs with (j): the link before the pointer to the domain. */
-	while (!__atomic_compare_exchange_n(&first, &domain->next, domain, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
-		;
-}
-
 void domains_lock(sigset_t *saved)
 {
 	sigset_t all;
@@ -52,8 +39,7 @@ void domains_unlock(const sigset_t *saved)
 
 struct retour_rcu_domain *domain_first(void)
 {
-	/* (j) pairs with (i). */
-	return __atomic_load_n(&first, __ATOMIC_ACQUIRE);
+	return first;
 }
 
 struct retour_rcu_domain *domain_next(const struct retour_rcu_domain *domain)
@@ -61,21 +47,26 @@ struct retour_rcu_domain *domain_next(const struct retour_rcu_domain *domain)
 	return domain->next;
 }
 
-void domain_unregister(struct retour_rcu_domain *domain)
+void domain_register(struct retour_rcu_domain *domain)
 {
-	struct retour_rcu_domain *at = domain;
 	sigset_t saved;
 
 	domains_lock(&saved);
-	if (domain->registered) {
-		/* Only the head changes under our feet, by pushes: (j) pairs with (i). */
-		if (!__atomic_compare_exchange_n(&first, &at, domain->next, false, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)) {
-			while (at->next != domain)
-				at = at->next;
-			at->next = domain->next;
-		}
-		domain->registered = 0;
-	}
+	domain->next = first;
+	first = domain;
+	domains_unlock(&saved);
+}
+
+void domain_unregister(struct retour_rcu_domain *domain)
+{
+	struct retour_rcu_domain **at = &first;
+	sigset_t saved;
+
+	domains_lock(&saved);
+	while (*at && *at != domain)
+		at = &(*at)->next;
+	if (*at)
+		*at = domain->next;
 	domains_unlock(&saved);
 }
 
@@ -102,8 +93,6 @@ static void after_fork_child(void)
 	pthread_mutex_init(&lock, NULL);
 	for (struct retour_rcu_domain *d = domain_first(); d; d = domain_next(d))
 		d->ops->after_fork(d);
-	for (struct retour_rcu_domain *d = domain_first(); d; d = domain_next(d))
-		d->ops->restart(d);
 	pthread_sigmask(SIG_SETMASK, &saved, NULL);
 }
 

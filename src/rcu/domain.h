@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The list of domains in use, and fork.
+ * The list of domains, and fork.
  *
- * Domains are added from any context, by one atomic instruction; they leave,
- * and the list is walked, under a lock.  The same lock is held over a fork, so
- * whoever has a list of a domain in pieces holds it meanwhile.
+ * Domains are added before their first use, when they are prepared or their
+ * object is loaded: one that a fork does not find keeps what its parent's
+ * other threads began.  The lock of the list is held over a fork, so whoever
+ * has a list of a domain in pieces holds it meanwhile.
  */
 #ifndef RETOUR_RCU_DOMAIN_H
 #define RETOUR_RCU_DOMAIN_H
@@ -18,14 +19,13 @@ struct retour_rcu_ops {
 	void (*run)(struct retour_rcu_domain *domain);
 	/* In a forked child, alone: forget readers, leaders and workers of other threads. */
 	void (*after_fork)(struct retour_rcu_domain *domain);
-	/* After that was done for all domains: have what the domain had. */
-	void (*restart)(struct retour_rcu_domain *domain);
 	bool readers_may_block;
 };
 
-/* Adds the domain unless it is there.  Async-signal-safe. */
+/* Adds a domain that is not there. */
 void domain_register(struct retour_rcu_domain *domain);
 
+/* Takes it out if it is there; looks at nothing in it before. */
 void domain_unregister(struct retour_rcu_domain *domain);
 
 /* Has the process certainly one thread; had it before the fork that this child comes from? */

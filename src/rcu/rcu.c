@@ -22,18 +22,13 @@ static void rcu_after_fork(struct retour_rcu_domain *domain)
 	callback_after_fork(domain);
 }
 
-static const struct retour_rcu_ops rcu_ops = { rcu_run, rcu_after_fork, callback_restart, false };
+static const struct retour_rcu_ops rcu_ops = { rcu_run, rcu_after_fork, false };
 
 struct retour_rcu_domain retour_rcu_domain = RETOUR_RCU_DOMAIN_INIT(&rcu_ops, "retour_rcu");
 
 __attribute__((constructor(102))) static void rcu_init(void)
 {
 	domain_register(&retour_rcu_domain);
-}
-
-void retour_rcu_start_worker(void)
-{
-	callback_start(&retour_rcu_domain);
 }
 
 /*

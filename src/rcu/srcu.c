@@ -35,7 +35,6 @@ static struct retour_srcu_area *attach(struct retour_srcu_struct *ssp)
 
 	if (area)
 		return area;
-	domain_register(&ssp->domain);
 	area = area_get();
 	/* (i), (j). */
 	if (!__atomic_compare_exchange_n(&ssp->area, &none, area, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
@@ -159,7 +158,6 @@ static void srcu_run(struct retour_rcu_domain *domain)
 	struct retour_srcu_area *area;
 	struct retour_srcu_bank *old, *idle;
 
-	domain_register(domain);
 	/* (L) pairs with (f), (A): the removal before the look for readers. */
 	full_fence();
 	if (!__atomic_load_n(&ssp->has_readers, __ATOMIC_RELAXED) && !mutant(srcu_unused_membarrier))
@@ -207,7 +205,7 @@ static void srcu_after_fork(struct retour_rcu_domain *domain)
 	publish_bank(ssp);
 }
 
-const struct retour_rcu_ops retour_srcu_ops = { srcu_run, srcu_after_fork, callback_restart, true };
+const struct retour_rcu_ops retour_srcu_ops = { srcu_run, srcu_after_fork, true };
 
 bool retour_srcu_read_lock_held(const struct retour_srcu_struct *ssp)
 {
@@ -219,25 +217,52 @@ bool retour_srcu_read_lock_held(const struct retour_srcu_struct *ssp)
 
 int retour_init_srcu_struct_named(struct retour_srcu_struct *ssp, const char *name, enum retour_srcu_flavour flavour)
 {
-	*ssp = (struct retour_srcu_struct)RETOUR_SRCU_INIT_(name, flavour);
-	if (!area_is_shared(attach(ssp)))
-		return 0;
 	domain_unregister(&ssp->domain);
-	return -ENOMEM;
+	*ssp = (struct retour_srcu_struct)RETOUR_SRCU_INIT_(name, flavour);
+	if (area_is_shared(attach(ssp)))
+		return -ENOMEM;
+	domain_register(&ssp->domain);
+	return 0;
+}
+
+/* A leader keeps the area; false: there is one. */
+static bool give_area_back(struct retour_srcu_struct *ssp)
+{
+	struct retour_srcu_area *area;
+	unsigned long at;
+
+	if (!seq_begin(&ssp->domain.gp, &at))
+		return false;
+	area = ssp->area;
+	__atomic_store_n(&ssp->current_bank, NULL, __ATOMIC_RELAXED);
+	__atomic_store_n(&ssp->has_readers, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&ssp->area, NULL, __ATOMIC_RELAXED);
+	area_put(area);
+	seq_end(&ssp->domain.gp, at);
+	return true;
 }
 
 int retour_cleanup_srcu_struct(struct retour_srcu_struct *ssp)
 {
+	int err;
+
 	if (retour_srcu_read_lock_held(ssp))
 		return -EBUSY;
-	callback_stop(&ssp->domain);
+	err = callback_stop(&ssp->domain);
+	if (err)
+		return err;
+	if (!give_area_back(ssp))
+		return -EBUSY;
 	domain_unregister(&ssp->domain);
-	area_put(ssp->area);
-	*ssp = (struct retour_srcu_struct)RETOUR_SRCU_INIT_(ssp->domain.name, ssp->flavour);
 	return 0;
 }
 
-/* Waits for nobody: this may be an exit with callbacks queued, or one that never returns. */
+void retour_srcu_module_coming(struct retour_srcu_struct *ssp)
+{
+	domain_register(&ssp->domain);
+}
+
+/* Waits for nobody: this may be an exit amid readers, updaters, and callbacks, one of which never returns. */
 void retour_srcu_module_going(struct retour_srcu_struct *ssp)
 {
 	if (callback_is_drained(&ssp->domain))

@@ -166,13 +166,13 @@ TEST(a_flood_from_several_threads_drains)
 	}
 }
 
-TEST(a_domain_can_be_cleaned_up_and_used_again)
+TEST(a_domain_can_be_cleaned_up_and_prepared_again)
 {
 	struct retour_srcu_struct srcu;
 	struct retour_rcu_head head;
 
-	CHECK(retour_init_srcu_struct_fast(&srcu) == 0);
 	for (int i = 1; i <= 50; i++) {
+		CHECK(retour_init_srcu_struct_fast(&srcu) == 0);
 		retour_srcu_read_unlock_fast(&srcu, retour_srcu_read_lock_fast(&srcu));
 		retour_call_srcu(&srcu, &head, count);
 		CHECK(retour_cleanup_srcu_struct(&srcu) == 0);

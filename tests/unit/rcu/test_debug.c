@@ -92,6 +92,7 @@ TEST(reader_of_another_flavour)
 	bank = retour_srcu_read_lock_fast(&updown);
 	expect(RETOUR_RCU_WRONG_FLAVOUR, "&updown");
 	retour_srcu_read_unlock_fast(&updown, bank);
+	CHECK(retour_cleanup_srcu_struct(&updown) == 0);
 	bank = retour_srcu_down_read_fast(&test_srcu);
 	expect(RETOUR_RCU_WRONG_FLAVOUR, "test_srcu");
 	retour_srcu_up_read_fast(&test_srcu, bank);

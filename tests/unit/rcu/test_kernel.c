@@ -126,7 +126,7 @@ TEST(a_filter_may_come_while_readers_run)
 
 TEST(without_readers_an_updater_makes_no_system_call)
 {
-	struct retour_srcu_struct prepared;
+	static struct retour_srcu_struct prepared;
 
 	CHECK(retour_init_srcu_struct_fast(&prepared) == 0);
 	if (count_system_calls())
