@@ -18,6 +18,11 @@
 
 struct retour_srcu_struct retour_tracepoint_srcu = RETOUR_SRCU_INIT_("retour_trace", RETOUR_SRCU_FAST);
 
+__attribute__((constructor(101))) static void tracepoint_srcu_init(void)
+{
+	retour_srcu_module_coming(&retour_tracepoint_srcu);
+}
+
 struct probes {
 	struct retour_rcu_head head;
 	struct retour_tracepoint_func funcs[];
