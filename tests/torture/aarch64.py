@@ -1,9 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""A short torture of the RCU family compiled for aarch64, under qemu: aarch64.py SOURCE_ROOT
-
-The compiler is clang: Debian's cross gcc cannot be installed beside gcc-multilib.
-"""
+"""A short torture of the RCU family compiled for aarch64, under qemu: aarch64.py SOURCE_ROOT"""
 import glob
 import os
 import shutil
@@ -11,8 +8,7 @@ import subprocess
 import sys
 import tempfile
 
-EMULATOR = "qemu-aarch64"
-LIBC = "/usr/aarch64-linux-gnu/lib/libc.a"
+COMPILER, EMULATOR, LIBC = "aarch64-linux-gnu-gcc-12", "qemu-aarch64", "/usr/aarch64-linux-gnu/lib/libc.a"
 DOMAINS = ("rcu", "srcu", "updown", "tasks-trace")
 # Those that need no forked child, which the emulator gives no threads.
 TESTS = ("readers_are_waited_for", "stragglers_are_waited_for", "floods_of_callbacks_drain_in_order")
@@ -20,13 +16,14 @@ TESTS = ("readers_are_waited_for", "stragglers_are_waited_for", "floods_of_callb
 
 def main():
     root, failed = sys.argv[1], 0
-    if not shutil.which(EMULATOR) or not os.path.exists(LIBC):
-        print(f"1..0 # SKIP {EMULATOR} or {LIBC} is not installed")
+    missing = [what for what in (COMPILER, EMULATOR, LIBC) if not shutil.which(what) and not os.path.exists(what)]
+    if missing:
+        print(f"1..0 # SKIP {missing[0]} is not installed")
         return 0
     print(f"1..{len(DOMAINS) * len(TESTS)}")
     with tempfile.TemporaryDirectory() as folder:
         program = os.path.join(folder, "torture")
-        subprocess.run(["clang", "--target=aarch64-linux-gnu", "-static", "-std=gnu11", "-O2", "-D_GNU_SOURCE",
+        subprocess.run([COMPILER, "-static", "-std=gnu11", "-O2", "-D_GNU_SOURCE",
                         "-DRETOUR_TORTURE", *(f"-I{os.path.join(root, d)}" for d in ("include", "src", "tests")),
                         *sorted(glob.glob(os.path.join(glob.escape(root), "tests/torture/*.c"))),
                         *sorted(glob.glob(os.path.join(glob.escape(root), "src/rcu/*.c"))), "-lpthread", "-o", program],

@@ -8,18 +8,29 @@ import subprocess
 import sys
 import tempfile
 
-# Debian's cross gcc cannot be installed beside gcc-multilib.
-COMPILER, EMULATOR, LIBC = "clang", "qemu-aarch64", "/usr/aarch64-linux-gnu/lib/libc.a"
-# qemu's user mode has no threads in a forked child, so each test runs in a process of its own, and fork's not at all.
-PROGRAMS = {"readers": [], "gp": [], "callbacks": [], "hooks": [], "debug": ["-DRETOUR_RCU_DEBUG"]}
-# The emulator shows its own state where the kernel would show the thread's.
-NOT_EMULATED = {"a_stall_is_reported_with_the_readers_thread", "a_reader_in_a_child_before_its_repair"}
+COMPILER, EMULATOR, LIBC = "aarch64-linux-gnu-gcc-12", "qemu-aarch64", "/usr/aarch64-linux-gnu/lib/libc.a"
+PROGRAMS = {"readers": [], "gp": [], "callbacks": [], "hooks": [], "debug": ["-DRETOUR_RCU_DEBUG"], "fork": [], "kernel": []}
+# Each test runs in a process of its own, because of the first of these.
+NO_THREADS = "qemu's user mode has no threads in a forked child"
+OWN_STATE = "the emulator shows its own state where the kernel would show the thread's"
+NOT_EMULATED = {
+    "a_stall_is_reported_with_the_readers_thread": OWN_STATE,
+    "a_reader_in_a_child_before_its_repair": NO_THREADS,
+    "a_child_does_not_wait_for_its_parents_readers": NO_THREADS,
+    "pending_callbacks_are_called_once_on_each_side": NO_THREADS,
+    "a_child_does_not_wait_for_its_parents_leaders": NO_THREADS,
+    "a_section_open_across_a_fork_still_protects_in_the_child": NO_THREADS,
+    "a_cookie_from_before_the_fork_does_no_harm": NO_THREADS,
+    "forks_at_any_moment": NO_THREADS,
+    "a_process_may_exit_with_callbacks_queued": NO_THREADS,
+    "a_debugger_may_single_step_through_readers": "qemu's user mode has no ptrace",
+}
 SKIPPED = 77
 
 
 def build(root, name, flags, folder):
     program = os.path.join(folder, name)
-    subprocess.run([COMPILER, "--target=aarch64-linux-gnu", "-static", "-g", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter",
+    subprocess.run([COMPILER, "-static", "-g", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter",
                     "-D_GNU_SOURCE", *flags, *(f"-I{os.path.join(root, d)}" for d in ("include", "src", "tests")),
                     os.path.join(root, "tests/unit/rcu", f"test_{name}.c"),
                     *sorted(glob.glob(os.path.join(glob.escape(root), "src/rcu/*.c"))), "-lpthread", "-o", program],
@@ -34,14 +45,17 @@ def run(program, *arguments):
 
 def main():
     root, results = sys.argv[1], []
-    if not shutil.which(EMULATOR) or not os.path.exists(LIBC):
-        print(f"1..0 # SKIP {EMULATOR} or {LIBC} is not installed")
+    missing = [what for what in (COMPILER, EMULATOR, LIBC) if not shutil.which(what) and not os.path.exists(what)]
+    if missing:
+        print(f"1..0 # SKIP {missing[0]} is not installed")
         return
     with tempfile.TemporaryDirectory() as folder:
         for name, flags in PROGRAMS.items():
             program = build(root, name, flags, folder)
             for test in run(program, "--list").stdout.split():
                 if test in NOT_EMULATED:
+                    results.append(True)
+                    print(f"ok {len(results)} {name}: {test} # SKIP {NOT_EMULATED[test]}")
                     continue
                 result = run(program, "--here", test)
                 results.append(result.returncode in (0, SKIPPED))
