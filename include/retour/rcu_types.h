@@ -62,7 +62,6 @@ struct retour_rcu_head {
 /* A sequence word, its low two bits the state; see docs/rcu.md, section 3. */
 struct retour_rcu_seq {
 	unsigned long value;
-	unsigned int sleepers;
 };
 
 struct retour_rcu_ops;
@@ -89,7 +88,7 @@ struct retour_rcu_domain {
 };
 
 #define RETOUR_RCU_DOMAIN_INIT(ops, name) \
-	{ ops, name, { 0, 0 }, 0, 0, 0, NULL, NULL, { 0, 0 }, 0, 0, 0, 0, NULL }
+	{ ops, name, { 0 }, 0, 0, 0, NULL, NULL, { 0 }, 0, 0, 0, 0, NULL }
 
 /* A polled grace period of the _full forms. */
 struct retour_rcu_gp_oldstate {

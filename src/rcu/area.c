@@ -120,3 +120,12 @@ bool area_is_drained(struct retour_srcu_bank *bank)
 		locks = sum_locks(bank, n);
 	return locks == unlocks;
 }
+
+void area_forget(struct retour_srcu_area *area)
+{
+	for (unsigned int i = 0; i < 2; i++) {
+		struct retour_srcu_bank *bank = area_bank(area, i);
+
+		bank->atomic_unlock += sum_locks(bank, percpu_possible()) - sum_unlocks(bank, percpu_possible());
+	}
+}

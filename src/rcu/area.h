@@ -29,6 +29,9 @@ struct retour_srcu_bank *area_bank(struct retour_srcu_area *area, unsigned int i
 /* The counters that the calling thread should use atomically. */
 struct retour_srcu_bank *area_slot(struct retour_srcu_bank *bank);
 
+/* In a forked child: takes all sections for ended.  Whoever waited for them goes on. */
+void area_forget(struct retour_srcu_area *area);
+
 /* Have all sections ended whose lock was visible before the call? */
 bool area_is_drained(struct retour_srcu_bank *bank);
 

@@ -299,7 +299,7 @@ bool callback_is_drained(const struct retour_rcu_domain *domain)
 {
 	/* In this order: who empties the queue is in a round.  (p) pairs with (e): the queue before the round. */
 	return !__atomic_load_n(&domain->queue, __ATOMIC_ACQUIRE) && !is_polled_for(domain) &&
-	       !(seq_read(&domain->rounds) & SEQ_STATE_MASK) && !__atomic_load_n(&domain->batch, __ATOMIC_RELAXED);
+	       !(seq_read(&domain->rounds) & SEQ_RUNNING) && !__atomic_load_n(&domain->batch, __ATOMIC_RELAXED);
 }
 
 /* Reports, and is true, if the caller is a callback of the domain, which may not wait for itself. */

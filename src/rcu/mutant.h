@@ -20,6 +20,7 @@ enum retour_mutant {
 	MUTANT_no_wake,			/* the report does not give the futex up */
 	MUTANT_snap_early,		/* a running grace period counts */
 	MUTANT_no_gp_wake,		/* sleepers are not woken at the end */
+	MUTANT_no_sleepers_flag,	/* who sleeps does not say so */
 	MUTANT_srcu_no_membarrier,	/* (X) */
 	MUTANT_srcu_unused_membarrier,	/* (X) although nobody ever read */
 	MUTANT_srcu_single_phase,	/* only the bank left by the flip is drained */
@@ -32,6 +33,7 @@ enum retour_mutant {
 	MUTANT_barrier_early,		/* a round that runs counts for barrier */
 	MUTANT_fork_double_call,	/* batch is advanced after the call */
 	MUTANT_fork_keeps_readers,	/* the child keeps its parent's other threads */
+	MUTANT_fork_leader_waits,	/* the child's leader waits for its parent's other threads */
 	MUTANT_no_boost,		/* readers are waited for without lending them a priority */
 	MUTANT_dead_reader_hangs,	/* ESRCH is not looked at */
 };

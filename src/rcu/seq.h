@@ -2,9 +2,10 @@
 /*
  * A sequence word: the kernel's rcu_seq, with sleep and wake-up.
  *
- * It counts in steps of 4; the low bits are 0 when idle and 1 while somebody,
- * who thereby holds it as a lock, runs what is counted.  A cookie is the value
- * at which a whole run that began after the cookie was taken has ended.
+ * It counts in steps of 4.  The lower of the low bits is set while somebody,
+ * who thereby holds it as a lock, runs what is counted, the other one when
+ * somebody sleeps until the run has ended.  A cookie is the value at which a
+ * whole run that began after the cookie was taken has ended.
  */
 #ifndef RETOUR_RCU_SEQ_H
 #define RETOUR_RCU_SEQ_H
@@ -17,6 +18,7 @@
 
 #define SEQ_STATE_MASK 3UL
 #define SEQ_RUNNING 1UL
+#define SEQ_SLEEPERS 2UL
 #define SEQ_STEP 4UL
 
 static inline unsigned long seq_read(const struct retour_rcu_seq *seq)
@@ -27,12 +29,14 @@ static inline unsigned long seq_read(const struct retour_rcu_seq *seq)
 
 static inline unsigned long seq_snap(const struct retour_rcu_seq *seq)
 {
+	unsigned long seen;
+
 	/* (A) pairs with (L), (E): what the caller did precedes the runs that count. */
 	full_fence();
 	retour_torture_delay();
-	if (mutant(snap_early))
-		return (seq_read(seq) & ~SEQ_STATE_MASK) + SEQ_STEP;
-	return (seq_read(seq) + SEQ_STEP + SEQ_STATE_MASK) & ~SEQ_STATE_MASK;
+	seen = seq_read(seq);
+	/* A run that is under way may have begun too early. */
+	return (seen & ~SEQ_STATE_MASK) + (seen & SEQ_RUNNING && !mutant(snap_early) ? 2 * SEQ_STEP : SEQ_STEP);
 }
 
 static inline bool seq_done(const struct retour_rcu_seq *seq, unsigned long cookie)
@@ -54,9 +58,9 @@ static inline void seq_want(unsigned long *wanted, unsigned long cookie)
 /* Begins a run if none is under way; at receives the value that seq_end() needs. */
 static inline bool seq_begin(struct retour_rcu_seq *seq, unsigned long *at)
 {
-	unsigned long idle = seq_read(seq) & ~SEQ_STATE_MASK;
+	unsigned long idle = seq_read(seq) & ~SEQ_RUNNING;
 
-	*at = idle;
+	*at = idle & ~SEQ_STATE_MASK;
 	/* (B), after the run before; and the fence of (L). */
 	return __atomic_compare_exchange_n(&seq->value, &idle, idle + SEQ_RUNNING, false, __ATOMIC_SEQ_CST,
 					   __ATOMIC_RELAXED);
@@ -70,34 +74,40 @@ static inline unsigned int *seq_futex(struct retour_rcu_seq *seq)
 
 static inline void seq_end(struct retour_rcu_seq *seq, unsigned long at)
 {
-	unsigned long running = at + SEQ_RUNNING;
+	unsigned long seen = __atomic_load_n(&seq->value, __ATOMIC_RELAXED);
 
-	/* (C) pairs with (B).  It fails in a child forked under our feet: then this run counts for nothing. */
-	__atomic_compare_exchange_n(&seq->value, &running, at + SEQ_STEP, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
-	/* (D) pairs with (F): the new value before sleepers. */
-	full_fence();
+	do {
+		/* A child was forked under our feet: then this run counts for nothing. */
+		if ((seen & ~SEQ_SLEEPERS) != at + SEQ_RUNNING)
+			return;
+		/* (C) pairs with (B). */
+	} while (!__atomic_compare_exchange_n(&seq->value, &seen, at + SEQ_STEP, false, __ATOMIC_RELEASE,
+					      __ATOMIC_RELAXED));
 	retour_torture_delay();
-	if (__atomic_load_n(&seq->sleepers, __ATOMIC_RELAXED) && !mutant(no_gp_wake))
+	if (seen & SEQ_SLEEPERS && !mutant(no_gp_wake))
 		futex_wake(seq_futex(seq), INT_MAX);
 }
 
-/* Sleeps until the value is not `seen` any more; may return early. */
+/* Sleeps until the run is over that is, or comes next, when the value is `seen`; may return early. */
 static inline void seq_sleep(struct retour_rcu_seq *seq, unsigned long seen)
 {
-	__atomic_fetch_add(&seq->sleepers, 1, __ATOMIC_RELAXED);
-	/* (F) pairs with (D): sleepers before the value. */
-	full_fence();
+	unsigned long value = __atomic_load_n(&seq->value, __ATOMIC_RELAXED);
+
+	if ((value ^ seen) & ~SEQ_SLEEPERS)
+		return;
 	retour_torture_delay();
-	if (__atomic_load_n(&seq->value, __ATOMIC_RELAXED) == seen)
-		futex_wait(seq_futex(seq), (unsigned int)seen, 0);
-	__atomic_fetch_sub(&seq->sleepers, 1, __ATOMIC_RELAXED);
+	if (!(value & SEQ_SLEEPERS) && !mutant(no_sleepers_flag) &&
+	    !__atomic_compare_exchange_n(&seq->value, &value, value | SEQ_SLEEPERS, false, __ATOMIC_RELAXED,
+					 __ATOMIC_RELAXED))
+		return;
+	retour_torture_delay();
+	futex_wait(seq_futex(seq), (unsigned int)(mutant(no_sleepers_flag) ? value : value | SEQ_SLEEPERS), 0);
 }
 
 /* In a forked child: nobody runs, nobody sleeps. */
 static inline void seq_after_fork(struct retour_rcu_seq *seq)
 {
 	seq->value &= ~SEQ_STATE_MASK;
-	seq->sleepers = 0;
 }
 
 #endif

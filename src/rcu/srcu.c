@@ -194,6 +194,7 @@ static void srcu_run(struct retour_rcu_domain *domain)
 static void srcu_after_fork(struct retour_rcu_domain *domain)
 {
 	struct retour_srcu_struct *ssp = srcu_of(domain);
+	struct retour_srcu_area *area;
 
 	callback_after_fork(domain);
 	ssp->waiting = 0;
@@ -201,8 +202,12 @@ static void srcu_after_fork(struct retour_rcu_domain *domain)
 	ssp->draining = NULL;
 	if (!ssp->has_readers || process_was_single_threaded() || mutant(fork_keeps_readers))
 		return;
+	area = ssp->area;
 	ssp->area = area_get();
 	publish_bank(ssp);
+	/* This thread may be the leader, in a handler that forks. */
+	if (ssp->area != area && !mutant(fork_leader_waits))
+		area_forget(area);
 }
 
 const struct retour_rcu_ops retour_srcu_ops = { srcu_run, srcu_after_fork, true };

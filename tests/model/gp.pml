@@ -19,13 +19,12 @@
 
 /* Locations. */
 #define SEQ 0
-#define SLEEPERS 1
-#define INSIDE 2	/* odd while the reader is in a section */
-#define REMOVED 3	/* the object */
-#define EFFECT 4	/* what sections write: their number */
-#define BEFORE 3
-#define AFTER 4
-#define LOCATIONS 5
+#define INSIDE 1	/* odd while the reader is in a section */
+#define REMOVED 2	/* the object */
+#define EFFECT 3	/* what sections write: their number */
+#define BEFORE 2
+#define AFTER 3
+#define LOCATIONS 4
 
 #include "machine.pml"
 
@@ -40,11 +39,13 @@
 #define ORDER_C ORDERED
 #endif
 
-/* Sequences go up in steps of 2 here: even is idle. */
+#define IDLE(seq) ((seq) / 4 * 4)
+#define RUNNING 1
+#define SLEEPERS 2
 #ifdef BAD_SNAP_EARLY
-#define SNAP(seq) ((seq) / 2 * 2 + 2)
+#define SNAP(seq) (IDLE(seq) + 4)
 #else
-#define SNAP(seq) (((seq) + 3) / 2 * 2)
+#define SNAP(seq) (IDLE(seq) + 4 + 4 * ((seq) & RUNNING))
 #endif
 
 bit asleep[UPDATERS];		/* on the futex SEQ */
@@ -114,13 +115,17 @@ inline run_grace_period()
 
 inline seq_end()
 {
-	compare_exchange(me, SEQ, at + 1, at + 2, tmp, ORDER_C);		/* C */
-#ifndef NO_D
-	fence(me);								/* D */
-#endif
-	load(me, SLEEPERS, tmp, RELAXED);
+	load(me, SEQ, first, RELAXED);
+	do
+	:: true ->
+		compare_exchange(me, SEQ, first, at + 4, tmp, ORDER_C);		/* C */
+		if
+		:: tmp == first -> break
+		:: else -> first = tmp
+		fi
+	od;
 	if
-	:: tmp ->
+	:: tmp & SLEEPERS ->
 #ifndef BAD_NO_WAKE
 		d_step {	/* FUTEX_WAKE */
 			tmp = 0;
@@ -136,23 +141,30 @@ inline seq_end()
 
 inline seq_sleep()
 {
-	d_step { APPEND_MESSAGE(me, SLEEPERS, LATEST(SLEEPERS) + 1, RELAXED, 1) }
-#ifndef NO_F
-	fence(me);								/* F */
-#endif
-	load(me, SEQ, tmp, RELAXED);
+	load(me, SEQ, first, RELAXED);
 	if
-	:: tmp == at + 1 ->
-		atomic {	/* FUTEX_WAIT */
+	:: (first | SLEEPERS) == (at | RUNNING | SLEEPERS) ->
+#ifdef BAD_NO_FLAG
+		tmp = first;
+#else
+		if
+		:: first & SLEEPERS -> tmp = first
+		:: else -> compare_exchange(me, SEQ, first, first | SLEEPERS, tmp, RELAXED)
+		fi;
+		if
+		:: tmp == first -> first = first | SLEEPERS
+		:: else -> first = 0
+		fi;
+#endif
+		atomic {	/* FUTEX_WAIT, unless the exchange failed */
 			if
-			:: LATEST(SEQ) == at + 1 -> asleep[me] = 1
+			:: first && LATEST(SEQ) == first -> asleep[me] = 1
 			:: else
 			fi
 		}
 		asleep[me] == 0
 	:: else
-	fi;
-	d_step { APPEND_MESSAGE(me, SLEEPERS, LATEST(SLEEPERS) - 1, RELAXED, 1) }
+	fi
 }
 
 /* gp_wait() */
@@ -165,11 +177,12 @@ inline wait()
 		:: tmp >= cookie -> break
 		:: else
 		fi;
-		load(me, SEQ, at, ORDER_B);
-		at = at / 2 * 2;
-		compare_exchange(me, SEQ, at, at + 1, tmp, ORDERED);
+		load(me, SEQ, first, ORDER_B);
+		first = first & ~RUNNING;
+		at = IDLE(first);
+		compare_exchange(me, SEQ, first, first | RUNNING, tmp, ORDERED);
 		if
-		:: tmp == at -> run_grace_period(); seq_end()
+		:: tmp == first -> run_grace_period(); seq_end()
 		:: else -> seq_sleep()
 		fi
 	od

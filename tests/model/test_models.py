@@ -56,7 +56,7 @@ UNSOUND = [
     ('srcu', PUBLISH + ' NO_f'),
     ('srcu', 'PUBLISH READERS=2 SECTIONS=1 GRACE_PERIODS=0 NO_Y'),
     *(('gp', mutant) for mutant in (
-        'NO_A', 'NO_C', 'NO_D', 'NO_F', 'NO_L', 'NO_B NO_E', 'BAD_SNAP_EARLY', 'BAD_NO_WAKE')),
+        'NO_A', 'NO_C', 'NO_L', 'NO_B NO_E', 'BAD_SNAP_EARLY', 'BAD_NO_WAKE', 'BAD_NO_FLAG')),
     ('gp', 'FULL_ORDER NO_E'),
     *(('callback', mutant) for mutant in ('NO_b', 'NO_c', 'NO_d', 'NO_e', 'BAD_SLEEP_BLINDLY')),
 ]

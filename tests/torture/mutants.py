@@ -28,6 +28,7 @@ FOUND_BY = {
     "no_wake": ("rcu", "preempted_readers_are_boosted"),
     "snap_early": ("rcu", PIPELINE),
     "no_gp_wake": ("rcu", PIPELINE),
+    "no_sleepers_flag": ("rcu", PIPELINE),
     "srcu_no_membarrier": ("srcu", CLOSE),
     "srcu_single_phase": ("srcu", STRAGGLERS),
     "srcu_no_flip": ("updown", PIPELINE),
@@ -45,6 +46,7 @@ FOUND_ELSEWHERE = {
     "no_late_membarrier": "tests/model: the leader looks again for microseconds, by when a store buffer is empty",
     "no_claim_fence": "tests/model: the compare-and-exchange before it is a full fence on x86-64",
     "srcu_lock_first": "tests/model: a whole section must fit between two sums, in the bank that is left",
+    "fork_leader_waits": "tests/unit: handlers of torture do not fork",
     "srcu_unused_membarrier": "tests/unit: costs time and breaks nothing",
 }
 

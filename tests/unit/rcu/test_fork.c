@@ -119,6 +119,72 @@ TEST(a_child_does_not_wait_for_its_parents_leaders)
 	}
 }
 
+static pid_t forked;
+
+static void fork_in_handler(int sig)
+{
+	forked = fork();
+	if (forked == 0)
+		alarm(6);
+}
+
+struct interruption {
+	pthread_t thread;
+	struct holder holder;
+};
+
+static void *interrupt(void *arg)
+{
+	struct interruption *i = arg;
+
+	sleep_ms(10);
+	pthread_kill(i->thread, SIGUSR1);
+	sleep_ms(10);
+	i->holder.leave = true;
+	return NULL;
+}
+
+/* Waits for a reader of another thread, amid which a handler forks: the child goes on without the reader. */
+static void fork_amid(const struct domain *d, void (*wait)(void), bool follow)
+{
+	struct interruption i = { .thread = pthread_self() };
+	pthread_t leader, interrupter;
+	struct retour_rcu_head head;
+
+	forked = -1;
+	holder_begin(&i.holder, d);
+	if (follow) {
+		CHECK(pthread_create(&leader, NULL, synchronize_main, (void *)d) == 0);
+		sleep_ms(5);
+	}
+	d->call(&head, count);
+	CHECK(pthread_create(&interrupter, NULL, interrupt, &i) == 0);
+	wait();
+	if (forked == 0) {
+		d->barrier();
+		use(d);
+		_exit(0);
+	}
+	pthread_join(interrupter, NULL);
+	holder_end(&i.holder);
+	child_succeeds(forked);
+	if (follow)
+		pthread_join(leader, NULL);
+	d->barrier();
+}
+
+TEST(a_handler_may_fork_amid_a_wait)
+{
+	signal(SIGUSR1, fork_in_handler);
+	for_each_domain(d) {
+		for (int follow = 0; follow < 2; follow++) {
+			fork_amid(d, d->synchronize, follow);
+			fork_amid(d, d->expedited, follow);
+			fork_amid(d, d->barrier, follow);
+		}
+	}
+}
+
 TEST(a_section_open_across_a_fork_still_protects_in_the_child)
 {
 	struct retour_rcu_head head;
