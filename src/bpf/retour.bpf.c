@@ -77,13 +77,13 @@ static __always_inline long ring_write(void *data, u64 size, bool urgent)
 	return bpf_ringbuf_output(ring, data, size, flags);
 }
 
-/* Copies are large: the second half of a ring is kept for chains. */
+/* Copies are large: a quarter of a ring is kept for chains. */
 static __always_inline bool room_for_copy(void)
 {
 	u32 cpu = bpf_get_smp_processor_id();
 	void *ring = bpf_map_lookup_elem(&deferred_rings, &cpu);
 
-	return ring && bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) < bpf_ringbuf_query(ring, BPF_RB_RING_SIZE) / 2;
+	return ring && bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) < bpf_ringbuf_query(ring, BPF_RB_RING_SIZE) / 4 * 3;
 }
 
 static __always_inline void record_head(struct deferred_record *r, u32 type, const struct walk *w)

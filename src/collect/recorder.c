@@ -14,7 +14,10 @@
 
 #include <string.h>
 
-enum { MAX_SYNTHESIZED = 8192 };	/* bytes of a record's body */
+enum {
+	MAX_SYNTHESIZED = 8192,		/* bytes of a record's body */
+	SYNTHESIZED_AT_ONCE = 64,
+};
 
 struct ended_task {
 	uint32_t tid;
@@ -30,7 +33,9 @@ struct recorder {
 	struct stitcher *stitcher;
 	struct perfdata_writer *writer;
 	struct session_stats stats;
-	VEC(unsigned char) synthesized;	/* records of what ran before, not written yet */
+	VEC(unsigned char) synthesized;	/* records of what ran before … */
+	size_t synthesized_at;		/* … and how far they are written */
+	struct build_ids ids;
 	VEC(struct ended_task) ended;	/* by age */
 	uint64_t start_ns;
 	struct error *write_error;	/* the first; it ends the session */
@@ -228,7 +233,7 @@ void recorder_give_up(struct recorder *r, recorder_reason_fn why, void *arg)
 
 /* ---- what ran before -------------------------------------------------------- */
 
-/* Only for the tracker at first: the file has time, sampling has not. */
+/* For the tracker at once; the file has time, sampling has not. */
 static void take_synthesized(void *arg, uint32_t type, uint16_t misc, uint32_t pid, uint32_t tid, const void *body,
 			     size_t size)
 {
@@ -249,26 +254,34 @@ static void take_synthesized(void *arg, uint32_t type, uint16_t misc, uint32_t p
 	memcpy(r->synthesized.data + at, &header, sizeof(header));
 	memcpy(r->synthesized.data + at + sizeof(header), body, size);
 	memcpy(r->synthesized.data + at + sizeof(header) + size, &trailer, sizeof(trailer));
-	r->synthesized.len += header.size;
-	if (parse_record(&r->ring_table, r->synthesized.data + at, header.size, NULL, &record, &result))
-		process_tracker_feed(r->processes, &record);
+	if (!parse_record(&r->ring_table, r->synthesized.data + at, header.size, NULL, &record, &result))
+		return;
+	process_tracker_feed(r->processes, &record);
+	if (scope_feed(&r->scope, &record) || record.pid == PROCESS_KERNEL_PID)
+		r->synthesized.len += header.size;
 }
 
-void recorder_write_synthesized(struct recorder *r)
+bool recorder_write_synthesized(struct recorder *r)
 {
-	struct build_ids ids = { 0 };
+	struct perfdata_record record;
+	struct parse_result result;
 
-	for (size_t at = 0; at < r->synthesized.len;) {
-		struct perf_event_header *header = (struct perf_event_header *)(r->synthesized.data + at);
+	for (int i = 0; i < SYNTHESIZED_AT_ONCE && r->synthesized_at < r->synthesized.len; i++) {
+		struct perf_event_header *header =
+			(struct perf_event_header *)(r->synthesized.data + r->synthesized_at);
 
 		if (header->type == PERF_RECORD_MMAP2 &&
-		    build_ids_fill(&ids, header + 1, header->size - sizeof(*header) - PERF_EVENTS_TRAILER))
+		    build_ids_fill(&r->ids, header + 1, header->size - sizeof(*header) - PERF_EVENTS_TRAILER))
 			header->misc |= PERF_RECORD_MISC_MMAP_BUILD_ID;
-		take_side_band(r, header);
-		at += header->size;
+		if (parse_record(&r->ring_table, (const void *)header, header->size, NULL, &record, &result))
+			write_side_band(r, header, &record);
+		r->synthesized_at += header->size;
 	}
-	build_ids_free(&ids);
+	if (r->synthesized_at < r->synthesized.len)
+		return true;
+	build_ids_free(&r->ids);
 	vec_free(&r->synthesized);
+	return false;
 }
 
 void recorder_synthesize(struct recorder *r, uint64_t time)
@@ -368,6 +381,7 @@ void recorder_destroy(struct recorder *r)
 	scope_free(&r->scope);
 	vec_free(&r->ended);
 	vec_free(&r->synthesized);
+	build_ids_free(&r->ids);
 	error_free(r->write_error);
 	free(r);
 }

@@ -31,8 +31,8 @@ DEFINE_CLEANUP(recorder_destroy, struct recorder *);
 ERROR_CHECK struct error *recorder_open(struct recorder *recorder, const struct perf_event_attr *ring_attr);
 /* Enters what runs already into the process tracker; before sampling begins. */
 void recorder_synthesize(struct recorder *recorder, uint64_t time);
-/* Completes that with build IDs and writes it; while sampling. */
-void recorder_write_synthesized(struct recorder *recorder);
+/* Completes some of that with build IDs and writes it, while sampling: files are read for it.  False: that was all. */
+bool recorder_write_synthesized(struct recorder *recorder);
 
 /* ---- for backends, while they drain -------------------------------------- */
 

@@ -128,8 +128,6 @@ struct error *session_start(struct session *s)
 		recorder_synthesize(s->recorder, s->start_ns);
 	if (!err)
 		err = s->ops->enable(s->backend);
-	if (!err)
-		recorder_write_synthesized(s->recorder);
 	return err;
 }
 
@@ -163,6 +161,8 @@ struct error *session_poll(struct session *s, int timeout_ms)
 {
 	struct epoll_event ready[16];
 
+	if (recorder_write_synthesized(s->recorder))
+		timeout_ms = 0;
 	/* What lies beyond the horizon waits for the next drain: soon. */
 	if (recorder_has_queued(s->recorder) && timeout_ms > 1)
 		timeout_ms = 1;
@@ -233,6 +233,8 @@ struct error *session_finish(struct session *s)
 	s->ops->disable(s->backend);
 	s->end_ns = clock_monotonic_ns();
 	settle(s);
+	while (recorder_write_synthesized(s->recorder))
+		;
 	if (recorder_waiting(s->recorder) && s->ops->answer_pending)
 		answer_pending(s);
 	recorder_take(s->recorder, UINT64_MAX, s->ops->take, s->backend);

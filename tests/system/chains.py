@@ -7,6 +7,7 @@ name for the rest (libc, ld, vdso, anon, …), because a stripped C library has 
 names for its inner functions.  The truth is a regular expression over that line.
 """
 
+import collections
 import os
 import re
 
@@ -111,20 +112,20 @@ class Truth:
         lines = [(sample, line_of(sample, self.own, self.resolve)) for sample in samples]
         self._check_missing(samples)
         right = {line for _, line in lines if self.chain.fullmatch(line) or self.edges.fullmatch(line)}
-        hits, cut, imprecise, wrong = 0, 0, 0, {}
+        hits, cut, imprecise, wrong = 0, collections.Counter(), 0, {}
         for sample, line in lines:
             if not sample['user']:
                 continue
             error, hit = self._judge(sample, line)
             hits += hit
             if error and sample['reason'] in _CUT and any(' ' + line in ' ' + r for r in right):
-                cut += 1
+                cut[sample['reason']] += 1
             elif error and self.imprecise.fullmatch(line):
                 imprecise += 1
             elif error:
                 wrong.setdefault((error, sample['reason'], squeeze(line)), []).append(sample)
         assert not wrong, self._explain(wrong, len(samples))
-        assert cut <= max(3, len(samples) / 100), f'{cut} of {len(samples)} chains cut short'
+        assert cut.total() <= max(3, len(samples) / 100), f'chains cut short, of {len(samples)}: {dict(cut)}'
         assert imprecise <= len(samples) / 200, f'{imprecise} of {len(samples)} chains imprecise'
         assert hits >= self.least, f'only {hits} of {len(samples)} samples hit the work'
         return hits
