@@ -9,8 +9,6 @@
 
 #include <dwarf.h>
 
-#define STATES_MAX 32	/* depth of remember_state; compilers nest once or twice */
-
 struct machine {
 	const struct cfi_section *section;
 	const struct cfi_cie *cie;
@@ -24,7 +22,7 @@ struct machine {
 	void *arg;
 	bool stopped;	/* emit has enough */
 	unsigned int n_states;
-	struct frame_row states[STATES_MAX];
+	struct frame_row states[FRAME_STATES_MAX];	/* compilers nest once or twice */
 };
 
 /* Wraps around instead of overflowing; a nonsense offset is caught by whoever uses it. */
@@ -35,8 +33,10 @@ static int64_t scaled(const struct machine *m, uint64_t factor)
 
 static void set_rule(struct machine *m, uint64_t reg, struct frame_rule rule)
 {
-	if (reg < UNWIND_N_REGS)
-		m->row.reg[reg] = rule;
+	unsigned int column = frame_column(reg);
+
+	if (column < FRAME_N_COLUMNS)
+		m->row.reg[column] = rule;
 }
 
 static void set_offset(struct machine *m, uint64_t reg, uint8_t kind, int64_t offset)
@@ -102,13 +102,15 @@ static bool set_loc(struct machine *m)
 
 static void restore(struct machine *m, uint64_t reg)
 {
-	if (reg < UNWIND_N_REGS)
-		m->row.reg[reg] = m->initial.reg[reg];
+	unsigned int column = frame_column(reg);
+
+	if (column < FRAME_N_COLUMNS)
+		m->row.reg[column] = m->initial.reg[column];
 }
 
 static bool remember_state(struct machine *m)
 {
-	if (m->n_states == STATES_MAX)
+	if (m->n_states == FRAME_STATES_MAX)
 		return false;
 	m->states[m->n_states++] = m->row;
 	return true;

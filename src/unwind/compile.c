@@ -245,7 +245,7 @@ static bool rsp_is_cfa(const struct unwind_rule *rule, const struct frame_rule *
 /* The place R[base] + offset of a register's value, also where the row counts from a CFA in a register. */
 static bool placed_at(const struct frame_row *row, unsigned int reg, uint8_t *base, int64_t *offset)
 {
-	const struct frame_rule *rule = &row->reg[reg];
+	const struct frame_rule *rule = &row->reg[frame_column(reg)];
 
 	if (rule->kind != FRAME_OFFSET)
 		return saved_at(rule, base, offset);
@@ -282,9 +282,9 @@ struct unwind_rule frame_row_compile(const struct frame_row *row)
 		return (struct unwind_rule){ .cfa_kind = RULE_CFA_OUTERMOST };
 	if (row->cfa.kind == FRAME_UNSPECIFIED)
 		return (struct unwind_rule){ .cfa_kind = RULE_CFA_NONE };
-	if (compile_cfa(&rule, &row->cfa) && compile_ra(&rule, &row->reg[UNWIND_RIP]) &&
-	    compile_rbp(&rule, &row->reg[UNWIND_RBP]) && rsp_is_cfa(&rule, &row->reg[UNWIND_RSP])) {
-		compile_rbx(&rule, &row->reg[UNWIND_RBX]);
+	if (compile_cfa(&rule, &row->cfa) && compile_ra(&rule, &row->reg[frame_column(UNWIND_RIP)]) &&
+	    compile_rbp(&rule, &row->reg[frame_column(UNWIND_RBP)]) && rsp_is_cfa(&rule, &row->reg[frame_column(UNWIND_RSP)])) {
+		compile_rbx(&rule, &row->reg[frame_column(UNWIND_RBX)]);
 		return rule;
 	}
 	if (compile_context(&rule, row))

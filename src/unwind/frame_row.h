@@ -35,10 +35,29 @@ struct frame_rule {
 	};
 };
 
+#ifdef UNWIND_COMPACT_ROWS
+/* The walker inside a process runs on small stacks: its rows keep only what compact rules are made of. */
+enum { FRAME_N_COLUMNS = 4, FRAME_STATES_MAX = 4 };
+
+/* Where a row keeps a register's rule; FRAME_N_COLUMNS: nowhere. */
+static inline unsigned int frame_column(uint64_t reg)
+{
+	return reg == UNWIND_RBX ? 0 : reg == UNWIND_RBP ? 1 : reg == UNWIND_RSP ? 2 : reg == UNWIND_RIP ? 3 :
+	       FRAME_N_COLUMNS;
+}
+#else
+enum { FRAME_N_COLUMNS = UNWIND_N_REGS, FRAME_STATES_MAX = 32 };
+
+static inline unsigned int frame_column(uint64_t reg)
+{
+	return reg < UNWIND_N_REGS ? (unsigned int)reg : FRAME_N_COLUMNS;
+}
+#endif
+
 struct frame_row {
 	/* FRAME_REGISTER, FRAME_DEREF or FRAME_VAL_EXPRESSION; FRAME_UNSPECIFIED if there is none */
 	struct frame_rule cfa;
-	struct frame_rule reg[UNWIND_N_REGS];	/* UNWIND_RIP: the return address */
+	struct frame_rule reg[FRAME_N_COLUMNS];	/* by frame_column(); UNWIND_RIP: the return address */
 	bool signal_frame;
 	bool zero_ends;		/* a zero return address is the end of the stack */
 };
@@ -49,6 +68,7 @@ typedef bool (*frame_row_fn)(void *arg, uint64_t start, uint64_t end, const stru
 /* The compact form; RULE_CFA_COMPLEX for what has none. */
 struct unwind_rule frame_row_compile(const struct frame_row *row);
 
+#ifndef UNWIND_COMPACT_ROWS
 /* For sources that follow no callee-saved register but rbp: what a caller had in the others is not known. */
 static inline void frame_row_forget(struct frame_row *row)
 {
@@ -79,10 +99,12 @@ static inline void frame_row_signal(struct frame_row *row)
 	row->signal_frame = true;
 }
 
+#endif
+
 /* True for a frame that has no caller: its return address is undefined. */
 static inline bool frame_row_outermost(const struct frame_row *row)
 {
-	return row->reg[UNWIND_RIP].kind == FRAME_UNDEFINED;
+	return row->reg[frame_column(UNWIND_RIP)].kind == FRAME_UNDEFINED;
 }
 
 #endif
