@@ -16,6 +16,20 @@ enum retour_runtime_mutant {
 	MUTANT_probes_no_grace_period,	/* arrays of probes are freed at once */
 	MUTANT_sync_without_tasks_trace,
 	MUTANT_sync_without_srcu,
+	MUTANT_ring_no_compare,		/* a reservation does not look whether another one came between */
+	MUTANT_ring_any_cpu,		/* nor whether it is still on the CPU */
+	MUTANT_ring_no_lock,		/* rings of the fallback are taken without their lock */
+	MUTANT_ring_busy_published,	/* the reader passes records that are being written */
+	MUTANT_ring_tail_early,		/* room is given back before it is read */
+	MUTANT_ring_tail_trusted,	/* a tail ahead of the ring makes room */
+	MUTANT_ring_no_evict,		/* overwriting does not say so first */
+	MUTANT_ring_evict_busy,		/* records that are being written are overwritten */
+	MUTANT_ring_no_recheck,		/* the reader does not look whether its copy was overwritten */
+	MUTANT_ring_lost_uncounted,	/* refused records are not counted */
+	MUTANT_ring_dead_block,		/* nobody buries dead writers' records */
+	MUTANT_ring_bury_living,	/* living writers' records are taken for dead ones' */
+	MUTANT_ring_no_wake,		/* commit does not wake */
+	MUTANT_ring_no_last_look,	/* the reader sleeps without looking again */
 };
 
 #ifndef RETOUR_MUTANT
