@@ -13,7 +13,7 @@ struct slot {
 	u64 start_time;		/* task ids are reused */
 	u64 cookie;		/* of the latest kernel entry that was asked for */
 	u64 mm;
-	u64 ip, sp;		/* user registers when the request was made */
+	u64 ip, sp, other_regs;	/* user registers when the request was made: see other_regs() */
 	u32 pending;		/* requested, not yet written */
 	u32 walked;		/* written already, before exec or exit; the entry goes on */
 	u64 map_mm;		/* the mappings below are those of this mm … */

@@ -294,6 +294,37 @@ static __always_inline void write_copy(struct walk_io *io, int mode)
 		COUNT(copy_lost, 1);
 }
 
+/* ---- which kernel entry it is ------------------------------------------- */
+
+/*
+ * A loop's entries have the same ip and sp, whoever called it: the other registers tell them
+ * apart, but for rax, into which a system call writes its result.
+ */
+static __always_inline u64 other_regs(const struct pt_regs *regs)
+{
+	const u64 odd = 0x9e3779b97f4a7c15;	/* spreads each over all bits */
+	u64 hash = regs->bp;
+
+	hash = hash * odd + regs->bx;
+	hash = hash * odd + regs->cx;
+	hash = hash * odd + regs->dx;
+	hash = hash * odd + regs->si;
+	hash = hash * odd + regs->di;
+	hash = hash * odd + regs->r8;
+	hash = hash * odd + regs->r9;
+	hash = hash * odd + regs->r10;
+	hash = hash * odd + regs->r12;
+	hash = hash * odd + regs->r13;
+	hash = hash * odd + regs->r14;
+	return hash * odd + regs->r15;
+}
+
+/* Are these still the registers of the entry for which the slot's request was made? */
+static __always_inline bool same_regs(const struct slot *slot, const struct pt_regs *regs)
+{
+	return regs->ip == slot->ip && regs->sp == slot->sp && other_regs(regs) == slot->other_regs;
+}
+
 /* ---- the walk of a slot's task ----------------------------------------- */
 
 /* The remembered mappings hold as long as nothing write-locked the address space. */
@@ -374,7 +405,7 @@ static int on_return(struct bpf_map *map, void *key, void *value)
 		reason = REASON_EXITING;
 	else if ((u64)mm != slot->mm)
 		reason = REASON_EXEC;
-	else if (regs->ip != slot->ip || regs->sp != slot->sp)
+	else if (!same_regs(slot, regs))
 		reason = REASON_REGS_CHANGED;
 	if (!reason) {
 		s = scratch_get(task->pid);
@@ -432,13 +463,14 @@ static __always_inline void begin_entry(struct slot *slot, struct mm_struct *mm,
 	slot->mm = (u64)mm;
 	slot->ip = regs->ip;
 	slot->sp = regs->sp;
+	slot->other_regs = other_regs(regs);
 	COUNT(requests, 1);
 }
 
 /* Is this still the kernel entry that on_last_chance() walked? */
 static __always_inline bool entry_walked(const struct slot *slot, const struct pt_regs *regs)
 {
-	return slot->walked && regs->ip == slot->ip && regs->sp == slot->sp;
+	return slot->walked && same_regs(slot, regs);
 }
 
 /*
@@ -466,7 +498,7 @@ static __always_inline u32 request(struct slot *slot, struct task_struct *task, 
 		return REASON_SCHEDULE_FAILED;
 	} else if (slot->mm != (u64)mm) {
 		return REASON_NOT_STARTED;	/* the end of an execve */
-	} else if (slot->ip != regs->ip || slot->sp != regs->sp) {
+	} else if (!same_regs(slot, regs)) {
 		return REASON_REGS_CHANGED;	/* a later entry: where irq_work is a thread, work may come late */
 	}
 	*cookie = slot->cookie;
@@ -590,7 +622,7 @@ static __always_inline void walk_now(struct task_struct *task)
 	if (!slot->pending)
 		begin_entry(slot, mm, regs);
 	slot->walked = 1;	/* first: samples that hit during the walk share it */
-	if (regs->ip != slot->ip || regs->sp != slot->sp) {
+	if (!same_regs(slot, regs)) {
 		write_reason(slot->cookie, task->tgid, task->pid, REASON_REGS_CHANGED);
 		return;
 	}
@@ -673,7 +705,7 @@ int walk_blocked(struct bpf_iter__task *ctx)
 		return 0;
 	mm = task->mm;
 	regs = (struct pt_regs *)bpf_task_pt_regs(task);
-	if (!mm || !regs || (u64)mm != slot->mm || regs->ip != slot->ip || regs->sp != slot->sp)
+	if (!mm || !regs || (u64)mm != slot->mm || !same_regs(slot, regs))
 		return 0;
 	s = scratch_get(tid);
 	if (!s)

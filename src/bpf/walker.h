@@ -337,6 +337,14 @@ static __always_inline long walk_one(struct walk_io *outer, int mode)
 			reason = walk_find_mapping(outer, at);
 		}
 	}
+	if (reason == REASON_MAPPING_BUSY) {
+		/*
+		 * Whoever changes the address space may be preempted meanwhile, for long where
+		 * everything can be: user space knows the mappings too, and nobody has to wait.
+		 */
+		push(io.s);
+		return miss(w);
+	}
 	if (!reason && !w->mapping.executable)
 		reason = REASON_NOT_EXECUTABLE;
 	if (reason) {

@@ -41,7 +41,7 @@ _CLONE_REASONS = ('no unwind info', 'zero return address', 'not executable')
 # Every program passes exec and exit once, which may hit a sample each.
 PASSING = {'exec': 3, 'not-started': 3, 'regs-changed': 2, 'exiting': 3, 'not-returned': 1}
 # A rule that is not loaded yet, or a lock that is held, may cut a chain short; what there is must be right.
-_CUT = ('stack copy too short', 'stack copy lost', 'mappings busy')
+_CUT = ('stack copy too short', 'stack copy lost')
 
 
 def recursion(depth):
