@@ -2,47 +2,15 @@
 /*
  * One page fault after the other, each at a place and under a call chain that
  * the tests know, so that an event per fault gives the same chains every time.
- * It runs without a C library: every frame up to _start is in this file.
  *
  * The first letter of its argument says what is done.
  */
-#include <asm/unistd.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "freestanding.h"
 
-#define FRAME __attribute__((noipa))
-
-/* gcc leaves out the frame of a function that calls nothing, whatever it is told. */
-#ifdef FRAME_POINTERS
-#define LEAF() __asm__ volatile("" :: "r"(__builtin_frame_address(0)))
-#else
-#define LEAF() ((void)0)
-#endif
-
-enum { PAGE = 4096, FAULTS = 20, DEEP = 600, PREFAULTED = 8 /* pages of the stack */ };
+enum { FAULTS = 20, DEEP = 600 };
 
 /* Fresh pages: the first touch of each is a fault. */
 static char *next_page;
-
-/* ---- system calls, one frame each ------------------------------------------------ */
-
-static inline __attribute__((always_inline)) long raw(long number, long a, long b, long c, long d, long e)
-{
-	register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = 0;
-	long ret;
-
-	__asm__ volatile("syscall"
-			 : "=a"(ret)
-			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-			 : "rcx", "r11", "memory");
-	return ret;
-}
-
-FRAME static long sys(long number, long a, long b, long c, long d)
-{
-	LEAF();
-	return raw(number, a, b, c, d, 0);
-}
 
 /* ---- work ---------------------------------------------------------------------- */
 
@@ -120,6 +88,29 @@ FRAME static void migrate(void)
 	}
 }
 
+/* ---- work that is asked for in one kernel entry and runs in another --------------------- */
+
+/* The same instruction and the same stack pointer in the kernel's eyes, but other callers. */
+FRAME static void asks(void)
+{
+	sys(__NR_clock_gettime, 1, (long)page(), 0, 0);
+}
+
+FRAME static void sleeps(void)
+{
+	static const struct { long s, ns; } t = { 0, 2000000 };
+
+	sys(__NR_nanosleep, (long)&t, 0, 0, 0);
+}
+
+FRAME static void late(void)
+{
+	for (int i = 0; i < FAULTS; i++) {
+		asks();
+		sleeps();
+	}
+}
+
 /* ---- signals: a sample after the record of its own entry --------------------------- */
 
 struct action {
@@ -181,10 +172,16 @@ FRAME static void at_edge(char *self, const char *mode)
 	replace(self, mode);
 }
 
-/* The kernel faults on what to wait for, which is nothing, for ever. */
+/* The kernel faults on what to wait for: the other end of standard input is closed, or nothing, for ever. */
 FRAME static void block(void)
 {
 	sys(__NR_poll, (long)page(), 1, -1, 0);
+}
+
+/* A byte on standard input, into memory that is there. */
+FRAME static void wait_for_byte(char *byte)
+{
+	sys(__NR_read, 0, (long)byte, 1, 0);
 }
 
 FRAME static void leave(void)
@@ -228,11 +225,20 @@ FRAME static void main_(long *stack)
 		outer();
 		in_kernel();
 		break;
+	case 'w':	/* begins when it is told to, and owes a chain until its input is closed */
+		wait_for_byte(mode);
+		block();
+		inner();
+		in_kernel();
+		break;
 	case 'd':	/* more frames than the kernel walks */
 		deep(DEEP);
 		break;
 	case 'm':
 		migrate();
+		break;
+	case 'l':
+		late();
 		break;
 	case 's':
 		signalled();
@@ -254,27 +260,3 @@ FRAME static void main_(long *stack)
 	}
 	leave();
 }
-
-FRAME __attribute__((used)) static void start(long *stack)
-{
-	main_(stack);
-}
-
-__asm__(".text\n"
-	".globl _start\n"
-	".type _start, @function\n"
-	"_start:\n"
-	"	.cfi_startproc\n"
-	"	.cfi_undefined rip\n"
-	"	xor %ebp, %ebp\n"
-	"	mov %rsp, %rdi\n"
-	"	and $-16, %rsp\n"
-	"	mov $8 /* PREFAULTED */, %ecx\n"	/* where a stack begins is random */
-	"1:	sub $4096, %rsp\n"
-	"	orq $0, (%rsp)\n"
-	"	loop 1b\n"
-	"	add $8 * 4096, %rsp\n"
-	"	call start\n"
-	"	hlt\n"
-	"	.cfi_endproc\n"
-	".size _start, . - _start\n");

@@ -6,7 +6,7 @@ import os
 
 import retour
 import tap
-from upstream import backends, ours, words
+from upstream import backends, of_work, ours, words
 
 KERNEL = os.environ.get('KERNEL')
 N = 20      # FAULTS in tests/programs/faults.c
@@ -30,6 +30,23 @@ def threads():
     samples = recording.of('threads')
     failed = sum(s['reason'] == 'schedule-failed' for s in samples)
     assert len(samples) >= 20 and failed <= max(5, UNPRIMED * len(samples)), f'{failed} of {len(samples)}'
+    # Some of them hold the lock of the address space while others run.
+    busy = sum(s['reason'] == 'mappings busy' for s in samples)
+    assert not busy, f'mappings busy: {busy} of {len(samples)}'
+
+
+@tap.test('an entry that comes late, with the same ip and sp but another caller, is not taken for the one that asked')
+def late():
+    # The thread that runs irq_work has a real-time priority, but a lower one: it has to wait for the program to sleep.
+    found = ours('bpf', 'taskset', '-c', '0', 'chrt', '-f', '50', retour.program('faults'), 'l')
+    chains = of_work(found.chains)
+    right = chains.pop(words('late', 'asks', 'sys'), 0)
+    assert not chains, f'of another entry: {dict(chains)}'
+    if KERNEL == 'rt':
+        # The program's first faults, before it slept, are not answered either.
+        assert not right and found.reasons['regs-changed'] >= N, f'{right} {found.reasons}'
+    else:
+        assert right == N, f'{right} {found.reasons}'
 
 
 @tap.test('an entry whose registers changed is told as such, and gets no other entry\'s chain')
