@@ -273,7 +273,7 @@ static __always_inline void write_copy(struct walk_io *io, int mode)
 	 * In an epilogue the rules still name the places below rsp from which registers were popped.
 	 * A page there that nobody has touched yet is no part of the stack.
 	 */
-	if (walk_copy(s->copy.bytes, sizeof(u64), address, mode, io->task))
+	if (walk_copy(s->copy.bytes, sizeof(u64), address, mode == WALK_FAULT ? WALK_NOFAULT : mode, io->task))
 		address += STACK_BELOW;
 	s->copying.address = address;
 	s->copying.end = address + STACK_CHUNK;	/* if its mapping cannot be had now */

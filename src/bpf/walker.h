@@ -98,19 +98,19 @@ static __always_inline bool walk_io_read(struct walk_io *io, u64 address, unsign
 {
 	struct scratch *s = io->s;
 	u64 at = address - s->window_at;
-	u32 size = STACK_WINDOW;
+	u32 size = -address & 4095;
 
 	if (at > STACK_WINDOW - 16 || at + n * 8 > s->window_size) {
+		/* Not into the next page unless it has to: that may not be there, and a fault is an event, too. */
+		if (!size || size > STACK_WINDOW)
+			size = STACK_WINDOW;
+		if (size < n * 8)
+			size = n * 8;
 		at = 0;
 		s->window_at = address;
 		s->window_size = 0;
-		if (walk_copy(s->window, size, address, io->mode, io->task)) {
-			/* It reaches into a page that is not there: up to that. */
-			size = -address & 4095;
-			if (size > STACK_WINDOW || size < n * 8 ||
-			    walk_copy(s->window, size, address, io->mode, io->task))
-				return false;
-		}
+		if (walk_copy(s->window, size, address, io->mode, io->task))
+			return false;
 		s->window_size = size;
 	}
 	words[0] = window_word(s, at);

@@ -115,7 +115,7 @@ static void work(void)
 		fresh[0] = 1;
 		munmap((void *)fresh, page);
 	}
-	nanosleep(&(struct timespec){ .tv_nsec = 1 }, NULL);
+	nanosleep(&(struct timespec){ .tv_nsec = 100000 }, NULL);	/* long enough not to be over before it begins */
 	while (thread_time_ns() - start < SPIN_NS)
 		for (volatile int i = 0; i < 10000; i++)
 			;

@@ -165,7 +165,7 @@ FRAME static void replace(char *self, const char *mode)
 /* The same, where the stack ends here and there at the beginning of a page, and the one below is fresh. */
 FRAME static void at_edge(char *self, const char *mode)
 {
-	uintptr_t room = (uintptr_t)__builtin_frame_address(0) % PAGE + (PREFAULTED + 2) * PAGE;
+	uintptr_t room = (uintptr_t)__builtin_frame_address(0) % PAGE + (TOUCHED + 2) * PAGE;
 	char *hole = __builtin_alloca(room - 40 * (size_t)(mode[1] - '0'));
 
 	__asm__ volatile("" :: "r"(hole));

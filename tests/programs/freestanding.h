@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Programs without a C library: every frame up to _start is in their own file, and
- * no page fault but those on the stack below what is touched here depends on where
- * the kernel has put the stack, or on what others have run before.
+ * Programs without a C library: every frame up to _start is in their own file.  What they
+ * run on is in memory before they begin (the file locked, the stack touched, for locking
+ * it would split it), so that no fault depends on where it lies or on what others do.
  */
 #ifndef TESTS_FREESTANDING_H
 #define TESTS_FREESTANDING_H
@@ -20,7 +20,7 @@
 #define LEAF() ((void)0)
 #endif
 
-enum { PAGE = 4096, PREFAULTED = 8 /* pages of the stack */ };
+enum { PAGE = 4096, TOUCHED = 8 /* pages of the stack */ };
 
 /* ---- system calls, one frame each ------------------------------------------------ */
 
@@ -49,10 +49,9 @@ static void main_(long *stack);
 
 FRAME __attribute__((used)) static void start(long *stack)
 {
-	extern const char __executable_start[], _end[];
+	extern char __executable_start[], _end[];
 
-	for (const char *p = __executable_start; p < _end; p += PAGE)
-		*(volatile const char *)p;
+	raw(__NR_mlock, (long)__executable_start, _end - __executable_start, 0, 0, 0);
 	main_(stack);
 }
 
@@ -66,7 +65,7 @@ __asm__(".text\n"
 	"	mov %rsp, %rdi\n"
 	"	and $-16, %rsp\n"
 	"	mov %rsp, %rdx\n"
-	"	mov $8 /* PREFAULTED */, %ecx\n"	/* where a stack begins is random */
+	"	mov $8 /* TOUCHED */, %ecx\n"
 	"1:	sub $4096, %rdx\n"
 	"	orq $0, (%rdx)\n"
 	"	loop 1b\n"
