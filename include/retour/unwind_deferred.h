@@ -60,6 +60,127 @@ RETOUR_API unsigned int retour_unwind_user(const struct retour_unwind_regs *regs
 /* The chain of the caller: entries[0] lies in the calling function. */
 RETOUR_API unsigned int retour_unwind_here(unsigned long *entries, unsigned int max, enum retour_unwind_end *end);
 
+/* ---- Runtime sections ---- */
+
+struct retour_srcu_bank;
+
+/* The calling thread's state; only the library and the inline functions below touch it. */
+struct retour_runtime_task {
+	unsigned int nesting;		/* sections the thread is in */
+	unsigned int busy;		/* an entry is being begun or ended */
+	unsigned long unwind_mask;	/* a bit per tracer that asked; the lowest two: pending, used */
+	unsigned long unwind_completed;	/* tracers that were called in this entry */
+	uint64_t cookie;		/* of this entry */
+	struct retour_srcu_bank *bank;	/* an entry that owes a chain is an SRCU reader */
+};
+
+extern RETOUR_API __thread struct retour_runtime_task retour_runtime_task __attribute__((tls_model("initial-exec")));
+
+/* The slow paths of leaving; not to be called directly. */
+RETOUR_API void retour_runtime_return(void);
+RETOUR_API void retour_runtime_return_from_signal(const void *ucontext);
+
+/*
+ * Begins a runtime section: what is requested until its end is deferred to it.
+ * Sections nest, also those of handlers into those they interrupt, and end in
+ * the thread and call in which they began.
+ */
+RETOUR_INLINE void retour_runtime_enter(void)
+{
+	unsigned int *nesting = &retour_runtime_task.nesting;
+
+	__atomic_store_n(nesting, __atomic_load_n(nesting, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED);
+	/* (y) pairs with (z): handlers that interrupt the section see it. */
+	retour_barrier();
+}
+
+/* Counts the end of a section; true if it was the outermost one and owes a chain. */
+RETOUR_INLINE bool retour_runtime_leave_(void)
+{
+	unsigned int *nesting = &retour_runtime_task.nesting;
+
+	/* (z) pairs with (y): the section is over before it is not seen any more. */
+	retour_barrier();
+	__atomic_store_n(nesting, __atomic_load_n(nesting, __ATOMIC_RELAXED) - 1, __ATOMIC_RELAXED);
+	/* (z) pairs with (y): a handler that still saw the section left its request for us to see. */
+	retour_barrier();
+	return retour_unlikely(__atomic_load_n(&retour_runtime_task.unwind_mask, __ATOMIC_RELAXED)) &&
+	       !__atomic_load_n(nesting, __ATOMIC_RELAXED);
+}
+
+/* Ends a section.  The outermost one walks the caller's stack, if somebody asked, and calls who asked. */
+RETOUR_INLINE void retour_runtime_leave(void)
+{
+	if (retour_runtime_leave_())
+		retour_runtime_return();
+}
+
+/*
+ * The same at the end of a signal handler that began with retour_runtime_enter():
+ * the chain is that of the interrupted code.  Where the signal interrupted a
+ * section, the chain is left to that section's end.
+ */
+RETOUR_INLINE void retour_runtime_leave_handler(const void *ucontext)
+{
+	if (retour_runtime_leave_())
+		retour_runtime_return_from_signal(ucontext);
+}
+
+/* ---- Deferred chains ---- */
+
+/* As deep as the kernel's. */
+#define RETOUR_UNWIND_MAX_ENTRIES 510
+
+struct retour_unwind_stacktrace {
+	unsigned int nr;		/* 0: there was no memory to walk into */
+	const unsigned long *entries;	/* innermost first; gone when the callback returns */
+	enum retour_unwind_end end;
+};
+
+struct retour_unwind_work;
+
+/*
+ * Called once for each entry in which the tracer asked, in the thread that
+ * asked, as it leaves its outermost section; perhaps in a signal handler.  It
+ * may request, which counts for the entry that ends; it may not cancel.
+ */
+typedef void (*retour_unwind_callback_t)(struct retour_unwind_work *work, const struct retour_unwind_stacktrace *trace,
+					 uint64_t cookie);
+
+/* A tracer.  It belongs to the library from init to the return of cancel. */
+struct retour_unwind_work {
+	retour_unwind_callback_t func;
+	int bit;			/* -1: cancelled */
+};
+
+/*
+ * Makes *work a tracer.  0, or -EBUSY: there are 62.  From any thread, not from
+ * signal handlers.
+ */
+RETOUR_API int retour_unwind_deferred_init(struct retour_unwind_work *work, retour_unwind_callback_t func);
+
+/*
+ * Asks for the chain of this entry: of the outermost section that the calling
+ * thread is in.  *cookie names the entry: the same for all who ask in it, odd,
+ * and not seen again for 2^31 entries of a CPU (the kernel's layout: CPU + 1, count).
+ *
+ * 0: the callback will be called.  1: the tracer asked before in this entry;
+ * its callback will be, or was already, called with this cookie.
+ * -EINVAL: the thread is in no section, so nothing ends that could call back.
+ * -ENOENT: the work is cancelled.
+ * -EAGAIN: a handler interrupted an entry as it began or ended; who needs the
+ * chain calls retour_unwind_user() now.
+ */
+RETOUR_API int retour_unwind_deferred_request(struct retour_unwind_work *work, uint64_t *cookie);
+
+/*
+ * Ends a tracer: requests that are pending may be dropped, callbacks in flight
+ * are waited for, and so are sections of all threads in which somebody has asked.
+ * 0, or -EDEADLK, nothing done: the caller is in a section itself.  From any
+ * thread, once, not from signal handlers.
+ */
+RETOUR_API int retour_unwind_deferred_cancel(struct retour_unwind_work *work);
+
 #ifdef __cplusplus
 }
 #endif

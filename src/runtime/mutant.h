@@ -30,6 +30,9 @@ enum retour_runtime_mutant {
 	MUTANT_ring_bury_living,	/* living writers' records are taken for dead ones' */
 	MUTANT_ring_no_wake,		/* commit does not wake */
 	MUTANT_ring_no_last_look,	/* the reader sleeps without looking again */
+	MUTANT_unwind_not_busy,		/* handlers see entries in pieces */
+	MUTANT_unwind_stale_rules,	/* cached rules are believed whatever object is there */
+	MUTANT_unwind_cancel_no_wait,	/* cancel returns with callbacks in flight */
 };
 
 #ifndef RETOUR_MUTANT

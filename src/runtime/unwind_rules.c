@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "retour/rcu_types.h"
+#include "runtime/mutant.h"
 #define UNWIND_COMPACT_ROWS	/* as the objects of src/unwind in this library */
 #include "unwind/cfi.h"
 #include "unwind/fde_index.h"
@@ -170,7 +171,8 @@ static bool load_slot(const struct slot *slot, const struct unwind_object *objec
 	words[1] = __atomic_load_n(&slot->rule[1], __ATOMIC_RELAXED);
 	/* (u) pairs with (v): words that a writer changed have changed seq. */
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	if (__atomic_load_n(&slot->seq, __ATOMIC_RELAXED) != seq || hash_fde(object, fde) != hash)
+	if (__atomic_load_n(&slot->seq, __ATOMIC_RELAXED) != seq ||
+	    (hash_fde(object, fde) != hash && !mutant(unwind_stale_rules)))
 		return false;
 	memcpy(rule, words, sizeof(*rule));
 	return true;

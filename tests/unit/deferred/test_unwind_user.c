@@ -168,16 +168,23 @@ TEST(samples_at_any_instruction_agree_with_backtrace)
 #define PAINT 0xa5
 #define BOUND 2048
 
-static unsigned long small_entries[MAX];
-static struct retour_unwind_regs small_regs;
+static struct retour_unwind_work small_work;
 static enum retour_unwind_end small_end;
 static unsigned long small_sp;	/* the handler's, before it calls */
 
+static void keep_end(struct retour_unwind_work *work, const struct retour_unwind_stacktrace *trace, uint64_t cookie)
+{
+	small_end = trace->end;
+}
+
 static void walk_on_small_stack(int signal, siginfo_t *info, void *ucontext)
 {
+	static uint64_t cookie;
+
 	small_sp = (unsigned long)__builtin_frame_address(0);
-	retour_unwind_regs_of_signal(&small_regs, ucontext);
-	retour_unwind_user(&small_regs, small_entries, MAX, &small_end);
+	retour_runtime_enter();
+	retour_unwind_deferred_request(&small_work, &cookie);
+	retour_runtime_leave_handler(ucontext);
 }
 
 NOINLINE static void raise_deep(unsigned int depth)
@@ -206,6 +213,8 @@ TEST(walks_need_less_than_two_kilobytes_of_stack)
 #ifdef __SANITIZE_ADDRESS__
 	SKIP("the address sanitizer widens frames");
 #endif
+	small_end = RETOUR_UNWIND_MAX_DEPTH;
+	CHECK(!retour_unwind_deferred_init(&small_work, keep_end));
 	memset(alternate, PAINT, sizeof(alternate));
 	CHECK(!sigaltstack(&stack, NULL));
 	CHECK(!sigaction(SIGUSR1, &action, NULL));
