@@ -224,13 +224,13 @@ inline add_up_bank()
 {
 	sum = 0;
 #ifdef BAD_LOCK_FIRST
-	add_up(LOCK(bank, 0), ORDERED);
+	add_up(LOCK(bank, 0), RELAXED);
 	sum = -sum;
 	add_up(UNLOCK(bank, 0), ORDER_V);
 #else
 	add_up(UNLOCK(bank, 0), ORDER_V);					/* V */
 	sum = -sum;
-	add_up(LOCK(bank, 0), ORDERED);
+	add_up(LOCK(bank, 0), RELAXED);
 #endif
 	tmp = 0
 }

@@ -37,6 +37,9 @@ SOUND = [
     ('gp', ''),
     ('gp', 'FULL_ORDER'),
     ('callback', ''),
+    ('callback', 'READER AWAKE'),
+    ('callback', 'BARRIER AWAKE'),
+    ('callback', 'BARRIER PRODUCERS=1'),
     # One of two suffices.
     ('rcu', 'SECTIONS=2 GRACE_PERIODS=1 NO_P'),
     ('gp', 'NO_B'),
@@ -59,6 +62,10 @@ UNSOUND = [
         'NO_A', 'NO_C', 'NO_L', 'NO_B NO_E', 'BAD_SNAP_EARLY', 'BAD_NO_WAKE', 'BAD_NO_FLAG')),
     ('gp', 'FULL_ORDER NO_E'),
     *(('callback', mutant) for mutant in ('NO_b', 'NO_c', 'NO_d', 'NO_e', 'BAD_SLEEP_BLINDLY')),
+    *(('callback', 'READER AWAKE ' + mutant) for mutant in ('BAD_EARLY_CALLBACK', 'BAD_SNAP_BEFORE_TAKE')),
+    *(('callback', 'BARRIER AWAKE ' + mutant) for mutant in (
+        'NO_A', 'NO_B', 'NO_C', 'NO_L', 'NO_e', 'NO_p', 'BAD_BARRIER_EARLY')),
+    *(('callback', 'BARRIER PRODUCERS=1 ' + mutant) for mutant in ('NO_c', 'NO_d', 'BAD_SLEEP_BLINDLY')),
 ]
 
 
