@@ -28,6 +28,7 @@ enum retour_mutant {
 	MUTANT_srcu_no_flip,		/* starvation */
 	MUTANT_srcu_no_wake,		/* unlock does not wake the leader */
 	MUTANT_srcu_wrong_cookie,	/* the cookie of the bank in which the section is not counted */
+	MUTANT_rseq_stays,		/* registered when the thread's memory goes */
 	MUTANT_early_callback,		/* no grace period before a batch */
 	MUTANT_lost_callback,		/* the worker sleeps without looking again */
 	MUTANT_barrier_early,		/* a round that runs counts for barrier */

@@ -3,20 +3,46 @@
 #include "rcu/percpu.h"
 
 #include <fcntl.h>
-#include <linux/rseq.h>
+#include <pthread.h>
 #include <stddef.h>
 
 #include "retour/srcu_percpu.h"
+#include "rcu/mutant.h"
 #include "rcu/sys.h"
+
+#ifdef __aarch64__
+#define RSEQ_SIGNATURE 0xd428bc00
+#else
+#define RSEQ_SIGNATURE 0x53053053
+#endif
+#define RSEQ_UNREGISTER 1
+
+/*
+ * The kernel's struct rseq in its first size, which every kernel takes.  Of
+ * libc's, too, only cpu_id is used, negative where nothing is registered: what
+ * __rseq_size says, and how, differs between versions.
+ */
+struct first_rseq {
+	unsigned int cpu_id_start;
+	int cpu_id;
+	unsigned long rseq_cs;
+	unsigned int flags[4];
+} __attribute__((aligned(32)));
+
+_Static_assert(sizeof(struct first_rseq) == 32, "the first size");
 
 static unsigned int cpus;		/* 0: not yet known */
 
 /* glibc's, from 2.35 on; other libraries leave registration to us. */
 extern const ptrdiff_t __rseq_offset __attribute__((weak));
-static __thread struct rseq own_rseq __attribute__((tls_model("initial-exec"), aligned(32))) = {
-	.cpu_id = RSEQ_CPU_ID_UNINITIALIZED
-};
+static __thread struct first_rseq own_rseq __attribute__((tls_model("initial-exec"))) = { .cpu_id = -1 };
+static __thread bool register_tried __attribute__((tls_model("initial-exec")));
 long retour_rseq_offset;
+
+/* pthread_setspecific() of one of the first keys stores two words; of a later one it may allocate. */
+#define FIRST_KEYS 32
+static pthread_key_t exit_key;
+static bool exit_key_usable;
 
 /* The last number of the kernel's list of possible CPUs, "0-7", plus one. */
 static unsigned int read_possible_cpus(void)
@@ -61,9 +87,37 @@ unsigned int percpu_possible(void)
 	return n;
 }
 
+static long sys_rseq(int flags)
+{
+	return sys_call(SYS_rseq, (long)&own_rseq, sizeof(own_rseq), flags, RSEQ_SIGNATURE, 0, 0);
+}
+
+/*
+ * Once for each thread, so not again in a handler after its destructors.  If
+ * it cannot be undone at the thread's end it is not done.
+ */
 void percpu_register_thread(void)
 {
-	if (!&__rseq_offset && own_rseq.cpu_id == (unsigned int)RSEQ_CPU_ID_UNINITIALIZED &&
-	    sys_call(SYS_rseq, (long)&own_rseq, sizeof(own_rseq), 0, 0x53053053, 0, 0) != 0)
-		own_rseq.cpu_id = RSEQ_CPU_ID_REGISTRATION_FAILED;
+	if (&__rseq_offset || register_tried || !exit_key_usable)
+		return;
+	register_tried = true;
+	if (sys_rseq(0) == 0)
+		pthread_setspecific(exit_key, &own_rseq);
+}
+
+/*
+ * The destructor of exit_key.  libc may unmap a thread's memory in that thread,
+ * and the kernel, which writes to what is registered, would kill the process.
+ */
+static void unregister_thread(void *rseq)
+{
+	(void)rseq;
+	if (!mutant(rseq_stays))
+		sys_rseq(RSEQ_UNREGISTER);
+}
+
+__attribute__((constructor(101))) static void percpu_init(void)
+{
+	if (!&__rseq_offset)
+		exit_key_usable = pthread_key_create(&exit_key, unregister_thread) == 0 && exit_key < FIRST_KEYS;
 }

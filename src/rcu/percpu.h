@@ -12,7 +12,7 @@
  */
 unsigned int percpu_possible(void);
 
-/* Where libc does not do it, registers the calling thread for sequences.  Async-signal-safe. */
+/* Where libc does not do it, registers the calling thread for sequences, until it ends.  Async-signal-safe. */
 void percpu_register_thread(void);
 
 #endif

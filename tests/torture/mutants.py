@@ -47,6 +47,7 @@ FOUND_ELSEWHERE = {
     "no_claim_fence": "tests/model: the compare-and-exchange before it is a full fence on x86-64",
     "srcu_lock_first": "tests/model: a whole section must fit between two sums, in the bank that is left",
     "fork_leader_waits": "tests/unit: handlers of torture do not fork",
+    "rseq_stays": "tests/unit: only where libc has no rseq",
     "srcu_unused_membarrier": "tests/unit: costs time and breaks nothing",
 }
 
