@@ -274,11 +274,23 @@ static void *read_all(void *arg)
 	return NULL;
 }
 
+/* What a child has to call first. */
+static atomic_int pending;
+
+static void free_pending(struct retour_rcu_head *head)
+{
+	pending--;
+	free(head);
+}
+
 static void *update_all(void *arg)
 {
 	while (!stop) {
 		for_each_domain(d) {
-			d->call(malloc(sizeof(struct retour_rcu_head)), (void (*)(struct retour_rcu_head *))free);
+			if (pending < 1000) {
+				pending++;
+				d->call(malloc(sizeof(struct retour_rcu_head)), free_pending);
+			}
 			d->synchronize();
 		}
 	}

@@ -62,12 +62,20 @@ TEST(a_reader_of_another_domain_is_not_waited_for)
 	}
 }
 
+static void do_nothing(struct retour_rcu_head *head)
+{
+}
+
 TEST(a_later_reader_is_not_waited_for)
 {
 	struct holder first, later;
+	struct retour_rcu_head head;
 	unsigned long cookie;
 
 	for_each_domain(d) {
+		/* From here on there is a worker, which begins at once. */
+		d->call(&head, do_nothing);
+		d->barrier();
 		holder_begin(&first, d);
 		cookie = d->start_poll();
 		sleep_ms(20);
