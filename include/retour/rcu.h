@@ -26,6 +26,7 @@ struct retour_rcu_reader {
 	unsigned int boost;	/* PI futex */
 	int tid;		/* 0: free */
 	const void *where;	/* debug builds: the outermost lock */
+	long tasks_trace[2];	/* sections of retour_rcu_tasks_trace, by bank */
 } __attribute__((aligned(64)));
 
 /* NULL before the first reader, and always where readers need fences. */
@@ -40,14 +41,14 @@ RETOUR_API void retour_rcu_read_unlock_slow_notrace(void);
 RETOUR_API bool retour_rcu_read_lock_held_slow(void);
 
 /* Adds to a count that only this thread and its signal handlers change. */
-RETOUR_INLINE void retour_rcu_add_nesting_(struct retour_rcu_reader *reader, long n)
+RETOUR_INLINE void retour_rcu_add_(long *count, long n)
 {
 #if defined(__x86_64__) && !defined(RETOUR_TSAN)
 	/* One instruction.  x86-64 keeps loads and stores before a later store in order: it releases. */
-	__asm__ volatile("addq %1, %0" : "+m"(reader->nesting) : "er"(n) : "memory", "cc");
+	__asm__ volatile("addq %1, %0" : "+m"(*count) : "er"(n) : "memory", "cc");
 #else
-	/* (I), and (o): handlers find nesting changed. */
-	__atomic_store_n(&reader->nesting, __atomic_load_n(&reader->nesting, __ATOMIC_RELAXED) + n, __ATOMIC_RELEASE);
+	/* (I), and (o): handlers find the count changed. */
+	__atomic_store_n(count, __atomic_load_n(count, __ATOMIC_RELAXED) + n, __ATOMIC_RELEASE);
 	retour_barrier();	/* (o) */
 #endif
 }
@@ -59,7 +60,7 @@ RETOUR_INLINE void retour_rcu_read_lock_(void (*slow)(void))
 	if (retour_unlikely(!reader))
 		slow();
 	else
-		retour_rcu_add_nesting_(reader, 1);
+		retour_rcu_add_(&reader->nesting, 1);
 	/* (H) pairs with (M): nesting is incremented before the section begins. */
 	retour_barrier();
 	retour_tsan_acquire(&retour_rcu_domain);
@@ -78,7 +79,7 @@ RETOUR_INLINE void retour_rcu_read_unlock_(void (*slow)(void))
 	}
 	/* (I) pairs with (N): the section ends before nesting is decremented. */
 	retour_barrier();
-	retour_rcu_add_nesting_(reader, -1);
+	retour_rcu_add_(&reader->nesting, -1);
 	/* (J) pairs with (M), (O): nesting is decremented before special is read. */
 	retour_barrier();
 	retour_torture_delay();
@@ -106,14 +107,14 @@ RETOUR_INLINE void retour_rcu_read_lock(void)
 {
 	retour_rcu_read_lock_(retour_rcu_read_lock_slow);
 #ifdef RETOUR_RCU_DEBUG
-	retour_rcu_debug_lock(&retour_rcu_domain, NULL);
+	retour_rcu_debug_lock(&retour_rcu_domain, &retour_rcu_domain);
 #endif
 }
 
 RETOUR_INLINE void retour_rcu_read_unlock(void)
 {
 #ifdef RETOUR_RCU_DEBUG
-	retour_rcu_debug_unlock(&retour_rcu_domain, NULL);
+	retour_rcu_debug_unlock(&retour_rcu_domain, &retour_rcu_domain);
 #endif
 	retour_rcu_read_unlock_(retour_rcu_read_unlock_slow);
 }
@@ -126,18 +127,21 @@ RETOUR_INLINE bool retour_rcu_read_lock_held(void)
 	return reader ? __atomic_load_n(&reader->nesting, __ATOMIC_RELAXED) != 0 : retour_rcu_read_lock_held_slow();
 }
 
-#define retour_rcu_dereference(p) retour_rcu_dereference_domain_(p, &retour_rcu_domain)
-/* For code that also runs outside of sections while `condition` protects p. */
+/* Debug builds report a dereference outside of a section, but not where `condition` says that p is protected. */
 #define retour_rcu_dereference_check(p, condition) \
-	((condition) ? retour_rcu_dereference_raw_notrace(p) : retour_rcu_dereference(p))
+	retour_rcu_dereference_if_(p, (condition) || retour_rcu_read_lock_held(), &retour_rcu_domain)
+#define retour_rcu_dereference(p) retour_rcu_dereference_check(p, false)
+/* Not checked. */
+#define retour_rcu_dereference_notrace(p) retour_rcu_dereference_raw_notrace(p)
 
 /* Waits until all sections that have begun are over. */
 RETOUR_API void retour_synchronize_rcu(void);
 /* The same at the price of CPU time: spins longer for readers before it sleeps. */
 RETOUR_API void retour_synchronize_rcu_expedited(void);
 
-/* The two below for callers that are no C, after retour_rcu_start_worker(). */
+/* The three below for callers that are no C, after retour_rcu_start_worker(). */
 RETOUR_API unsigned long retour_start_poll_synchronize_rcu_extern(void);
+RETOUR_API unsigned long retour_start_poll_synchronize_rcu_expedited_extern(void);
 RETOUR_API void retour_call_rcu_extern(struct retour_rcu_head *head, void (*func)(struct retour_rcu_head *head));
 
 /*
@@ -155,9 +159,14 @@ RETOUR_INLINE void retour_call_rcu(struct retour_rcu_head *head, void (*func)(st
 /* Waits until the callbacks queued before are called, and polled grace periods over.  Not from a callback. */
 RETOUR_API void retour_rcu_barrier(void);
 
-/* Polled grace periods: a cookie for one that begins now or later.  These four are async-signal-safe. */
+/*
+ * Polled grace periods: a cookie stands for one that begins now or later.  All
+ * of them but cond_synchronize are async-signal-safe.  The _full forms are for
+ * code that is written after the kernel's: here a cookie is a whole state.
+ */
 RETOUR_API unsigned long retour_get_state_synchronize_rcu(void);
-/* ... and has the library run it. */
+
+/* A cookie, too; the library runs the grace period, for the second one with the haste of synchronize_expedited. */
 RETOUR_INLINE unsigned long retour_start_poll_synchronize_rcu(void)
 {
 	retour_rcu_worker_at_load();
@@ -166,7 +175,8 @@ RETOUR_INLINE unsigned long retour_start_poll_synchronize_rcu(void)
 
 RETOUR_INLINE unsigned long retour_start_poll_synchronize_rcu_expedited(void)
 {
-	return retour_start_poll_synchronize_rcu();
+	retour_rcu_worker_at_load();
+	return retour_start_poll_synchronize_rcu_expedited_extern();
 }
 
 /* Is it over? */
@@ -175,9 +185,16 @@ RETOUR_API bool retour_poll_state_synchronize_rcu(unsigned long cookie);
 RETOUR_API void retour_cond_synchronize_rcu(unsigned long cookie);
 RETOUR_API void retour_cond_synchronize_rcu_expedited(unsigned long cookie);
 
+/* A cookie, of any domain, that is complete from the start. */
 RETOUR_INLINE unsigned long retour_get_completed_synchronize_rcu(void)
 {
 	return RETOUR_RCU_GET_STATE_COMPLETED;
+}
+
+/* Do cookies, of one domain, stand for the same grace period? */
+RETOUR_INLINE bool retour_same_state_synchronize_rcu(unsigned long a, unsigned long b)
+{
+	return a == b;
 }
 
 RETOUR_INLINE void retour_get_state_synchronize_rcu_full(struct retour_rcu_gp_oldstate *state)
@@ -210,6 +227,11 @@ RETOUR_INLINE void retour_cond_synchronize_rcu_full(const struct retour_rcu_gp_o
 	retour_cond_synchronize_rcu(state->seq);
 }
 
+RETOUR_INLINE void retour_cond_synchronize_rcu_expedited_full(const struct retour_rcu_gp_oldstate *state)
+{
+	retour_cond_synchronize_rcu_expedited(state->seq);
+}
+
 RETOUR_INLINE bool retour_same_state_synchronize_rcu_full(const struct retour_rcu_gp_oldstate *a,
 							   const struct retour_rcu_gp_oldstate *b)
 {
@@ -223,11 +245,18 @@ RETOUR_INLINE void retour_rcu_guard_end_(const char *guard)
 	retour_rcu_read_unlock();
 }
 
-#define RETOUR_RCU_JOIN__(a, b) a##b
-#define RETOUR_RCU_JOIN_(a, b) RETOUR_RCU_JOIN__(a, b)
+RETOUR_INLINE void retour_rcu_guard_end_notrace_(const char *guard)
+{
+	(void)guard;
+	retour_rcu_read_unlock_notrace();
+}
+
 #define retour_guard_rcu()                                                     \
 	__attribute__((cleanup(retour_rcu_guard_end_), unused))                \
-	char RETOUR_RCU_JOIN_(retour_rcu_guard_, __COUNTER__) = (retour_rcu_read_lock(), 0)
+	char RETOUR_JOIN_(retour_rcu_guard_, __COUNTER__) = (retour_rcu_read_lock(), 0)
+#define retour_guard_rcu_notrace()                                             \
+	__attribute__((cleanup(retour_rcu_guard_end_notrace_), unused))        \
+	char RETOUR_JOIN_(retour_rcu_guard_, __COUNTER__) = (retour_rcu_read_lock_notrace(), 0)
 
 #ifdef __cplusplus
 }

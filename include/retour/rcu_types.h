@@ -20,6 +20,8 @@ extern "C" {
 /* Readers are always inlined, so no tool that instruments function entries finds one. */
 #define RETOUR_INLINE static inline __attribute__((always_inline, no_instrument_function, unused))
 #define retour_unlikely(x) __builtin_expect(!!(x), 0)
+#define RETOUR_JOIN__(a, b) a##b
+#define RETOUR_JOIN_(a, b) RETOUR_JOIN__(a, b)
 #define retour_barrier() __asm__ volatile("" ::: "memory")
 
 #if defined(__SANITIZE_THREAD__)
@@ -73,7 +75,7 @@ struct retour_rcu_domain {
 	/* grace periods */
 	struct retour_rcu_seq gp;
 	unsigned long gp_wanted;	/* the newest cookie of start_poll */
-	unsigned int expedited;		/* callers of synchronize_expedited */
+	unsigned long gp_expedited;	/* the newest cookie that somebody is in a hurry for */
 	/* callbacks: producers push on queue, the worker moves them to batch */
 	unsigned int idle;		/* futex: 1 while the worker sleeps */
 	struct retour_rcu_head *queue;
@@ -101,18 +103,19 @@ struct retour_rcu_gp_oldstate {
 /*
  * Reports: what the library has to tell and cannot return.  The callback runs
  * in the thread that found it, possibly in a signal handler and with the
- * program's locks held: it should only copy the report.  Readers are allowed.
+ * program's locks held: it should only copy the report.  Readers are allowed;
+ * what they do wrong is not reported.
  */
 enum retour_rcu_report_kind {
 	RETOUR_RCU_STALL,		/* a grace period waits for long: tid or 0, duration_ms */
 	RETOUR_RCU_DEAD_READER,		/* a thread ended inside a section: tid */
-	RETOUR_RCU_DEADLOCK,		/* barrier or cleanup in a callback, synchronize in a section of this thread */
+	RETOUR_RCU_DEADLOCK,		/* barrier or cleanup in a callback, synchronize or barrier in a section of this thread */
 	RETOUR_RCU_NO_WORKER,		/* the thread for callbacks cannot be created: error */
+	RETOUR_RCU_WRONG_FLAVOUR,	/* a domain's first reader, in debug builds any, is of another flavour */
 	/* from here on only from code compiled with RETOUR_RCU_DEBUG */
 	RETOUR_RCU_DEREFERENCE,		/* dereference outside a section */
 	RETOUR_RCU_UNBALANCED,		/* unlock without lock */
 	RETOUR_RCU_WRONG_DOMAIN,	/* unlock of another domain than the innermost lock's */
-	RETOUR_RCU_WRONG_FLAVOUR,	/* a reader of one flavour on a domain of another */
 	RETOUR_RCU_BLOCKING,		/* retour_rcu_might_block() in a section that may not */
 	RETOUR_RCU_NOT_WATCHING,	/* reader in a thread torn down, or in a child before its repair */
 };
@@ -124,7 +127,9 @@ struct retour_rcu_report {
 	int tid;			/* the thread it is about; 0: not known */
 	int error;			/* an errno value or 0 */
 	unsigned long duration_ms;
+	unsigned long sections;		/* that are waited for: of the thread, or if that is not known of all */
 	const void *where;		/* call site or program counter; NULL: not known */
+	const void *section;		/* where the section began that it is about; NULL: not known, or none */
 };
 
 typedef void (*retour_rcu_report_fn)(const struct retour_rcu_report *report, void *arg);
@@ -180,6 +185,7 @@ RETOUR_API void retour_rcu_start_worker(void);
 RETOUR_API void retour_rcu_debug_lock(const struct retour_rcu_domain *domain, const void *cookie);
 RETOUR_API void retour_rcu_debug_unlock(const struct retour_rcu_domain *domain, const void *cookie);
 RETOUR_API void retour_rcu_debug_dereference(const struct retour_rcu_domain *domain);
+RETOUR_API bool retour_rcu_debug_held(const struct retour_rcu_domain *domain);
 
 /* Reports if the calling thread is in a section that may not block (debug sections of all domains but tasks-trace). */
 RETOUR_API void retour_rcu_might_block(void);
@@ -204,14 +210,16 @@ RETOUR_API void retour_rcu_might_block(void);
 /* Only the value counts, it is not followed. */
 #define retour_rcu_access_pointer(p) __atomic_load_n(&(p), __ATOMIC_RELAXED)
 
+/* `allowed` is looked at in debug builds only. */
 #ifdef RETOUR_RCU_DEBUG
-#define retour_rcu_dereference_domain_(p, domain)                              \
+#define retour_rcu_dereference_if_(p, allowed, domain)                         \
 	(__extension__({                                                       \
-		retour_rcu_debug_dereference(domain);                          \
+		if (!(allowed))                                                \
+			retour_rcu_debug_dereference(domain);                  \
 		retour_rcu_dereference_raw_notrace(p);                         \
 	}))
 #else
-#define retour_rcu_dereference_domain_(p, domain) retour_rcu_dereference_raw_notrace(p)
+#define retour_rcu_dereference_if_(p, allowed, domain) retour_rcu_dereference_raw_notrace(p)
 #endif
 
 #ifdef __cplusplus

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * retour_srcu ("SRCU-fast") and retour_rcu_tasks_trace: RCU domains whose
- * readers count in per-CPU counters and hold a cookie.
+ * retour_srcu ("SRCU-fast"): RCU domains whose readers count in per-CPU
+ * counters and hold a cookie.
  *
  * The price of a grace period grows with CPUs, not with threads.  Readers may
  * block, where all updaters of the domain can bear it.  A cookie may be handed
  * to another thread (down/up).  Readers need no registration and may run in
  * signal handlers from the first call.  See docs/rcu.md for the algorithm.
+ *
+ * Counters know no threads: a report of a stall says how many sections a grace
+ * period waits for but not whose, no priority is lent to readers, and a thread
+ * that ends inside a section is waited for.  Where that matters, there are
+ * retour_rcu and retour_rcu_tasks_trace.
  *
  * Unless it says otherwise a function may be called from any thread, but not
  * from signal handlers.
@@ -28,6 +33,12 @@ struct retour_srcu_bank {
 	unsigned long atomic_unlock;
 };
 
+/* Banks come in pairs. */
+RETOUR_INLINE unsigned int retour_srcu_bank_index_(const struct retour_srcu_bank *bank)
+{
+	return (unsigned long)bank / sizeof(*bank) % 2;
+}
+
 struct retour_srcu_area;
 
 enum retour_srcu_flavour { RETOUR_SRCU_FAST, RETOUR_SRCU_FAST_UPDOWN };
@@ -47,8 +58,9 @@ struct retour_srcu_struct {
 
 extern RETOUR_API const struct retour_rcu_ops retour_srcu_ops;
 
-#define RETOUR_SRCU_INIT_(name, flavour) \
-	{ NULL, 0, 0, NULL, NULL, flavour, 0, RETOUR_RCU_DOMAIN_INIT(&retour_srcu_ops, name) }
+#define RETOUR_SRCU_INIT_OPS_(ops, name, flavour) \
+	{ NULL, 0, 0, NULL, NULL, flavour, 0, RETOUR_RCU_DOMAIN_INIT(ops, name) }
+#define RETOUR_SRCU_INIT_(name, flavour) RETOUR_SRCU_INIT_OPS_(&retour_srcu_ops, name, flavour)
 
 /* When the object of a defined domain is loaded, and when it is closed. */
 RETOUR_API void retour_srcu_module_coming(struct retour_srcu_struct *ssp);
@@ -91,20 +103,26 @@ RETOUR_API int retour_cleanup_srcu_struct(struct retour_srcu_struct *ssp);
 
 /* The declared slow paths of readers; not to be called directly. */
 RETOUR_API struct retour_srcu_bank *retour_srcu_read_lock_slow(struct retour_srcu_struct *ssp);
+RETOUR_API struct retour_srcu_bank *retour_srcu_read_lock_slow_notrace(struct retour_srcu_struct *ssp);
+RETOUR_API struct retour_srcu_bank *retour_srcu_down_read_slow(struct retour_srcu_struct *ssp);
 RETOUR_API void retour_srcu_read_unlock_atomic(struct retour_srcu_bank *bank);
 RETOUR_API void retour_srcu_read_unlock_slow(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank);
 RETOUR_API void retour_srcu_read_unlock_slow_notrace(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank);
-RETOUR_API void retour_srcu_debug_flavour(const struct retour_srcu_struct *ssp, enum retour_srcu_flavour flavour);
 
-/* Begins a section; the cookie ends it.  No hook point is behind this pair.  Async-signal-safe. */
-RETOUR_INLINE struct retour_srcu_bank *retour_srcu_read_lock_fast_notrace(struct retour_srcu_struct *ssp)
+/* The checks of code compiled with RETOUR_RCU_DEBUG. */
+RETOUR_API void retour_srcu_debug_flavour(const struct retour_srcu_struct *ssp, enum retour_srcu_flavour flavour);
+RETOUR_API void retour_srcu_debug_up(const struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank);
+RETOUR_API bool retour_srcu_debug_held(const struct retour_srcu_struct *ssp);
+
+RETOUR_INLINE struct retour_srcu_bank *
+retour_srcu_read_lock_(struct retour_srcu_struct *ssp, struct retour_srcu_bank *(*slow)(struct retour_srcu_struct *))
 {
 	/* (R) pairs with (Y): the pointer before the counters. */
 	struct retour_srcu_bank *bank = __atomic_load_n(&ssp->current_bank, __ATOMIC_CONSUME);
 
 	retour_torture_delay();
 	if (retour_unlikely(!bank) || retour_unlikely(!retour_percpu_inc_(&bank->lock)))
-		bank = retour_srcu_read_lock_slow(ssp);
+		bank = slow(ssp);
 	/* (R) pairs with (X): the section is counted before it begins. */
 	retour_barrier();
 	retour_tsan_acquire(ssp);
@@ -128,6 +146,12 @@ RETOUR_INLINE void retour_srcu_read_unlock_(struct retour_srcu_struct *ssp, stru
 		slow(ssp, bank);
 }
 
+/* Begins a section; the cookie ends it.  No hook point is behind this pair.  Async-signal-safe. */
+RETOUR_INLINE struct retour_srcu_bank *retour_srcu_read_lock_fast_notrace(struct retour_srcu_struct *ssp)
+{
+	return retour_srcu_read_lock_(ssp, retour_srcu_read_lock_slow_notrace);
+}
+
 /* Ends a section; at most one system call.  Async-signal-safe. */
 RETOUR_INLINE void retour_srcu_read_unlock_fast_notrace(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank)
 {
@@ -137,10 +161,13 @@ RETOUR_INLINE void retour_srcu_read_unlock_fast_notrace(struct retour_srcu_struc
 /* As the _notrace pair, with hook points on the slow path and the checks of a debug build. */
 RETOUR_INLINE struct retour_srcu_bank *retour_srcu_read_lock_fast(struct retour_srcu_struct *ssp)
 {
-	struct retour_srcu_bank *bank = retour_srcu_read_lock_fast_notrace(ssp);
+	struct retour_srcu_bank *bank;
 
 #ifdef RETOUR_RCU_DEBUG
 	retour_srcu_debug_flavour(ssp, RETOUR_SRCU_FAST);
+#endif
+	bank = retour_srcu_read_lock_(ssp, retour_srcu_read_lock_slow);
+#ifdef RETOUR_RCU_DEBUG
 	retour_rcu_debug_lock(&ssp->domain, bank);
 #endif
 	return bank;
@@ -149,6 +176,7 @@ RETOUR_INLINE struct retour_srcu_bank *retour_srcu_read_lock_fast(struct retour_
 RETOUR_INLINE void retour_srcu_read_unlock_fast(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank)
 {
 #ifdef RETOUR_RCU_DEBUG
+	retour_srcu_debug_flavour(ssp, RETOUR_SRCU_FAST);
 	retour_rcu_debug_unlock(&ssp->domain, bank);
 #endif
 	retour_srcu_read_unlock_(ssp, bank, retour_srcu_read_unlock_slow);
@@ -163,31 +191,48 @@ RETOUR_INLINE struct retour_srcu_bank *retour_srcu_down_read_fast(struct retour_
 #ifdef RETOUR_RCU_DEBUG
 	retour_srcu_debug_flavour(ssp, RETOUR_SRCU_FAST_UPDOWN);
 #endif
-	return retour_srcu_read_lock_fast_notrace(ssp);
+	return retour_srcu_read_lock_(ssp, retour_srcu_down_read_slow);
 }
 
 RETOUR_INLINE void retour_srcu_up_read_fast(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank)
 {
+#ifdef RETOUR_RCU_DEBUG
+	retour_srcu_debug_up(ssp, bank);
+#endif
 	retour_srcu_read_unlock_(ssp, bank, retour_srcu_read_unlock_slow);
 }
 
-/*
- * Is anybody in a section of this domain?  For assertions, which may not rely
- * on "no": sections are not bound to threads.  True as long as the caller is in one.
- */
-RETOUR_API bool retour_srcu_read_lock_held(const struct retour_srcu_struct *ssp);
+/* Is anybody in a section of this domain?  Async-signal-safe. */
+RETOUR_API bool retour_srcu_readers_active(const struct retour_srcu_struct *ssp);
 
-#define retour_srcu_dereference(p, ssp) retour_rcu_dereference_domain_(p, &(ssp)->domain)
-#define retour_srcu_dereference_notrace(p, ssp) retour_rcu_dereference_raw_notrace(p)
+/*
+ * Is the calling thread in a section of this domain?  For assertions: true if
+ * it is.  "No" is exact only in debug builds, which keep a table of all
+ * sections but down/up and _notrace ones; otherwise counters do not tell
+ * threads apart, and it means that nobody is.  Async-signal-safe.
+ */
+RETOUR_INLINE bool retour_srcu_read_lock_held(const struct retour_srcu_struct *ssp)
+{
+#ifdef RETOUR_RCU_DEBUG
+	return retour_srcu_debug_held(ssp);
+#else
+	return retour_srcu_readers_active(ssp);
+#endif
+}
+
+/* As in <retour/rcu.h>. */
 #define retour_srcu_dereference_check(p, ssp, condition) \
-	((condition) ? retour_rcu_dereference_raw_notrace(p) : retour_srcu_dereference(p, ssp))
+	retour_rcu_dereference_if_(p, (condition) || retour_srcu_read_lock_held(ssp), &(ssp)->domain)
+#define retour_srcu_dereference(p, ssp) retour_srcu_dereference_check(p, ssp, false)
+#define retour_srcu_dereference_notrace(p, ssp) retour_rcu_dereference_raw_notrace(p)
 
 /* Waits until all sections that have begun are over. */
 RETOUR_API void retour_synchronize_srcu(struct retour_srcu_struct *ssp);
 RETOUR_API void retour_synchronize_srcu_expedited(struct retour_srcu_struct *ssp);
 
-/* The two below for callers that are no C, after retour_rcu_start_worker(). */
+/* The three below for callers that are no C, after retour_rcu_start_worker(). */
 RETOUR_API unsigned long retour_start_poll_synchronize_srcu_extern(struct retour_srcu_struct *ssp);
+RETOUR_API unsigned long retour_start_poll_synchronize_srcu_expedited_extern(struct retour_srcu_struct *ssp);
 RETOUR_API void retour_call_srcu_extern(struct retour_srcu_struct *ssp, struct retour_rcu_head *head,
 					void (*func)(struct retour_rcu_head *head));
 
@@ -206,11 +251,18 @@ RETOUR_API void retour_srcu_barrier(struct retour_srcu_struct *ssp);
 RETOUR_API unsigned long retour_get_state_synchronize_srcu(struct retour_srcu_struct *ssp);
 RETOUR_API bool retour_poll_state_synchronize_srcu(struct retour_srcu_struct *ssp, unsigned long cookie);
 RETOUR_API void retour_cond_synchronize_srcu(struct retour_srcu_struct *ssp, unsigned long cookie);
+RETOUR_API void retour_cond_synchronize_srcu_expedited(struct retour_srcu_struct *ssp, unsigned long cookie);
 
 RETOUR_INLINE unsigned long retour_start_poll_synchronize_srcu(struct retour_srcu_struct *ssp)
 {
 	retour_rcu_worker_at_load();
 	return retour_start_poll_synchronize_srcu_extern(ssp);
+}
+
+RETOUR_INLINE unsigned long retour_start_poll_synchronize_srcu_expedited(struct retour_srcu_struct *ssp)
+{
+	retour_rcu_worker_at_load();
+	return retour_start_poll_synchronize_srcu_expedited_extern(ssp);
 }
 
 RETOUR_INLINE void retour_get_state_synchronize_srcu_full(struct retour_srcu_struct *ssp,
@@ -225,6 +277,12 @@ RETOUR_INLINE void retour_start_poll_synchronize_srcu_full(struct retour_srcu_st
 	state->seq = retour_start_poll_synchronize_srcu(ssp);
 }
 
+RETOUR_INLINE void retour_start_poll_synchronize_srcu_expedited_full(struct retour_srcu_struct *ssp,
+								     struct retour_rcu_gp_oldstate *state)
+{
+	state->seq = retour_start_poll_synchronize_srcu_expedited(ssp);
+}
+
 RETOUR_INLINE bool retour_poll_state_synchronize_srcu_full(struct retour_srcu_struct *ssp,
 							    const struct retour_rcu_gp_oldstate *state)
 {
@@ -237,76 +295,10 @@ RETOUR_INLINE void retour_cond_synchronize_srcu_full(struct retour_srcu_struct *
 	retour_cond_synchronize_srcu(ssp, state->seq);
 }
 
-/* Tasks-trace: the one domain whose readers may fault, sleep and block for long. */
-extern RETOUR_API struct retour_srcu_struct retour_rcu_tasks_trace_srcu_struct;
-
-RETOUR_INLINE struct retour_srcu_bank *retour_rcu_read_lock_tasks_trace(void)
+RETOUR_INLINE void retour_cond_synchronize_srcu_expedited_full(struct retour_srcu_struct *ssp,
+								const struct retour_rcu_gp_oldstate *state)
 {
-	return retour_srcu_read_lock_fast(&retour_rcu_tasks_trace_srcu_struct);
-}
-
-RETOUR_INLINE void retour_rcu_read_unlock_tasks_trace(struct retour_srcu_bank *bank)
-{
-	retour_srcu_read_unlock_fast(&retour_rcu_tasks_trace_srcu_struct, bank);
-}
-
-RETOUR_INLINE struct retour_srcu_bank *retour_rcu_read_lock_tasks_trace_notrace(void)
-{
-	return retour_srcu_read_lock_fast_notrace(&retour_rcu_tasks_trace_srcu_struct);
-}
-
-RETOUR_INLINE void retour_rcu_read_unlock_tasks_trace_notrace(struct retour_srcu_bank *bank)
-{
-	retour_srcu_read_unlock_fast_notrace(&retour_rcu_tasks_trace_srcu_struct, bank);
-}
-
-#define retour_rcu_dereference_tasks_trace(p) \
-	retour_rcu_dereference_domain_(p, &retour_rcu_tasks_trace_srcu_struct.domain)
-
-RETOUR_INLINE bool retour_rcu_read_lock_tasks_trace_held(void)
-{
-	return retour_srcu_read_lock_held(&retour_rcu_tasks_trace_srcu_struct);
-}
-
-RETOUR_INLINE void retour_synchronize_rcu_tasks_trace(void)
-{
-	retour_synchronize_srcu(&retour_rcu_tasks_trace_srcu_struct);
-}
-
-RETOUR_INLINE void retour_synchronize_rcu_tasks_trace_expedited(void)
-{
-	retour_synchronize_srcu_expedited(&retour_rcu_tasks_trace_srcu_struct);
-}
-
-RETOUR_INLINE void retour_call_rcu_tasks_trace(struct retour_rcu_head *head,
-					       void (*func)(struct retour_rcu_head *head))
-{
-	retour_call_srcu(&retour_rcu_tasks_trace_srcu_struct, head, func);
-}
-
-RETOUR_INLINE void retour_rcu_barrier_tasks_trace(void)
-{
-	retour_srcu_barrier(&retour_rcu_tasks_trace_srcu_struct);
-}
-
-RETOUR_INLINE unsigned long retour_get_state_synchronize_rcu_tasks_trace(void)
-{
-	return retour_get_state_synchronize_srcu(&retour_rcu_tasks_trace_srcu_struct);
-}
-
-RETOUR_INLINE unsigned long retour_start_poll_synchronize_rcu_tasks_trace(void)
-{
-	return retour_start_poll_synchronize_srcu(&retour_rcu_tasks_trace_srcu_struct);
-}
-
-RETOUR_INLINE bool retour_poll_state_synchronize_rcu_tasks_trace(unsigned long cookie)
-{
-	return retour_poll_state_synchronize_srcu(&retour_rcu_tasks_trace_srcu_struct, cookie);
-}
-
-RETOUR_INLINE void retour_cond_synchronize_rcu_tasks_trace(unsigned long cookie)
-{
-	retour_cond_synchronize_srcu(&retour_rcu_tasks_trace_srcu_struct, cookie);
+	retour_cond_synchronize_srcu_expedited(ssp, state->seq);
 }
 
 /* Sections until the end of the scope. */
@@ -339,17 +331,17 @@ RETOUR_INLINE void retour_srcu_guard_end_notrace_(const struct retour_srcu_guard
 	retour_srcu_read_unlock_fast_notrace(guard->ssp, guard->bank);
 }
 
-#define RETOUR_SRCU_JOIN__(a, b) a##b
-#define RETOUR_SRCU_JOIN_(a, b) RETOUR_SRCU_JOIN__(a, b)
 #define RETOUR_SRCU_GUARD_(ssp, kind)                                          \
 	__attribute__((cleanup(retour_srcu_guard_end_##kind), unused))         \
-	struct retour_srcu_guard RETOUR_SRCU_JOIN_(retour_srcu_guard_, __COUNTER__) = \
+	struct retour_srcu_guard RETOUR_JOIN_(retour_srcu_guard_, __COUNTER__) = \
 		retour_srcu_guard_begin_##kind(ssp)
 #define retour_guard_srcu_fast(ssp) RETOUR_SRCU_GUARD_(ssp, )
 #define retour_guard_srcu_fast_notrace(ssp) RETOUR_SRCU_GUARD_(ssp, notrace_)
-#define retour_guard_rcu_tasks_trace() RETOUR_SRCU_GUARD_(&retour_rcu_tasks_trace_srcu_struct, )
 
 #ifdef __cplusplus
 }
 #endif
+
+#include "rcu_tasks_trace.h"
+
 #endif

@@ -107,7 +107,7 @@ static unsigned long sum_unlocks(struct retour_srcu_bank *bank, unsigned int n)
 	return sum;
 }
 
-bool area_is_drained(struct retour_srcu_bank *bank)
+unsigned long area_sections(struct retour_srcu_bank *bank)
 {
 	unsigned int n = percpu_possible();
 	unsigned long locks = 0, unlocks;
@@ -118,7 +118,18 @@ bool area_is_drained(struct retour_srcu_bank *bank)
 	retour_torture_delay();
 	if (!mutant(srcu_lock_first))
 		locks = sum_locks(bank, n);
-	return locks == unlocks;
+	return locks - unlocks;
+}
+
+void area_unlock(struct retour_srcu_bank *bank, unsigned long n)
+{
+	/* (S) */
+	__atomic_fetch_add(&area_slot(bank)->atomic_unlock, n, __ATOMIC_RELEASE);
+}
+
+bool area_is_drained(struct retour_srcu_bank *bank)
+{
+	return area_sections(bank) == 0;
 }
 
 void area_forget(struct retour_srcu_area *area)

@@ -397,7 +397,6 @@ int callback_stop(struct retour_rcu_domain *domain)
 void callback_after_fork(struct retour_rcu_domain *domain)
 {
 	seq_after_fork(&domain->gp);
-	domain->expedited = 0;
 	domain->idle = 0;
 	domain->stop = 0;
 	if (!in_round(domain))

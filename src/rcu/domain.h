@@ -14,12 +14,21 @@
 
 #include "retour/rcu_types.h"
 
+struct retour_srcu_bank;
+
 struct retour_rcu_ops {
 	/* One grace period; the caller is the only one at it. */
 	void (*run)(struct retour_rcu_domain *domain);
 	/* In a forked child, alone: forget readers, leaders and workers of other threads. */
 	void (*after_fork)(struct retour_rcu_domain *domain);
 	bool readers_may_block;
+	/* Is the calling thread in a section?  NULL: not known. */
+	bool (*holds)(void);
+	/*
+	 * For SRCU domains that know it: a thread in a section of the bank, or 0.
+	 * Takes off the sections of threads that have ended.
+	 */
+	int (*holder)(struct retour_srcu_bank *bank);
 };
 
 /* Adds a domain that is not there. */

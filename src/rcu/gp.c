@@ -8,7 +8,6 @@
  */
 #include "rcu/gp.h"
 
-#include "rcu/held.h"
 #include "rcu/membarrier.h"
 #include "rcu/report.h"
 #include "rcu/thread.h"
@@ -20,6 +19,7 @@
 #else
 #define SLEEP_NS 1000000000ull
 #endif
+#define SLEEP_BETWEEN_HOLDERS_NS 1000000000ull
 #define SLEEP_WITHOUT_MEMBARRIER_NS 1000000
 
 static unsigned long stall_timeout_ms = 21000;
@@ -53,7 +53,6 @@ void gp_wait(struct retour_rcu_domain *domain, unsigned long cookie)
 {
 	unsigned long at;
 
-	held_check_synchronize(domain);
 	while (!seq_done(&domain->gp, cookie)) {
 		if (seq_begin(&domain->gp, &at))
 			lead(domain, at);
@@ -65,11 +64,15 @@ void gp_wait(struct retour_rcu_domain *domain, unsigned long cookie)
 	retour_tsan_acquire(&domain->gp);
 }
 
+void gp_expedite(struct retour_rcu_domain *domain, unsigned long cookie)
+{
+	seq_want(&domain->gp_expedited, cookie);
+}
+
 void gp_wait_expedited(struct retour_rcu_domain *domain, unsigned long cookie)
 {
-	__atomic_fetch_add(&domain->expedited, 1, __ATOMIC_RELAXED);
+	gp_expedite(domain, cookie);
 	gp_wait(domain, cookie);
-	__atomic_fetch_sub(&domain->expedited, 1, __ATOMIC_RELAXED);
 }
 
 static uint64_t stall_timeout_ns(void)
@@ -80,7 +83,7 @@ static uint64_t stall_timeout_ns(void)
 struct gp_patience gp_patience_begin(const struct retour_rcu_domain *domain)
 {
 	uint64_t now = now_ns(CLOCK_MONOTONIC);
-	bool expedited = __atomic_load_n(&domain->expedited, __ATOMIC_RELAXED) != 0;
+	bool expedited = !seq_done(&domain->gp, __atomic_load_n(&domain->gp_expedited, __ATOMIC_RELAXED));
 
 	return (struct gp_patience){ now, now + (expedited ? SPIN_EXPEDITED_NS : SPIN_NS), now + stall_timeout_ns() };
 }
@@ -92,10 +95,13 @@ bool gp_patience_spin(const struct gp_patience *patience)
 	return now_ns(CLOCK_MONOTONIC) < patience->spin_until;
 }
 
-uint64_t gp_patience_sleep(const struct gp_patience *patience)
+uint64_t gp_patience_sleep(const struct gp_patience *patience, const struct retour_rcu_domain *domain)
 {
 	uint64_t now = now_ns(CLOCK_MONOTONIC), limit = SLEEP_NS;
 
+	/* Nobody wakes a leader when a thread ends. */
+	if (domain->ops->holder)
+		limit = SLEEP_BETWEEN_HOLDERS_NS;
 	/* Without membarrier a wake-up can be missed. */
 	if (!membarrier_usable())
 		limit = SLEEP_WITHOUT_MEMBARRIER_NS;
@@ -105,7 +111,7 @@ uint64_t gp_patience_sleep(const struct gp_patience *patience)
 }
 
 void gp_patience_report(struct gp_patience *patience, const struct retour_rcu_domain *domain, int tid,
-			const void *where)
+			unsigned long sections, const void *where)
 {
 	uint64_t now = now_ns(CLOCK_MONOTONIC);
 
@@ -117,6 +123,7 @@ void gp_patience_report(struct gp_patience *patience, const struct retour_rcu_do
 		.text = "a grace period waits for a reader",
 		.domain = domain->name,
 		.tid = tid,
+		.sections = sections,
 		.duration_ms = (now - patience->start) / 1000000,
 		.where = where ? where : thread_pc(tid),
 	});

@@ -16,6 +16,9 @@ bool gp_poll(const struct retour_rcu_domain *domain, unsigned long cookie);
 /* Waits for the grace period of the cookie, or runs it. */
 void gp_wait(struct retour_rcu_domain *domain, unsigned long cookie);
 
+/* Lets the leaders of grace periods up to that of the cookie spin longer before they sleep. */
+void gp_expedite(struct retour_rcu_domain *domain, unsigned long cookie);
+
 void gp_wait_expedited(struct retour_rcu_domain *domain, unsigned long cookie);
 
 /* The patience of a leader with one reader: spin first, then sleep, now and then say so. */
@@ -29,10 +32,10 @@ struct gp_patience gp_patience_begin(const struct retour_rcu_domain *domain);
 bool gp_patience_spin(const struct gp_patience *patience);
 
 /* For how long to sleep at most, in ns. */
-uint64_t gp_patience_sleep(const struct gp_patience *patience);
+uint64_t gp_patience_sleep(const struct gp_patience *patience, const struct retour_rcu_domain *domain);
 
-/* Reports a stall if it is time to; tid 0, where NULL: not known. */
+/* Reports a stall if it is time to: so many sections are open, of the thread tid (0: not known), begun at where (NULL). */
 void gp_patience_report(struct gp_patience *patience, const struct retour_rcu_domain *domain, int tid,
-			const void *where);
+			unsigned long sections, const void *where);
 
 #endif

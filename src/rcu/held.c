@@ -3,6 +3,11 @@
  * What lockdep is for the kernel's RCU: each thread keeps the sections it is
  * in, and reports what does not fit.  Sections beyond the table's size are
  * counted but not checked.
+ *
+ * Signal handlers use the table too, at any instruction, and leave behind what
+ * they found: a slot that was free is free again.  So a slot is taken by the
+ * store of its domain, before the rest, and given back by clearing it, after
+ * the rest; no slot moves.
  */
 #include "rcu/held.h"
 
@@ -12,105 +17,152 @@
 #include "rcu/sys.h"
 #include "retour/srcu.h"
 
-#define DEPTH 8
+#define SLOTS 8
 
 struct held {
-	const struct retour_rcu_domain *domain;
-	const void *cookie;
+	const struct retour_rcu_domain *domain;	/* NULL: free */
+	const void *cookie;			/* NULL: free, or not yet filled in */
 	const void *where;
 };
 
-static __thread struct held table[DEPTH] __attribute__((tls_model("initial-exec")));
-static __thread unsigned int depth __attribute__((tls_model("initial-exec")));
+static __thread struct held table[SLOTS] __attribute__((tls_model("initial-exec")));
+static __thread unsigned int beyond __attribute__((tls_model("initial-exec")));
 
-static void complain(enum retour_rcu_report_kind kind, const char *text, const struct retour_rcu_domain *domain,
-		     const void *where)
+void held_complain(enum retour_rcu_report_kind kind, const char *text, const struct retour_rcu_domain *domain,
+		   const void *where, const void *section)
 {
 	report(&(struct retour_rcu_report){
-		.kind = kind, .text = text, .domain = domain->name, .tid = sys_gettid(), .where = where });
+		.kind = kind,
+		.text = text,
+		.domain = domain->name,
+		.tid = sys_gettid(),
+		.where = where,
+		.section = section,
+	});
 }
 
-/* The innermost section of the domain, or of any that may not block if domain is NULL. */
-static const struct held *find(const struct retour_rcu_domain *domain)
+/* With cookie NULL any section of the domain; with both NULL a free slot. */
+static struct held *find(const struct retour_rcu_domain *domain, const void *cookie)
 {
-	for (unsigned int i = depth < DEPTH ? depth : DEPTH; i-- > 0;)
-		if (domain ? table[i].domain == domain : !table[i].domain->ops->readers_may_block)
+	for (int i = 0; i < SLOTS; i++)
+		if (table[i].domain == domain && (!cookie || table[i].cookie == cookie))
 			return &table[i];
 	return NULL;
+}
+
+static const struct held *find_that_may_not_block(void)
+{
+	for (int i = 0; i < SLOTS; i++)
+		if (table[i].domain && !table[i].domain->ops->readers_may_block)
+			return &table[i];
+	return NULL;
+}
+
+static bool is_empty(void)
+{
+	for (int i = 0; i < SLOTS; i++)
+		if (table[i].domain)
+			return false;
+	return true;
+}
+
+static void take(struct held *held, const struct retour_rcu_domain *domain, const void *cookie, const void *where)
+{
+	held->domain = domain;
+	retour_barrier();	/* (o) */
+	held->where = where;
+	held->cookie = cookie;
+	retour_barrier();	/* (o) */
+}
+
+static void give_back(struct held *held)
+{
+	held->cookie = NULL;
+	retour_barrier();	/* (o) */
+	held->domain = NULL;
+}
+
+/* Of retour_rcu, whose cookie is the domain: what a stall report names. */
+static void note_outermost(const struct retour_rcu_domain *domain, const void *cookie, const void *where)
+{
+	struct retour_rcu_reader *reader = reader_own();
+
+	if (cookie == domain && reader && __atomic_load_n(&reader->nesting, __ATOMIC_RELAXED) == 1)
+		__atomic_store_n(&reader->where, where, __ATOMIC_RELAXED);
 }
 
 void retour_rcu_debug_lock(const struct retour_rcu_domain *domain, const void *cookie)
 {
 	const void *where = __builtin_return_address(0);
-	struct retour_rcu_reader *reader = reader_own();
+	struct held *free = find(NULL, NULL);
 
 	if (reader_torn_down())
-		complain(RETOUR_RCU_NOT_WATCHING, "a reader in a thread whose destructors have run", domain, where);
-	else if (reader && reader->tid != sys_gettid())
-		complain(RETOUR_RCU_NOT_WATCHING, "a reader in a forked child before its repair", domain, where);
-	if (depth == 0 && reader)
-		__atomic_store_n(&reader->where, where, __ATOMIC_RELAXED);
-	if (depth < DEPTH)
-		table[depth] = (struct held){ domain, cookie, where };
-	depth++;
+		held_complain(RETOUR_RCU_NOT_WATCHING, "a reader in a thread whose destructors have run", domain, where,
+			      NULL);
+	else if (!reader_process_is_known())
+		held_complain(RETOUR_RCU_NOT_WATCHING, "a reader in a forked child before its repair", domain, where,
+			      NULL);
+	note_outermost(domain, cookie, where);
+	if (free)
+		take(free, domain, cookie, where);
+	else
+		beyond++;
 }
 
 void retour_rcu_debug_unlock(const struct retour_rcu_domain *domain, const void *cookie)
 {
 	const void *where = __builtin_return_address(0);
-	unsigned int i;
+	struct held *held = find(domain, cookie);
 
-	if (depth > DEPTH) {
-		depth--;
-		return;
-	}
-	for (i = depth; i-- > 0;)
-		if (table[i].domain == domain && table[i].cookie == cookie)
-			break;
-	if (i == -1u) {
-		complain(depth ? RETOUR_RCU_WRONG_DOMAIN : RETOUR_RCU_UNBALANCED,
-			 depth ? "unlock of a section of another domain or cookie" : "unlock without lock", domain, where);
-		return;
-	}
-	/* Sections need not be nested: the rest moves up. */
-	for (; i + 1 < depth; i++)
-		table[i] = table[i + 1];
-	depth--;
+	note_outermost(domain, cookie, NULL);
+	if (held)
+		give_back(held);
+	else if (beyond)
+		beyond--;
+	else if (is_empty())
+		held_complain(RETOUR_RCU_UNBALANCED, "unlock without lock", domain, where, NULL);
+	else
+		held_complain(RETOUR_RCU_WRONG_DOMAIN, "unlock of a section of another domain or cookie", domain, where,
+			      NULL);
+}
+
+bool retour_rcu_debug_held(const struct retour_rcu_domain *domain)
+{
+	return beyond || find(domain, NULL);
 }
 
 void retour_rcu_debug_dereference(const struct retour_rcu_domain *domain)
 {
-	if (!find(domain) && depth <= DEPTH)
-		complain(RETOUR_RCU_DEREFERENCE, "dereference outside a section", domain, __builtin_return_address(0));
+	held_complain(RETOUR_RCU_DEREFERENCE, "dereference outside a section", domain, __builtin_return_address(0), NULL);
 }
 
 void retour_rcu_might_block(void)
 {
-	const struct held *held = find(NULL);
+	const struct held *held = find_that_may_not_block();
 
 	if (held)
-		complain(RETOUR_RCU_BLOCKING, "blocking in a section that may not", held->domain,
-			 __builtin_return_address(0));
+		held_complain(RETOUR_RCU_BLOCKING, "blocking in a section that may not", held->domain,
+			      __builtin_return_address(0), held->where);
 }
 
-void held_check_synchronize(const struct retour_rcu_domain *domain)
+void held_check_wait(const struct retour_rcu_domain *domain, const void *where)
 {
-	const struct held *held = find(domain);
+	const struct held *held = find(domain, NULL);
 
-	if (held) {
-		complain(RETOUR_RCU_DEADLOCK, "waiting for a grace period inside a section of its domain", domain,
-			 held->where);
+	if (held || (domain->ops->holds && domain->ops->holds())) {
+		held_complain(RETOUR_RCU_DEADLOCK, "a thread waits for a domain inside a section of it", domain, where,
+			      held ? held->where : NULL);
 		return;
 	}
-	held = find(NULL);
+	held = find_that_may_not_block();
 	if (held)
-		complain(RETOUR_RCU_BLOCKING, "waiting for a grace period in a section that may not block",
-			 held->domain, held->where);
+		held_complain(RETOUR_RCU_BLOCKING, "a thread waits in a section that may not block", held->domain, where,
+			      held->where);
 }
 
-void retour_srcu_debug_flavour(const struct retour_srcu_struct *ssp, enum retour_srcu_flavour flavour)
+void held_check_flavour(const struct retour_srcu_struct *ssp, enum retour_srcu_flavour flavour, const void *where)
 {
 	if (ssp->flavour != (unsigned int)flavour)
-		complain(RETOUR_RCU_WRONG_FLAVOUR, "a reader of another flavour than the domain's", &ssp->domain,
-			 __builtin_return_address(0));
+		held_complain(RETOUR_RCU_WRONG_FLAVOUR, "a reader of another flavour than the domain's", &ssp->domain,
+			      where, NULL);
 }

@@ -3,9 +3,19 @@
 #ifndef RETOUR_RCU_HELD_H
 #define RETOUR_RCU_HELD_H
 
-#include "retour/rcu_types.h"
+#include "retour/srcu.h"
 
-/* Reports if the thread is about to wait for a grace period of the domain where it must not. */
-void held_check_synchronize(const struct retour_rcu_domain *domain);
+/* Reports of this thread: the call at `where` is wrong, in or because of the section that began at `section`, or NULL. */
+void held_complain(enum retour_rcu_report_kind kind, const char *text, const struct retour_rcu_domain *domain,
+		   const void *where, const void *section);
+
+/*
+ * Reports if the thread is about to wait for grace periods or callbacks of the
+ * domain where it must not; `where` is the program's call.
+ */
+void held_check_wait(const struct retour_rcu_domain *domain, const void *where);
+
+/* Reports if the domain is for another kind of readers. */
+void held_check_flavour(const struct retour_srcu_struct *ssp, enum retour_srcu_flavour flavour, const void *where);
 
 #endif

@@ -10,6 +10,7 @@
 #include "rcu/callback.h"
 #include "rcu/domain.h"
 #include "rcu/gp.h"
+#include "rcu/held.h"
 #include "rcu/membarrier.h"
 #include "rcu/reader.h"
 #include "rcu/report.h"
@@ -22,7 +23,11 @@ static void rcu_after_fork(struct retour_rcu_domain *domain)
 	callback_after_fork(domain);
 }
 
-static const struct retour_rcu_ops rcu_ops = { rcu_run, rcu_after_fork, false };
+static const struct retour_rcu_ops rcu_ops = {
+	.run = rcu_run,
+	.after_fork = rcu_after_fork,
+	.holds = retour_rcu_read_lock_held_slow,
+};
 
 struct retour_rcu_domain retour_rcu_domain = RETOUR_RCU_DOMAIN_INIT(&rcu_ops, "retour_rcu");
 
@@ -43,7 +48,7 @@ void retour_rcu_read_lock_slow_notrace(void)
 	if (!reader && !*shared)
 		reader = reader_claim();
 	if (reader) {
-		retour_rcu_add_nesting_(reader, 1);
+		retour_rcu_add_(&reader->nesting, 1);
 	} else {
 		/* In this order: a handler in between must come here too. */
 		++*shared;
@@ -77,7 +82,7 @@ static struct retour_rcu_reader *unlock_without_record(void)
 		retour_barrier();	/* (o) */
 		--*shared;
 	} else if (reader) {
-		retour_rcu_add_nesting_(reader, -1);
+		retour_rcu_add_(&reader->nesting, -1);
 	}
 	/* (J) as a fence. */
 	full_fence();
@@ -184,6 +189,7 @@ static bool sleep_for(struct retour_rcu_reader *reader, int tid, uint64_t timeou
 static void bury(struct retour_rcu_reader *reader, int tid)
 {
 	const void *where = __atomic_load_n(&reader->where, __ATOMIC_RELAXED);
+	unsigned long nesting = __atomic_load_n(&reader->nesting, __ATOMIC_RELAXED);
 
 	if (reader_bury(reader, tid))
 		report(&(struct retour_rcu_report){
@@ -191,6 +197,7 @@ static void bury(struct retour_rcu_reader *reader, int tid)
 			.text = "a thread ended inside a read-side section",
 			.domain = retour_rcu_domain.name,
 			.tid = tid,
+			.sections = nesting,
 			.where = where,
 		});
 }
@@ -218,6 +225,11 @@ static bool keep_waiting(struct retour_rcu_reader *reader, int tid)
 	return true;
 }
 
+static int known_tid(int tid)
+{
+	return tid == READER_SHARED_TID ? 0 : tid;
+}
+
 /* The record is armed. */
 static void wait_reader(struct retour_rcu_reader *reader)
 {
@@ -237,11 +249,12 @@ static void wait_reader(struct retour_rcu_reader *reader)
 		full_fence();
 		if (!armed(reader) && !mutant(no_last_look))
 			continue;
-		hook(RETOUR_RCU_EVENT_GP_WAIT, &retour_rcu_domain, tid);
-		if (!sleep_for(reader, tid, gp_patience_sleep(&patience)))
-			bury(reader, tid);
-		gp_patience_report(&patience, &retour_rcu_domain, tid,
+		gp_patience_report(&patience, &retour_rcu_domain, known_tid(tid),
+				   __atomic_load_n(&reader->nesting, __ATOMIC_RELAXED),
 				   __atomic_load_n(&reader->where, __ATOMIC_RELAXED));
+		hook(RETOUR_RCU_EVENT_GP_WAIT, &retour_rcu_domain, known_tid(tid));
+		if (!sleep_for(reader, tid, gp_patience_sleep(&patience, &retour_rcu_domain)))
+			bury(reader, tid);
 	}
 }
 
@@ -315,28 +328,15 @@ static void rcu_run(struct retour_rcu_domain *domain)
 			wait_reader(reader_at(i));
 }
 
-/* For a deadlock that needs no debug build to be seen. */
-static void check_own_section(void)
-{
-	if (retour_rcu_read_lock_held())
-		report(&(struct retour_rcu_report){
-			.kind = RETOUR_RCU_DEADLOCK,
-			.text = "a thread waits for a grace period inside a read-side section",
-			.domain = retour_rcu_domain.name,
-			.tid = sys_gettid(),
-			.where = __builtin_return_address(0),
-		});
-}
-
 void retour_synchronize_rcu(void)
 {
-	check_own_section();
+	held_check_wait(&retour_rcu_domain, __builtin_return_address(0));
 	gp_wait(&retour_rcu_domain, gp_snap(&retour_rcu_domain));
 }
 
 void retour_synchronize_rcu_expedited(void)
 {
-	check_own_section();
+	held_check_wait(&retour_rcu_domain, __builtin_return_address(0));
 	gp_wait_expedited(&retour_rcu_domain, gp_snap(&retour_rcu_domain));
 }
 
@@ -347,6 +347,7 @@ void retour_call_rcu_extern(struct retour_rcu_head *head, void (*func)(struct re
 
 void retour_rcu_barrier(void)
 {
+	held_check_wait(&retour_rcu_domain, __builtin_return_address(0));
 	callback_barrier(&retour_rcu_domain);
 }
 
@@ -360,6 +361,12 @@ unsigned long retour_start_poll_synchronize_rcu_extern(void)
 	return callback_start_poll(&retour_rcu_domain);
 }
 
+unsigned long retour_start_poll_synchronize_rcu_expedited_extern(void)
+{
+	gp_expedite(&retour_rcu_domain, gp_snap(&retour_rcu_domain));
+	return callback_start_poll(&retour_rcu_domain);
+}
+
 bool retour_poll_state_synchronize_rcu(unsigned long cookie)
 {
 	return gp_poll(&retour_rcu_domain, cookie);
@@ -369,7 +376,7 @@ void retour_cond_synchronize_rcu(unsigned long cookie)
 {
 	if (gp_poll(&retour_rcu_domain, cookie))
 		return;
-	check_own_section();
+	held_check_wait(&retour_rcu_domain, __builtin_return_address(0));
 	gp_wait(&retour_rcu_domain, cookie);
 }
 
@@ -377,6 +384,6 @@ void retour_cond_synchronize_rcu_expedited(unsigned long cookie)
 {
 	if (gp_poll(&retour_rcu_domain, cookie))
 		return;
-	check_own_section();
+	held_check_wait(&retour_rcu_domain, __builtin_return_address(0));
 	gp_wait_expedited(&retour_rcu_domain, cookie);
 }

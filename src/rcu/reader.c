@@ -30,6 +30,8 @@ static unsigned long hint = READER_SHARED + 1;	/* where to look first for a free
 static pthread_key_t exit_key;
 static bool exit_key_usable;
 
+static int process;	/* whose records these are */
+
 #define INITIAL_EXEC __attribute__((tls_model("initial-exec")))
 __thread struct retour_rcu_reader *retour_rcu_reader INITIAL_EXEC;
 static __thread struct retour_rcu_reader *own INITIAL_EXEC;
@@ -75,6 +77,20 @@ bool reader_torn_down(void)
 	return torn_down;
 }
 
+bool reader_process_is_known(void)
+{
+	return process == sys_getpid();
+}
+
+/* Is its thread in no section?  Those of retour_rcu_tasks_trace it may have left out when it had no record. */
+static bool is_unused(const struct retour_rcu_reader *reader)
+{
+	/* (l): the leaders of two domains may be at a record whose thread has ended. */
+	return !__atomic_load_n(&reader->nesting, __ATOMIC_ACQUIRE) &&
+	       __atomic_load_n(&reader->tasks_trace[0], __ATOMIC_ACQUIRE) <= 0 &&
+	       __atomic_load_n(&reader->tasks_trace[1], __ATOMIC_ACQUIRE) <= 0;
+}
+
 static void raise_count(unsigned long to)
 {
 	unsigned long old = __atomic_load_n(&count, __ATOMIC_RELAXED);
@@ -109,8 +125,7 @@ static bool take_dead(unsigned long to, unsigned long *index)
 		int tid = __atomic_load_n(&reader->tid, __ATOMIC_RELAXED);
 
 		/* Who died in a section is left to the leader, which tells. */
-		if (tid > 0 && !__atomic_load_n(&reader->nesting, __ATOMIC_RELAXED) && thread_is_dead(tid) &&
-		    take(reader, tid))
+		if (tid > 0 && is_unused(reader) && thread_is_dead(tid) && take(reader, tid))
 			return true;
 	}
 	return false;
@@ -166,6 +181,9 @@ struct retour_rcu_reader *reader_claim(void)
 	if (!find(&index))
 		return NULL;
 	reader = reader_at(index);
+	__atomic_store_n(&reader->where, NULL, __ATOMIC_RELAXED);
+	__atomic_store_n(&reader->tasks_trace[0], 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&reader->tasks_trace[1], 0, __ATOMIC_RELAXED);
 	raise_count(index + 1);
 	__atomic_store_n(&hint, index + 1, __ATOMIC_RELAXED);
 	/* A handler may have claimed one meanwhile: that one stays. */
@@ -186,7 +204,7 @@ struct retour_rcu_reader *reader_claim(void)
 
 bool reader_report(struct retour_rcu_reader *reader)
 {
-	unsigned int mine = sys_gettid();
+	unsigned int tid = __atomic_load_n(&reader->tid, __ATOMIC_RELAXED), mine = tid;
 
 	/* (K) pairs with (Q), (P): the section before the report, boost after it. */
 	if (!__atomic_exchange_n(&reader->special, 0, __ATOMIC_ACQ_REL))
@@ -194,12 +212,16 @@ bool reader_report(struct retour_rcu_reader *reader)
 	/* (g) pairs with (h): special before boost. */
 	full_fence();
 	retour_torture_delay();
-	/* (k) pairs with (l), which is the kernel's. */
-	if (mutant(no_wake) || __atomic_compare_exchange_n(&reader->boost, &mine, 0, false, __ATOMIC_RELEASE,
-							   __ATOMIC_RELAXED))
+	/*
+	 * Nobody sleeps where the word is as it was armed; but in the shared record the leader leaves no mark.
+	 * (k) pairs with (l), which is the kernel's.
+	 */
+	if (mutant(no_wake) || (tid != READER_SHARED_TID &&
+				__atomic_compare_exchange_n(&reader->boost, &mine, 0, false, __ATOMIC_RELEASE,
+							    __ATOMIC_RELAXED)))
 		return true;
 	/* The kernel ends the boost and wakes the leader; unless the futex is not held by priority inheritance. */
-	if (sys_futex(&reader->boost, FUTEX_UNLOCK_PI, 0, NULL) != 0) {
+	if (tid == READER_SHARED_TID || sys_futex(&reader->boost, FUTEX_UNLOCK_PI, 0, NULL) != 0) {
 		__atomic_store_n(&reader->boost, 0, __ATOMIC_RELEASE);	/* (k) */
 		futex_wake(&reader->boost, 1);
 	}
@@ -223,17 +245,23 @@ static void give_back(void *value)
 
 	torn_down = true;
 	/* A thread that ends inside a section is found by the leader. */
-	if (!reader || __atomic_load_n(&reader->nesting, __ATOMIC_RELAXED))
+	if (!reader || !is_unused(reader))
 		return;
 	retour_rcu_reader = NULL;
 	retour_barrier();	/* (o): a handler that finds the one finds the other. */
 	own = NULL;
 	retour_barrier();	/* (o) */
 	reader_report(reader);
-	__atomic_store_n(&reader->where, NULL, __ATOMIC_RELAXED);
 	/* (k) pairs with (l). */
 	__atomic_store_n(&reader->tid, 0, __ATOMIC_RELEASE);
 	lower_hint(reader);
+}
+
+void reader_free_dead(struct retour_rcu_reader *reader, int tid)
+{
+	/* (k).  If each of two leaders misses what the other does, it is found when records run short. */
+	if (is_unused(reader))
+		__atomic_compare_exchange_n(&reader->tid, &tid, 0, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 }
 
 bool reader_bury(struct retour_rcu_reader *reader, int tid)
@@ -241,16 +269,17 @@ bool reader_bury(struct retour_rcu_reader *reader, int tid)
 	/* (l) pairs with (k). */
 	if (__atomic_load_n(&reader->tid, __ATOMIC_ACQUIRE) != tid)
 		return false;
-	__atomic_store_n(&reader->nesting, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&reader->special, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&reader->boost, 0, __ATOMIC_RELAXED);
-	/* (k) pairs with (l). */
-	__atomic_store_n(&reader->tid, 0, __ATOMIC_RELEASE);
+	/* (k): another domain's leader may free the record now. */
+	__atomic_store_n(&reader->nesting, 0, __ATOMIC_RELEASE);
+	reader_free_dead(reader, tid);
 	return true;
 }
 
 void reader_after_fork(void)
 {
+	process = sys_getpid();
 	reader_at(READER_SHARED)->nesting = shared_nesting;
 	for (unsigned long i = 0; i < count; i++) {
 		struct retour_rcu_reader *reader = reader_at(i);
@@ -262,12 +291,15 @@ void reader_after_fork(void)
 		} else if (i != READER_SHARED && !mutant(fork_keeps_readers)) {
 			reader->tid = 0;
 			reader->nesting = 0;
+			reader->tasks_trace[0] = 0;
+			reader->tasks_trace[1] = 0;
 		}
 	}
 }
 
 __attribute__((constructor(101))) static void reader_init(void)
 {
+	process = sys_getpid();
 	membarrier_usable();
 	exit_key_usable = pthread_key_create(&exit_key, give_back) == 0 && exit_key < FIRST_KEYS;
 }

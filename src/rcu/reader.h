@@ -36,10 +36,16 @@ long *reader_shared_nesting(void);
 /* The key destructors of this thread have run. */
 bool reader_torn_down(void);
 
+/* Not in a child forked behind libc's back, which has its parent's records. */
+bool reader_process_is_known(void);
+
 /* Reports the quiescent state if the record asks for it; true if it did.  No hook points. */
 bool reader_report(struct retour_rcu_reader *reader);
 
-/* Frees the record of a thread that has ended; false if the record is not that thread's. */
+/* Frees the record of a thread that has ended, unless sections of some domain are still to be taken off. */
+void reader_free_dead(struct retour_rcu_reader *reader, int tid);
+
+/* Takes off the sections of a thread that has ended; false if the record is not that thread's. */
 bool reader_bury(struct retour_rcu_reader *reader, int tid);
 
 /* In a forked child: only the calling thread's record remains. */

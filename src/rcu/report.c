@@ -15,6 +15,9 @@ static retour_rcu_hook_fn hooks[RETOUR_RCU_EVENTS];
  */
 static __thread bool hooking __attribute__((tls_model("initial-exec")));
 
+/* The same for reports: of a reader in the callback there might be the same to tell again. */
+static __thread bool reporting __attribute__((tls_model("initial-exec")));
+
 void retour_rcu_set_report(retour_rcu_report_fn fn, void *arg)
 {
 	__atomic_store_n(&report_fn, NULL, __ATOMIC_RELAXED);
@@ -28,8 +31,13 @@ void report(const struct retour_rcu_report *r)
 	/* (j) pairs with (i): the argument. */
 	retour_rcu_report_fn fn = __atomic_load_n(&report_fn, __ATOMIC_ACQUIRE);
 
-	if (fn)
-		fn(r, __atomic_load_n(&report_arg, __ATOMIC_RELAXED));
+	if (!fn || reporting)
+		return;
+	reporting = true;
+	retour_barrier();	/* (o) */
+	fn(r, __atomic_load_n(&report_arg, __ATOMIC_RELAXED));
+	retour_barrier();	/* (o) */
+	reporting = false;
 }
 
 retour_rcu_hook_fn retour_rcu_set_hook(enum retour_rcu_event event, retour_rcu_hook_fn fn)

@@ -5,12 +5,13 @@
  * The theory, with the proofs and the partners of the lettered barriers, is in
  * docs/rcu.md, section 5.
  */
-#include "retour/srcu.h"
+#include "rcu/srcu.h"
 
 #include "rcu/area.h"
 #include "rcu/callback.h"
 #include "rcu/domain.h"
 #include "rcu/gp.h"
+#include "rcu/held.h"
 #include "rcu/membarrier.h"
 #include "rcu/report.h"
 
@@ -64,7 +65,7 @@ static void show_reader(struct retour_srcu_struct *ssp, struct retour_srcu_area 
 				    __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 }
 
-struct retour_srcu_bank *retour_srcu_read_lock_slow(struct retour_srcu_struct *ssp)
+struct retour_srcu_bank *retour_srcu_read_lock_slow_notrace(struct retour_srcu_struct *ssp)
 {
 	struct retour_srcu_area *area = attach(ssp);
 	struct retour_srcu_bank *bank = area_bank(area, __atomic_load_n(&area->index, __ATOMIC_RELAXED));
@@ -80,10 +81,32 @@ struct retour_srcu_bank *retour_srcu_read_lock_slow(struct retour_srcu_struct *s
 	return bank;
 }
 
+static struct retour_srcu_bank *lock_slow(struct retour_srcu_struct *ssp, enum retour_srcu_flavour flavour,
+					  const void *where)
+{
+	bool first = !__atomic_load_n(&ssp->has_readers, __ATOMIC_RELAXED);
+	struct retour_srcu_bank *bank = retour_srcu_read_lock_slow_notrace(ssp);
+
+	if (first) {
+		held_check_flavour(ssp, flavour, where);
+		hook(RETOUR_RCU_EVENT_READER_CLAIM, &ssp->domain, 0);
+	}
+	return bank;
+}
+
+struct retour_srcu_bank *retour_srcu_read_lock_slow(struct retour_srcu_struct *ssp)
+{
+	return lock_slow(ssp, RETOUR_SRCU_FAST, __builtin_return_address(0));
+}
+
+struct retour_srcu_bank *retour_srcu_down_read_slow(struct retour_srcu_struct *ssp)
+{
+	return lock_slow(ssp, RETOUR_SRCU_FAST_UPDOWN, __builtin_return_address(0));
+}
+
 void retour_srcu_read_unlock_atomic(struct retour_srcu_bank *bank)
 {
-	/* (S) */
-	__atomic_fetch_add(&area_slot(bank)->atomic_unlock, 1, __ATOMIC_RELEASE);
+	area_unlock(bank, 1);
 }
 
 static bool unlock_slow(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank)
@@ -132,27 +155,30 @@ static void sleep_for_readers(struct retour_srcu_struct *ssp, struct retour_srcu
 static void drain(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank)
 {
 	struct gp_patience patience;
+	unsigned long sections;
+	int tid;
 
 	if (area_is_drained(bank))
 		return;
 	__atomic_store_n(&ssp->draining, bank, __ATOMIC_RELAXED);
 	patience = gp_patience_begin(&ssp->domain);
-	while (!area_is_drained(bank)) {
+	while ((sections = area_sections(bank))) {
 		if (gp_patience_spin(&patience))
 			continue;
-		if (!ssp->waiting) {
+		if (!__atomic_load_n(&ssp->waiting, __ATOMIC_RELAXED)) {
 			show_waiting(ssp);
 			hook(RETOUR_RCU_EVENT_GP_MEMBARRIER, &ssp->domain, seq_read(&ssp->domain.gp));
 			/* (Z) pairs with (T): waiting before the sum. */
 			membarrier_all();
 			continue;
 		}
-		sleep_for_readers(ssp, bank, gp_patience_sleep(&patience));
-		gp_patience_report(&patience, &ssp->domain, 0, NULL);
+		tid = ssp->domain.ops->holder ? ssp->domain.ops->holder(bank) : 0;
+		gp_patience_report(&patience, &ssp->domain, tid, sections, NULL);
+		sleep_for_readers(ssp, bank, gp_patience_sleep(&patience, &ssp->domain));
 	}
 }
 
-static void srcu_run(struct retour_rcu_domain *domain)
+void srcu_run(struct retour_rcu_domain *domain)
 {
 	struct retour_srcu_struct *ssp = srcu_of(domain);
 	struct retour_srcu_area *area;
@@ -191,7 +217,7 @@ static void srcu_run(struct retour_rcu_domain *domain)
  * left behind, and with them those of this thread: its open sections protect
  * nothing any more, and their cookies do no harm.
  */
-static void srcu_after_fork(struct retour_rcu_domain *domain)
+void srcu_after_fork(struct retour_rcu_domain *domain)
 {
 	struct retour_srcu_struct *ssp = srcu_of(domain);
 	struct retour_srcu_area *area;
@@ -210,9 +236,13 @@ static void srcu_after_fork(struct retour_rcu_domain *domain)
 		area_forget(area);
 }
 
-const struct retour_rcu_ops retour_srcu_ops = { srcu_run, srcu_after_fork, true };
+const struct retour_rcu_ops retour_srcu_ops = {
+	.run = srcu_run,
+	.after_fork = srcu_after_fork,
+	.readers_may_block = true,
+};
 
-bool retour_srcu_read_lock_held(const struct retour_srcu_struct *ssp)
+bool retour_srcu_readers_active(const struct retour_srcu_struct *ssp)
 {
 	/* (j) pairs with (i). */
 	struct retour_srcu_area *area = __atomic_load_n(&ssp->area, __ATOMIC_ACQUIRE);
@@ -251,7 +281,7 @@ int retour_cleanup_srcu_struct(struct retour_srcu_struct *ssp)
 {
 	int err;
 
-	if (retour_srcu_read_lock_held(ssp))
+	if (retour_srcu_readers_active(ssp))
 		return -EBUSY;
 	err = callback_stop(&ssp->domain);
 	if (err)
@@ -276,11 +306,13 @@ void retour_srcu_module_going(struct retour_srcu_struct *ssp)
 
 void retour_synchronize_srcu(struct retour_srcu_struct *ssp)
 {
+	held_check_wait(&ssp->domain, __builtin_return_address(0));
 	gp_wait(&ssp->domain, gp_snap(&ssp->domain));
 }
 
 void retour_synchronize_srcu_expedited(struct retour_srcu_struct *ssp)
 {
+	held_check_wait(&ssp->domain, __builtin_return_address(0));
 	gp_wait_expedited(&ssp->domain, gp_snap(&ssp->domain));
 }
 
@@ -292,6 +324,7 @@ void retour_call_srcu_extern(struct retour_srcu_struct *ssp, struct retour_rcu_h
 
 void retour_srcu_barrier(struct retour_srcu_struct *ssp)
 {
+	held_check_wait(&ssp->domain, __builtin_return_address(0));
 	callback_barrier(&ssp->domain);
 }
 
@@ -305,6 +338,12 @@ unsigned long retour_start_poll_synchronize_srcu_extern(struct retour_srcu_struc
 	return callback_start_poll(&ssp->domain);
 }
 
+unsigned long retour_start_poll_synchronize_srcu_expedited_extern(struct retour_srcu_struct *ssp)
+{
+	gp_expedite(&ssp->domain, gp_snap(&ssp->domain));
+	return callback_start_poll(&ssp->domain);
+}
+
 bool retour_poll_state_synchronize_srcu(struct retour_srcu_struct *ssp, unsigned long cookie)
 {
 	return gp_poll(&ssp->domain, cookie);
@@ -312,6 +351,16 @@ bool retour_poll_state_synchronize_srcu(struct retour_srcu_struct *ssp, unsigned
 
 void retour_cond_synchronize_srcu(struct retour_srcu_struct *ssp, unsigned long cookie)
 {
-	if (!gp_poll(&ssp->domain, cookie))
-		gp_wait(&ssp->domain, cookie);
+	if (gp_poll(&ssp->domain, cookie))
+		return;
+	held_check_wait(&ssp->domain, __builtin_return_address(0));
+	gp_wait(&ssp->domain, cookie);
+}
+
+void retour_cond_synchronize_srcu_expedited(struct retour_srcu_struct *ssp, unsigned long cookie)
+{
+	if (gp_poll(&ssp->domain, cookie))
+		return;
+	held_check_wait(&ssp->domain, __builtin_return_address(0));
+	gp_wait_expedited(&ssp->domain, cookie);
 }

@@ -52,6 +52,11 @@ static inline int sys_gettid(void)
 	return sys_call(SYS_gettid, 0, 0, 0, 0, 0, 0);
 }
 
+static inline int sys_getpid(void)
+{
+	return sys_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
+}
+
 static inline int sys_membarrier(int cmd)
 {
 	return sys_call(SYS_membarrier, cmd, 0, 0, 0, 0, 0);

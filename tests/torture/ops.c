@@ -90,10 +90,12 @@ UPDATER(tasks, rcu_tasks_trace, retour_rcu_barrier_tasks_trace)
 	.get_state = id##_get_state, .start_poll = id##_start_poll, .poll = id##_poll, .cond = id##_cond
 
 static const struct torture_ops domains[] = {
-	{ "rcu", rcu_lock, rcu_unlock, rcu_lock_notrace, rcu_unlock_notrace, .bound = true, UPDATER_OPS(rcu) },
+	{ "rcu", rcu_lock, rcu_unlock, rcu_lock_notrace, rcu_unlock_notrace, .bound = true, .boosted = true,
+	  UPDATER_OPS(rcu) },
 	{ "srcu", srcu_lock, srcu_unlock, srcu_notrace_lock, srcu_notrace_unlock, UPDATER_OPS(srcu) },
 	{ "updown", updown_lock, updown_unlock, updown_lock, updown_unlock, .handed_over = true, UPDATER_OPS(updown) },
-	{ "tasks-trace", tasks_lock, tasks_unlock, tasks_notrace_lock, tasks_notrace_unlock, UPDATER_OPS(tasks) },
+	{ "tasks-trace", tasks_lock, tasks_unlock, tasks_notrace_lock, tasks_notrace_unlock, .bound = true,
+	  UPDATER_OPS(tasks) },
 };
 
 const struct torture_ops *torture_find(const char *name)

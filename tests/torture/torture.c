@@ -302,11 +302,11 @@ int main(int argc, char **argv)
 
 	if (argc < 2 || !(torture = torture_find(argv[1])))
 		usage();
-	/* They are about the thread that a section belongs to. */
-	if (!torture->bound) {
+	/* They are about the thread that a section belongs to, and that is lent a priority. */
+	if (!torture->bound)
 		leave_out("dead_readers_are_buried");
+	if (!torture->boosted)
 		leave_out("preempted_readers_are_boosted");
-	}
 	for (char **arg = argv + 2; *arg; arg++) {
 		if (!strcmp(*arg, "--seconds") && arg[1])
 			seconds = atof(*++arg);

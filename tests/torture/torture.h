@@ -30,7 +30,8 @@ struct torture_ops {
 	unsigned long (*start_poll)(void);
 	bool (*poll)(unsigned long cookie);
 	void (*cond)(unsigned long cookie);
-	bool bound;		/* sections end in the thread that began them */
+	bool bound;		/* sections are known to be the thread's that began them */
+	bool boosted;		/* readers are lent priorities */
 	bool handed_over;	/* most sections end in another thread */
 };
 

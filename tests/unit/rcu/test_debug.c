@@ -1,16 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /* What a debug build reports; compiled with RETOUR_RCU_DEBUG. */
+#include <dlfcn.h>
+#include <signal.h>
 #include <sys/syscall.h>
+#include <ucontext.h>
 
 #include "domains.h"
 
+static int value, *pointer = &value;
+
 static struct retour_rcu_report last;
-static int reports;
+static atomic_int reports;
 
 static void keep_report(const struct retour_rcu_report *report, void *arg)
 {
 	last = *report;
 	reports++;
+}
+
+/* Is it code of the test, not of the library? */
+static bool is_call_site(const void *where)
+{
+	Dl_info info, own;
+
+	return where && dladdr(where, &info) && dladdr(&value, &own) && info.dli_fbase == own.dli_fbase;
 }
 
 /* The one report since the last call is of this kind, names this thread and a place in this program. */
@@ -20,11 +33,9 @@ static void expect(enum retour_rcu_report_kind kind, const char *domain)
 	CHECK_U64(last.kind, kind);
 	CHECK_STR(last.domain, domain);
 	CHECK(last.tid == gettid());
-	CHECK(last.where && last.text);
+	CHECK(is_call_site(last.where) && last.text);
 	reports = 0;
 }
-
-static int value, *pointer = &value;
 
 TEST(correct_use_reports_nothing)
 {
@@ -64,6 +75,22 @@ TEST(dereference_outside_of_a_section)
 	retour_rcu_read_unlock();
 }
 
+static void read_wrongly(const struct retour_rcu_report *report, void *arg)
+{
+	keep_report(report, arg);
+	if (reports < 100)
+		(void)retour_rcu_dereference(pointer);
+}
+
+TEST(reports_do_not_lead_to_reports_for_ever)
+{
+	retour_rcu_set_report(read_wrongly, NULL);
+	(void)retour_rcu_dereference(pointer);
+	expect(RETOUR_RCU_DEREFERENCE, "retour_rcu");
+	(void)retour_rcu_dereference(pointer);
+	expect(RETOUR_RCU_DEREFERENCE, "retour_rcu");
+}
+
 TEST(unlock_without_lock)
 {
 	retour_rcu_set_report(keep_report, NULL);
@@ -92,10 +119,79 @@ TEST(reader_of_another_flavour)
 	bank = retour_srcu_read_lock_fast(&updown);
 	expect(RETOUR_RCU_WRONG_FLAVOUR, "&updown");
 	retour_srcu_read_unlock_fast(&updown, bank);
+	expect(RETOUR_RCU_WRONG_FLAVOUR, "&updown");
 	CHECK(retour_cleanup_srcu_struct(&updown) == 0);
-	bank = retour_srcu_down_read_fast(&test_srcu);
-	expect(RETOUR_RCU_WRONG_FLAVOUR, "test_srcu");
-	retour_srcu_up_read_fast(&test_srcu, bank);
+	for (int i = 0; i < 2; i++) {
+		bank = retour_srcu_down_read_fast(&test_srcu);
+		expect(RETOUR_RCU_WRONG_FLAVOUR, "test_srcu");
+		retour_srcu_up_read_fast(&test_srcu, bank);
+		expect(RETOUR_RCU_WRONG_FLAVOUR, "test_srcu");
+	}
+}
+
+RETOUR_DEFINE_STATIC_SRCU_FAST_UPDOWN(handed);
+RETOUR_DEFINE_STATIC_SRCU_FAST_UPDOWN(other);
+
+TEST(sections_that_move_between_threads)
+{
+	struct retour_srcu_bank *bank, *foreign;
+
+	retour_rcu_set_report(keep_report, NULL);
+	CHECK(!retour_srcu_read_lock_held(&handed));
+	(void)retour_srcu_dereference(pointer, &handed);
+	expect(RETOUR_RCU_DEREFERENCE, "handed");
+	bank = retour_srcu_down_read_fast(&handed);
+	CHECK(retour_srcu_read_lock_held(&handed));
+	(void)retour_srcu_dereference(pointer, &handed);
+	foreign = retour_srcu_down_read_fast(&other);
+	CHECK(reports == 0);
+	retour_srcu_up_read_fast(&other, foreign);
+	retour_srcu_up_read_fast(&handed, bank);
+	CHECK(reports == 0);
+	/* Counted nowhere where it does harm. */
+	retour_srcu_up_read_fast(&handed, foreign);
+	expect(RETOUR_RCU_WRONG_DOMAIN, "handed");
+	retour_srcu_up_read_fast(&handed, bank);
+	expect(RETOUR_RCU_UNBALANCED, "handed");
+}
+
+TEST(sections_of_other_threads_are_not_held)
+{
+	struct holder h;
+
+	retour_rcu_set_report(keep_report, NULL);
+	for_each_domain(d) {
+		holder_begin(&h, d);
+		CHECK(!d->held());
+		d->unlock(d->lock());
+		CHECK(!d->held());
+		holder_end(&h);
+	}
+	CHECK(reports == 0);
+}
+
+TEST(sections_without_trace_are_held_where_threads_are_known)
+{
+	retour_rcu_set_report(keep_report, NULL);
+	{
+		retour_guard_rcu_notrace();
+		retour_guard_rcu_tasks_trace_notrace();
+		CHECK(retour_rcu_read_lock_held() && retour_rcu_read_lock_tasks_trace_held());
+		(void)retour_rcu_dereference(pointer);
+		(void)retour_rcu_dereference_tasks_trace(pointer);
+	}
+	(void)retour_rcu_dereference_notrace(pointer);
+	(void)retour_srcu_dereference_notrace(pointer, &test_srcu);
+	(void)retour_rcu_dereference_tasks_trace_notrace(pointer);
+	(void)retour_srcu_dereference_check(pointer, &test_srcu, true);
+	(void)retour_rcu_dereference_tasks_trace_check(pointer, true);
+	CHECK(reports == 0);
+	(void)retour_rcu_dereference_check(pointer, false);
+	expect(RETOUR_RCU_DEREFERENCE, "retour_rcu");
+	(void)retour_srcu_dereference_check(pointer, &test_srcu, false);
+	expect(RETOUR_RCU_DEREFERENCE, "test_srcu");
+	(void)retour_rcu_dereference_tasks_trace_check(pointer, false);
+	expect(RETOUR_RCU_DEREFERENCE, "retour_tasks");
 }
 
 TEST(blocking_in_a_section)
@@ -134,6 +230,27 @@ static void *synchronize_inside(void *arg)
 	return NULL;
 }
 
+TEST(waiting_for_callbacks_inside_a_section)
+{
+	static const char *const names[] = { "retour_rcu", "test_srcu", "retour_tasks" };
+
+	retour_rcu_set_report(keep_report, NULL);
+	for_each_domain(d) {
+		void *cookie = d->lock();
+
+		d->barrier();
+		expect(RETOUR_RCU_DEADLOCK, names[d - domains]);
+		CHECK(is_call_site(last.section));
+		d->unlock(cookie);
+		d->barrier();
+		CHECK(reports == 0);
+	}
+	retour_rcu_read_lock();
+	retour_srcu_barrier(&test_srcu);
+	expect(RETOUR_RCU_BLOCKING, "retour_rcu");
+	retour_rcu_read_unlock();
+}
+
 TEST(waiting_inside_a_section_of_the_same_domain)
 {
 	retour_rcu_set_report(keep_first, NULL);
@@ -144,7 +261,8 @@ TEST(waiting_inside_a_section_of_the_same_domain)
 		CHECK(pthread_create(&thread, NULL, synchronize_inside, (void *)d) == 0);
 		while (!got_report)
 			sleep_ms(1);
-		CHECK(from_thread.kind == RETOUR_RCU_DEADLOCK && from_thread.tid != gettid() && from_thread.where);
+		CHECK(from_thread.kind == RETOUR_RCU_DEADLOCK && from_thread.tid != gettid());
+		CHECK(is_call_site(from_thread.where) && is_call_site(from_thread.section));
 	}
 	_exit(0);
 }
@@ -179,27 +297,85 @@ TEST(a_reader_in_a_thread_torn_down)
 	CHECK(got_report && from_thread.kind == RETOUR_RCU_NOT_WATCHING);
 }
 
-static void read_before_repair(void)
-{
-	retour_rcu_read_lock();
-	retour_rcu_read_unlock();
-}
-
 TEST(a_reader_in_a_child_before_its_repair)
 {
 	pid_t pid;
 	int status;
 
 	retour_rcu_set_report(keep_first, NULL);
-	retour_rcu_read_lock();
-	retour_rcu_read_unlock();
-	/* A raw clone: no handler repairs anything. */
-	pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
-	if (pid == 0) {
-		read_before_repair();
-		_exit(got_report && from_thread.kind == RETOUR_RCU_NOT_WATCHING ? 0 : 1);
+	for_each_domain(d) {
+		d->unlock(d->lock());
+		CHECK(!got_report);
+		/* A raw clone: no handler repairs anything. */
+		pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+		if (pid == 0) {
+			d->unlock(d->lock());
+			_exit(got_report && from_thread.kind == RETOUR_RCU_NOT_WATCHING &&
+			      is_call_site(from_thread.where) ? 0 : 1);
+		}
+		CHECK(waitpid(pid, &status, 0) == pid && status == 0);
 	}
-	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+}
+
+/* The table of sections, looked at and changed by a handler between any two instructions of its own. */
+static volatile bool stepping;
+static long steps;
+
+static void on_step(int sig, siginfo_t *info, void *context)
+{
+#ifdef __x86_64__
+	if (!stepping)
+		((ucontext_t *)context)->uc_mcontext.gregs[REG_EFL] &= ~0x100l;
+#endif
+	if (!stepping)
+		return;
+	steps++;
+	for_each_domain(d) {
+		void *outer = d->lock(), *inner = d->lock();
+
+		(void)retour_rcu_dereference_check(pointer, d->held());
+		d->unlock(outer);
+		d->unlock(inner);
+	}
+}
+
+static void step_through_sections(void)
+{
+#ifdef __x86_64__
+	stepping = true;
+	__asm__ volatile("pushfq\n\torq $0x100, (%%rsp)\n\tpopfq" ::: "memory", "cc");
+#endif
+	for_each_domain(d) {
+		void *outer = d->lock(), *inner = d->lock();
+
+		d->unlock(outer);
+		(void)retour_rcu_dereference_check(pointer, d->held());
+		d->unlock(inner);
+	}
+	stepping = false;
+}
+
+TEST(handlers_at_any_instruction_leave_the_table_as_it_was)
+{
+	struct sigaction action = { .sa_sigaction = on_step, .sa_flags = SA_SIGINFO };
+
+#ifndef __x86_64__
+	SKIP("single steps are made on x86-64 only");
+#endif
+	retour_rcu_set_report(keep_report, NULL);
+	CHECK(sigaction(SIGTRAP, &action, NULL) == 0);
+	for_each_domain(d)
+		d->unlock(d->lock());
+	step_through_sections();
+	CHECK(steps > 300);
+	/* Everything fitted, and nothing is left. */
+	CHECK(reports == 0);
+	for_each_domain(d) {
+		CHECK(!d->held());
+		d->synchronize();
+	}
+	retour_rcu_might_block();
+	CHECK(reports == 0);
 }
 
 TEST(the_stalled_section_is_named)
@@ -213,7 +389,7 @@ TEST(the_stalled_section_is_named)
 
 	while (!got_report)
 		sleep_ms(1);
-	CHECK(from_thread.kind == RETOUR_RCU_STALL);
+	CHECK(from_thread.kind == RETOUR_RCU_STALL && from_thread.sections == 1);
 	CHECK((char *)from_thread.where > (char *)rcu_lock && (char *)from_thread.where < (char *)rcu_lock + 400);
 	holder_end(&h);
 	retour_cond_synchronize_rcu(cookie);

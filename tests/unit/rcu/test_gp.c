@@ -203,23 +203,49 @@ TEST(a_polled_grace_period_comes_without_being_waited_for)
 	}
 }
 
+#define CHECK_FULL_FORMS(word, ...)                                            \
+	do {                                                                   \
+		struct retour_rcu_gp_oldstate state, same, complete;           \
+		retour_get_state_synchronize_##word##_full(__VA_ARGS__ __VA_OPT__(, ) &state); \
+		same = state;                                                  \
+		CHECK(retour_same_state_synchronize_rcu_full(&state, &same));  \
+		CHECK(!retour_poll_state_synchronize_##word##_full(__VA_ARGS__ __VA_OPT__(, ) &state)); \
+		retour_cond_synchronize_##word##_full(__VA_ARGS__ __VA_OPT__(, ) &state); \
+		CHECK(retour_poll_state_synchronize_##word##_full(__VA_ARGS__ __VA_OPT__(, ) &state)); \
+		retour_start_poll_synchronize_##word##_full(__VA_ARGS__ __VA_OPT__(, ) &state); \
+		CHECK(!retour_same_state_synchronize_rcu_full(&state, &same)); \
+		retour_cond_synchronize_##word##_expedited_full(__VA_ARGS__ __VA_OPT__(, ) &state); \
+		CHECK(retour_poll_state_synchronize_##word##_full(__VA_ARGS__ __VA_OPT__(, ) &state)); \
+		retour_start_poll_synchronize_##word##_expedited_full(__VA_ARGS__ __VA_OPT__(, ) &state); \
+		for (int i = 0; i < 2000 &&                                    \
+		     !retour_poll_state_synchronize_##word##_full(__VA_ARGS__ __VA_OPT__(, ) &state); i++) \
+			sleep_ms(1);                                           \
+		CHECK(retour_poll_state_synchronize_##word##_full(__VA_ARGS__ __VA_OPT__(, ) &state)); \
+		retour_get_completed_synchronize_rcu_full(&complete);          \
+		CHECK(retour_poll_state_synchronize_##word##_full(__VA_ARGS__ __VA_OPT__(, ) &complete)); \
+	} while (0)
+
 TEST(full_cookies_are_cookies)
 {
-	struct retour_rcu_gp_oldstate state, same, complete;
+	CHECK_FULL_FORMS(rcu);
+	CHECK_FULL_FORMS(srcu, &test_srcu);
+	CHECK_FULL_FORMS(rcu_tasks_trace);
+}
 
-	retour_get_state_synchronize_rcu_full(&state);
-	same = state;
-	CHECK(retour_same_state_synchronize_rcu_full(&state, &same));
-	CHECK(!retour_poll_state_synchronize_rcu_full(&state));
-	retour_cond_synchronize_rcu_full(&state);
-	CHECK(retour_poll_state_synchronize_rcu_full(&state));
-	retour_start_poll_synchronize_rcu_full(&state);
-	retour_cond_synchronize_rcu_full(&state);
-	retour_get_completed_synchronize_rcu_full(&complete);
-	CHECK(retour_poll_state_synchronize_rcu_full(&complete));
-	retour_get_state_synchronize_srcu_full(&test_srcu, &state);
-	retour_cond_synchronize_srcu_full(&test_srcu, &state);
-	CHECK(retour_poll_state_synchronize_srcu_full(&test_srcu, &state));
+TEST(a_polled_grace_period_may_be_expedited)
+{
+	unsigned long cookie = retour_start_poll_synchronize_rcu_expedited();
+
+	CHECK(retour_same_state_synchronize_rcu(cookie, cookie));
+	retour_cond_synchronize_rcu_expedited(cookie);
+	CHECK(retour_poll_state_synchronize_rcu(cookie));
+	/* Whose leader is in a hurry until it is over, and not after. */
+	cookie = retour_start_poll_synchronize_srcu_expedited(&test_srcu);
+	CHECK_U64(test_srcu.domain.gp_expedited, cookie);
+	retour_cond_synchronize_srcu_expedited(&test_srcu, cookie);
+	cookie = retour_start_poll_synchronize_srcu(&test_srcu);
+	retour_cond_synchronize_srcu(&test_srcu, cookie);
+	CHECK((long)(test_srcu.domain.gp_expedited - cookie) < 0);
 }
 
 static void *up(void *arg)
@@ -268,9 +294,56 @@ TEST(a_stall_is_reported_with_the_readers_thread)
 		waits_for_a_reader(d->synchronize, d);
 		CHECK(reports >= 1);
 		CHECK(last_report.kind == RETOUR_RCU_STALL && last_report.duration_ms >= 5);
-		if (d == domains)
+		CHECK_U64(last_report.sections, 1);
+		/* Per-CPU counters know no threads. */
+		if (!strcmp(d->name, "retour_srcu"))
+			CHECK(last_report.tid == 0);
+		else
 			CHECK(last_report.tid > 0 && last_report.tid != gettid() && where);
 	}
+}
+
+static void *synchronize_inside(void *arg)
+{
+	const struct domain *d = arg;
+
+	d->lock();
+	d->synchronize();
+	return NULL;
+}
+
+TEST(who_waits_for_itself_is_told)
+{
+	retour_rcu_set_report(keep_report, NULL);
+	for_each_domain(d) {
+		pthread_t thread;
+
+		reports = 0;
+		if (!strcmp(d->name, "retour_srcu"))
+			continue;
+		CHECK(pthread_create(&thread, NULL, synchronize_inside, (void *)d) == 0);
+		while (!reports)
+			sleep_ms(1);
+		CHECK(last_report.kind == RETOUR_RCU_DEADLOCK && last_report.tid != gettid() && last_report.where);
+	}
+	_exit(0);
+}
+
+TEST(a_first_reader_of_the_wrong_flavour_is_reported)
+{
+	struct retour_srcu_struct fast, updown;
+
+	retour_rcu_set_report(keep_report, NULL);
+	CHECK(retour_init_srcu_struct_fast(&fast) == 0);
+	CHECK(retour_init_srcu_struct_fast_updown(&updown) == 0);
+	retour_srcu_read_unlock_fast(&test_srcu, retour_srcu_read_lock_fast(&test_srcu));
+	CHECK(reports == 0);
+	retour_srcu_up_read_fast(&fast, retour_srcu_down_read_fast(&fast));
+	CHECK(reports == 1 && last_report.kind == RETOUR_RCU_WRONG_FLAVOUR && last_report.where);
+	CHECK_STR(last_report.domain, "&fast");
+	retour_srcu_read_unlock_fast(&updown, retour_srcu_read_lock_fast(&updown));
+	CHECK(reports == 2 && last_report.kind == RETOUR_RCU_WRONG_FLAVOUR);
+	CHECK_STR(last_report.domain, "&updown");
 }
 
 int main(int argc, char **argv)

@@ -32,6 +32,8 @@ TEST(guards_end_with_their_scope)
 		retour_guard_srcu_fast(&test_srcu);
 		retour_guard_srcu_fast_notrace(&test_srcu);
 		retour_guard_rcu_tasks_trace();
+		retour_guard_rcu_notrace();
+		retour_guard_rcu_tasks_trace_notrace();
 		for_each_domain(d)
 			CHECK(d->held());
 	}
@@ -214,30 +216,70 @@ static void keep_report(const struct retour_rcu_report *report, void *arg)
 	reports++;
 }
 
-static atomic_int dying_tid;
+/* The domains that know their readers' threads. */
+#define for_each_bound_domain(d) for (const struct domain *d = domains; d < domains + 3; d += 2)
+
+struct mortal {
+	const struct domain *domain;
+	atomic_int tid;
+	atomic_bool die;
+};
 
 static void *die_inside(void *arg)
 {
-	dying_tid = gettid();
-	retour_rcu_read_lock();
-	while (arg && !*(atomic_bool *)arg)
+	struct mortal *m = arg;
+
+	m->domain->lock();
+	m->domain->lock();
+	m->tid = gettid();
+	while (!m->die)
 		sleep_ms(1);
 	return NULL;
 }
 
 TEST(a_thread_that_died_inside_is_reported_and_waited_for_no_more)
 {
+	retour_rcu_set_report(keep_report, NULL);
+	for_each_bound_domain(d) {
+		struct mortal m = { .domain = d, .die = true };
+		pthread_t thread;
+
+		reports = 0;
+		CHECK(pthread_create(&thread, NULL, die_inside, &m) == 0);
+		CHECK(pthread_join(thread, NULL) == 0);
+		d->synchronize();
+		CHECK(reports == 1);
+		CHECK(last_report.kind == RETOUR_RCU_DEAD_READER);
+		CHECK(last_report.tid == m.tid && last_report.sections == 2);
+		d->synchronize();
+		CHECK(reports == 1);
+		CHECK(!d->held());
+	}
+}
+
+static void *die_inside_both(void *arg)
+{
+	for_each_bound_domain(d)
+		d->lock();
+	return NULL;
+}
+
+TEST(a_thread_that_died_inside_several_domains_is_reported_for_each)
+{
 	pthread_t thread;
 
 	retour_rcu_set_report(keep_report, NULL);
-	CHECK(pthread_create(&thread, NULL, die_inside, NULL) == 0);
-	CHECK(pthread_join(thread, NULL) == 0);
+	for (int i = 0; i < 100; i++) {
+		CHECK(pthread_create(&thread, NULL, die_inside_both, NULL) == 0);
+		CHECK(pthread_join(thread, NULL) == 0);
+		if (i % 2)
+			continue;
+		retour_synchronize_rcu();
+		retour_synchronize_rcu_tasks_trace();
+	}
+	retour_synchronize_rcu_tasks_trace();
 	retour_synchronize_rcu();
-	CHECK(reports == 1);
-	CHECK(last_report.kind == RETOUR_RCU_DEAD_READER);
-	CHECK(last_report.tid == dying_tid);
-	retour_synchronize_rcu();
-	CHECK(reports == 1);
+	CHECK(reports == 200);
 }
 
 static void *set_after_a_while(void *arg)
@@ -247,24 +289,53 @@ static void *set_after_a_while(void *arg)
 	return NULL;
 }
 
-TEST(a_thread_that_dies_while_it_is_waited_for_is_reported_at_once)
+TEST(a_thread_that_dies_while_it_is_waited_for_is_reported)
 {
-	atomic_bool die = false;
-	pthread_t dying, other;
-	double start;
-
 	retour_rcu_set_report(keep_report, NULL);
-	CHECK(pthread_create(&dying, NULL, die_inside, &die) == 0);
-	while (!dying_tid)
-		sched_yield();
-	sleep_ms(5);
-	CHECK(pthread_create(&other, NULL, set_after_a_while, &die) == 0);
-	start = seconds();
-	retour_synchronize_rcu();
-	CHECK(die && seconds() - start < 0.9);
-	CHECK(reports == 1 && last_report.kind == RETOUR_RCU_DEAD_READER && last_report.tid == dying_tid);
-	pthread_join(dying, NULL);
-	pthread_join(other, NULL);
+	for_each_bound_domain(d) {
+		struct mortal m = { .domain = d };
+		pthread_t dying, other;
+		double start;
+
+		reports = 0;
+		CHECK(pthread_create(&dying, NULL, die_inside, &m) == 0);
+		while (!m.tid)
+			sched_yield();
+		sleep_ms(5);
+		CHECK(pthread_create(&other, NULL, set_after_a_while, &m.die) == 0);
+		start = seconds();
+		d->synchronize();
+		/* The kernel tells of readers with a futex at once; the others are looked at every second. */
+		CHECK(m.die && (d != domains || seconds() - start < 0.9));
+		CHECK(reports == 1 && last_report.kind == RETOUR_RCU_DEAD_READER && last_report.tid == m.tid);
+		pthread_join(dying, NULL);
+		pthread_join(other, NULL);
+	}
+}
+
+TEST(a_thread_that_forked_inside_may_die_inside)
+{
+	retour_rcu_set_report(keep_report, NULL);
+	for_each_bound_domain(d) {
+		int status;
+		pid_t pid;
+
+		d->lock();
+		pid = fork();
+		if (pid == 0) {
+			struct mortal m = { .domain = d, .die = true };
+			pthread_t thread;
+
+			/* Those of other threads are told apart from what only the parent has. */
+			CHECK(pthread_create(&thread, NULL, die_inside, &m) == 0);
+			CHECK(pthread_join(thread, NULL) == 0);
+			if (d == domains)
+				retour_rcu_read_unlock();
+			d->synchronize();
+			_exit(last_report.kind == RETOUR_RCU_DEAD_READER && last_report.tid == m.tid ? 0 : 1);
+		}
+		CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	}
 }
 
 struct starved {

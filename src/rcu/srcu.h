@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* What SRCU domains have in common, for the one that adds to it. */
+#ifndef RETOUR_RCU_SRCU_H
+#define RETOUR_RCU_SRCU_H
+
+#include "retour/srcu.h"
+
+void srcu_run(struct retour_rcu_domain *domain);
+void srcu_after_fork(struct retour_rcu_domain *domain);
+
+#endif
