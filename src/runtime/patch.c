@@ -21,11 +21,14 @@
 
 enum { LENGTH = 5, HEAD = 2 };
 
+/* ThreadSanitizer keeps books of data, and has no pages for those of text. */
+#define TOUCHES_TEXT __attribute__((no_sanitize("thread")))
+
 static const unsigned char nop[LENGTH] = { 0x0f, 0x1f, 0x44, 0x00, 0x00 };
 static const unsigned char skip[HEAD] = { 0xeb, LENGTH - HEAD };
 static const unsigned char jump = 0xe9;
 
-enum site_state patch_state(const void *code)
+TOUCHES_TEXT enum site_state patch_state(const void *code)
 {
 	unsigned char first = __atomic_load_n((const unsigned char *)code, __ATOMIC_RELAXED);
 
@@ -46,7 +49,7 @@ static void instruction(unsigned char *ret, const void *code, const void *target
 /* Bytes that may be stored at any address, by one instruction. */
 typedef uint16_t __attribute__((aligned(1), may_alias)) head_bytes;
 
-static void store_head(void *code, const unsigned char *bytes)
+TOUCHES_TEXT static void store_head(void *code, const unsigned char *bytes)
 {
 	head_bytes head;
 
@@ -65,7 +68,7 @@ void patch_skip(void *code)
 	store_head(code, skip);
 }
 
-void patch_tail(void *code, const void *target, enum site_state state)
+TOUCHES_TEXT void patch_tail(void *code, const void *target, enum site_state state)
 {
 	unsigned char bytes[LENGTH];
 

@@ -263,7 +263,8 @@ static void before_fork(void)
 	fork_saved = saved;
 }
 
-static void after_fork_parent(void)
+/* In the child, too: the thread that locked goes on there. */
+static void after_fork(void)
 {
 	sigset_t saved = fork_saved;
 
@@ -271,16 +272,8 @@ static void after_fork_parent(void)
 		sites_unlock(&saved);
 }
 
-static void after_fork_child(void)
-{
-	sigset_t saved = fork_saved;
-
-	pthread_mutex_init(&lock, NULL);
-	pthread_sigmask(SIG_SETMASK, &saved, NULL);
-}
-
 /* After that of the domains, so that this lock is taken first. */
 __attribute__((constructor(102))) static void sites_init(void)
 {
-	pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+	pthread_atfork(before_fork, after_fork, after_fork);
 }

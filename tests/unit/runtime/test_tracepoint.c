@@ -10,6 +10,13 @@
 #include "retour/rcu.h"
 #include "unit/test.h"
 
+/* How often something is tried; ThreadSanitizer is slow. */
+#ifdef RETOUR_TSAN
+#define ROUNDS 40
+#else
+#define ROUNDS 400
+#endif
+
 static int hits, last_id;
 static char log_of[4096];
 
@@ -331,7 +338,7 @@ TEST(probes_come_and_go_while_threads_and_handlers_fire)
 	for (int i = 0; i < 3; i++)
 		CHECK(pthread_create(&threads[i], NULL, fire_requests, NULL) == 0);
 	CHECK(setitimer(ITIMER_PROF, &often, NULL) == 0);
-	for (int i = 0; i < 400 || !calls; i++) {
+	for (int i = 0; i < ROUNDS || !calls; i++) {
 		struct owned owned[3] = { { 0x600d, 0 }, { 0x600d, 0 }, { 0x600d, 0 } };
 
 		for (int k = 0; k < 3; k++)
@@ -445,7 +452,7 @@ TEST(objects_come_and_go_while_tracepoints_are_switched)
 	pthread_t thread;
 
 	CHECK(pthread_create(&thread, NULL, switch_requests, NULL) == 0);
-	for (int i = 0; i < 100; i++) {
+	for (int i = 0; i < ROUNDS / 4; i++) {
 		void (*request)(int id);
 		void *plugin = open_plugin(&request);
 
