@@ -90,10 +90,9 @@ static void after_fork_child(void)
 {
 	sigset_t saved = fork_saved;
 
-	pthread_mutex_init(&lock, NULL);
 	for (struct retour_rcu_domain *d = domain_first(); d; d = domain_next(d))
 		d->ops->after_fork(d);
-	pthread_sigmask(SIG_SETMASK, &saved, NULL);
+	domains_unlock(&saved);
 }
 
 __attribute__((constructor(101))) static void fork_init(void)
