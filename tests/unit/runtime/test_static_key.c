@@ -208,7 +208,7 @@ static int wait_for(pid_t pid)
 {
 	int status;
 
-	for (int ms = 0; ms < 8000; ms++) {
+	for (int ms = 0; ms < 5000; ms++) {
 		if (waitpid(pid, &status, WNOHANG) == pid)
 			return status;
 		usleep(1000);
