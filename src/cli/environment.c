@@ -11,7 +11,6 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/utsname.h>
 #include <sys/vfs.h>
 
 /* The inode numbers of the first namespaces are part of the ABI. */
@@ -58,13 +57,6 @@ static bool is_first_namespace(const char *path, uint32_t first)
 	struct stat s;
 
 	return stat(path, &s) || s.st_ino == first;
-}
-
-bool environment_is_realtime(void)
-{
-	struct utsname name;
-
-	return uname(&name) == 0 && strstr(name.version, "PREEMPT_RT");
 }
 
 uint64_t environment_capabilities(void)

@@ -14,9 +14,6 @@ bool environment_status(const char *key, char *ret, size_t size);
 bool environment_has_proc(void);
 bool environment_has_sys(void);
 
-/* Does the kernel have PREEMPT_RT? */
-bool environment_is_realtime(void);
-
 /* The effective ones, a bit each. */
 uint64_t environment_capabilities(void);
 bool environment_is_initial_user_namespace(void);

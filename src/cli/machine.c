@@ -26,7 +26,8 @@
 
 static const char filter_remedy[] = "start it without this seccomp filter: podman/docker run --security-opt "
 				    "seccomp=unconfined, or in a systemd unit SystemCallFilter=bpf perf_event_open";
-static const char module_remedy[] = "a security module or kernel lockdown forbids it: allow it for this user or service";
+static const char module_remedy[] = "a security module or kernel lockdown forbids it; which one says: "
+				    "sudo dmesg | grep -iE 'denied|lockdown'";
 static const char new_privileges_remedy[] = "start it without --security-opt no-new-privileges, "
 					    "or in a systemd unit NoNewPrivileges=no";
 
@@ -163,7 +164,9 @@ static void probe_task_work(struct machine_feature *f)
 		has[i] = btf && btf__find_by_name_kind(btf, names[i], BTF_KIND_FUNC) > 0;
 	btf__free(btf);
 	f->available = has[0] || has[1];
-	if (f->available)
+	if (!f->available)
+		set_value(f, "the kernel has no function %s", names[0]);
+	else
 		set_value(f, "%s%s%s", has[0] ? names[0] : "", has[0] && has[1] ? ", " : "", has[1] ? names[1] : "");
 }
 
@@ -302,36 +305,77 @@ static void probe_kernel_symbols(struct machine_feature *f)
 	f->available = address != 0;
 	read_line("/proc/sys/kernel/kptr_restrict", line, sizeof(line));
 	set_value(f, "kernel.kptr_restrict = %.15s", line);
+	if (!strcmp(line, "2"))		/* hides them from everybody */
+		set_remedy(f, "sudo sysctl kernel.kptr_restrict=1");
 }
 
-static void show_sysctl(struct machine_feature *f, const char *path)
+/* The value of a setting of the kernel; false if it cannot be read. */
+static bool read_sysctl(const char *path, long *ret)
 {
 	char line[32];
 
 	read_line(path, line, sizeof(line));
-	f->available = line[0] != '\0';
-	set_value(f, "%s", line);
+	return sscanf(line, "%ld", ret) == 1;
 }
 
 static void probe_paranoid(struct machine_feature *f)
 {
-	show_sysctl(f, "/proc/sys/kernel/perf_event_paranoid");
+	static const char *const leaves[] = {
+		"the whole machine", "own processes only", "own processes in user space only", "nothing",
+	};
+	bool overridden = has_capability(CAPABILITY(PERFMON) | CAPABILITY(SYS_ADMIN));
+	long value;
+
+	if (!read_sysctl("/proc/sys/kernel/perf_event_paranoid", &value))
+		return;
+	f->available = value <= 0 || overridden;
+	set_value(f, "%ld: %s%s", value, leaves[value <= 0 ? 0 : value > 2 ? 3 : value],
+		  overridden ? ", but CAP_PERFMON overrides it" : "");
+}
+
+/* The limits on locked memory add up, for the rings of one user. */
+struct locked_memory {
+	bool unlimited;
+	long per_cpu, process;	/* kB */
+	bool suffices;
+};
+
+static bool read_locked_memory(struct locked_memory *ret)
+{
+	const long least = 128 + 4;	/* kB of a ring on each CPU, with its first page */
+	const long n_cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	struct rlimit limit;
+
+	if (!read_sysctl("/proc/sys/kernel/perf_event_mlock_kb", &ret->per_cpu) || getrlimit(RLIMIT_MEMLOCK, &limit))
+		return false;
+	ret->unlimited = limit.rlim_cur == RLIM_INFINITY;
+	ret->process = (long)(limit.rlim_cur / 1024);
+	ret->suffices = ret->unlimited || has_capability(CAPABILITY(IPC_LOCK)) ||
+			ret->per_cpu + ret->process / n_cpus >= least;
+	return true;
 }
 
 static void probe_perf_mlock(struct machine_feature *f)
 {
-	show_sysctl(f, "/proc/sys/kernel/perf_event_mlock_kb");
+	struct locked_memory m;
+
+	if (!read_locked_memory(&m))
+		return;
+	f->available = m.suffices;
+	set_value(f, "%ld kB a CPU%s", m.per_cpu, m.suffices ? "" : ": too little for rings");
 }
 
 static void probe_memlock(struct machine_feature *f)
 {
-	struct rlimit limit;
+	struct locked_memory m;
 
-	f->available = getrlimit(RLIMIT_MEMLOCK, &limit) == 0;
-	if (f->available && limit.rlim_cur == RLIM_INFINITY)
+	if (!read_locked_memory(&m))
+		return;
+	f->available = m.suffices;
+	if (m.unlimited)
 		set_value(f, "unlimited");
-	else if (f->available)
-		set_value(f, "%llu kB", (unsigned long long)limit.rlim_cur / 1024);
+	else
+		set_value(f, "%ld kB%s", m.process, m.suffices ? "" : ": too little for rings");
 }
 
 /* ---- all ---------------------------------------------------------------------------- */
@@ -471,19 +515,19 @@ static const struct probe {
 	},
 	[FEATURE_KERNEL_SYMBOLS] = {
 		"kernel-symbols", "names of kernel functions",
-		FEATURE(PROC), { probe_kernel_symbols }, "needs CAP_SYSLOG (or root) and kernel.kptr_restrict below 2",
+		FEATURE(PROC), { probe_kernel_symbols }, NULL,
 	},
 	[FEATURE_PARANOID] = {
-		"perf-event-paranoid", "kernel.perf_event_paranoid (CAP_PERFMON overrides it)",
-		FEATURE(PROC), { probe_paranoid }, "",
+		"perf-event-paranoid", "what kernel.perf_event_paranoid lets this user record",
+		FEATURE(PROC), { probe_paranoid }, "sudo sysctl kernel.perf_event_paranoid=0",
 	},
 	[FEATURE_PERF_MLOCK] = {
 		"perf-event-mlock-kb", "kernel.perf_event_mlock_kb (CAP_IPC_LOCK overrides it)",
-		FEATURE(PROC), { probe_perf_mlock }, "",
+		FEATURE(PROC), { probe_perf_mlock }, "sudo sysctl kernel.perf_event_mlock_kb=4096",
 	},
 	[FEATURE_MEMLOCK] = {
 		"memlock", "limit on locked memory (CAP_IPC_LOCK overrides it)",
-		0, { probe_memlock }, "",
+		FEATURE(PROC), { probe_memlock }, "sudo prlimit --pid $$ --memlock=unlimited",
 	},
 };
 

@@ -2,10 +2,9 @@
 /* Trying one backend after the other; see record_backend.h. */
 #include "cli/record_backend.h"
 
-#include "cli/environment.h"
-
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 static bool is_considered(const struct backend_wish *wish, const struct backend_kind *kind)
 {
@@ -86,8 +85,8 @@ struct error *record_backend_open(const struct backend_wish *wish, struct machin
 	struct error *failed = NULL;
 	bool tried = false;
 
-	/* The session itself will tell, but for the kernels that load everything and may run nothing. */
-	if (!environment_is_realtime())
+	/* Who insists on a backend finds out from the session; the choice has to be right beforehand. */
+	if (wish->backend)
 		machine_assume(machine, FEATURE_BPF_WALKER);
 	for (int i = 0; i < N_BACKENDS; i++) {
 		const struct backend_kind *kind = &backend_kinds[i];
@@ -100,7 +99,8 @@ struct error *record_backend_open(const struct backend_wish *wish, struct machin
 		err = verdict.usable ? try_backend(wish, machine, kind, ret) : unusable(kind, &verdict);
 		if (!err) {
 			if (failed && !wish->quiet)
-				fprintf(stderr, "note: this is backend %s; %s\n", kind->name, failed->text);
+				fprintf(stderr, "note: this is backend %s; %s%s\n", kind->name, failed->text,
+					strstr(failed->text, "(remedy: ") ? "" : " (remedy: what retour doctor says)");
 			error_free(failed);
 			return NULL;
 		}

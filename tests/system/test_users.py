@@ -195,6 +195,11 @@ def plain_user():
     assert 'bpf' not in environment.usable()
     expect(environment, 'cap-perfmon', False)
     assert 'setcap' in environment.features['cap-perfmon']['remedy']
+    for value, said in {'-1': 'the whole machine', '1': 'own processes only', '2': 'user space only'}.items():
+        with Sysctl('kernel.perf_event_paranoid', value):
+            found = Environment(*AS_NOBODY, user=NOBODY).features['perf-event-paranoid']
+            assert found['available'] == (value == '-1') and said in found['value'], found
+            assert found['available'] or found['remedy'] == 'sudo sysctl kernel.perf_event_paranoid=0', found
     environment.check()
     if environment.usable() & set(AUTO_ORDER):
         environment.check_events()
@@ -297,8 +302,8 @@ def no_locked_memory():
     prefix = ('prlimit', '--memlock=0', *AS_NOBODY)
     with Sysctl('kernel.perf_event_mlock_kb', 0):
         environment = Environment(*prefix, user=NOBODY)
-        expect(environment, 'memlock', True, '0 kB')
-        expect(environment, 'perf-event-mlock-kb', True, '0')
+        expect(environment, 'memlock', False, '0 kB: too little')
+        expect(environment, 'perf-event-mlock-kb', False, '0 kB a CPU: too little')
         expect(environment, 'perf-events-own', False, 'locked memory')
         environment.check()
         with Sysctl(*sysctl_of(environment.features['perf-events-own']['remedy'])):
