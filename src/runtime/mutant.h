@@ -17,7 +17,7 @@ enum retour_runtime_mutant {
 	MUTANT_sync_without_tasks_trace,
 	MUTANT_sync_without_srcu,
 	MUTANT_ring_no_compare,		/* a reservation does not look whether another one came between */
-	MUTANT_ring_any_cpu,		/* nor whether it is still on the CPU */
+	MUTANT_ring_no_sequence,	/* a step may be interrupted, and go on elsewhere */
 	MUTANT_ring_no_lock,		/* rings of the fallback are taken without their lock */
 	MUTANT_ring_busy_published,	/* the reader passes records that are being written */
 	MUTANT_ring_tail_early,		/* room is given back before it is read */

@@ -98,6 +98,7 @@ static enum outcome make_room(const struct retour_ring *ring, struct ring_page *
 		return make_room_by_eviction(ring, page, cpu, at, size);
 	/* (A) pairs with (B): the copy of a record before its memory is written. */
 	unread = at - __atomic_load_n(&page->perf.data_tail, __ATOMIC_ACQUIRE);
+	retour_tsan_acquire(page);
 	if (mutant(ring_tail_trusted))
 		return (int64_t)(unread + size) <= (int64_t)ring->map.data_size ? DONE : FULL;
 	/* A tail that cannot be is as bad as none: unread is then huge. */
@@ -248,6 +249,8 @@ void retour_ring_commit(struct retour_ring *ring, const struct retour_ring_recor
 	retour_torture_delay();
 	/* (I) pairs with (J), (K): the record before its header. */
 	__atomic_store_n(record->header, ring_header_word(type & ~RING_BUSY, misc, record->size), __ATOMIC_RELEASE);
+	/* The reader, which hands the memory on, may be in another process. */
+	retour_tsan_release(page);
 	unread = __atomic_load_n(&page->words.reserve, __ATOMIC_RELAXED) -
 		 __atomic_load_n(&page->perf.data_tail, __ATOMIC_RELAXED);
 	if (unread >= ring->watermark && !ring->overwrite)

@@ -39,8 +39,14 @@ static inline bool percpu_change(int cpu, uint64_t *word, uint64_t expected, uin
 {
 	unsigned long rseq = (unsigned long)retour_rseq_offset;
 
-	if (mutant(ring_any_cpu))
-		cpu = percpu_cpu();
+	if (mutant(ring_no_sequence)) {
+		if (*word != expected)
+			return false;
+		*aux = aux_value;
+		retour_torture_delay();
+		*word = value;
+		return true;
+	}
 	if (mutant(ring_no_compare))
 		expected = *word;
 	__asm__ goto(RETOUR_RSEQ_DESCRIPTOR

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Shows that a test program can fail: fails.py MUTANT PROGRAM, which was built with that deliberate bug."""
+"""Shows that a test program can fail: fails.py MUTANT PROGRAM ARGUMENTS..., which was built with that deliberate bug."""
 import re
 import subprocess
 import sys
 
-mutant, program = sys.argv[1:]
-output = subprocess.run([program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+mutant, *command = sys.argv[1:]
+output = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
                         text=True, errors="replace").stdout
 failed = re.findall(r"^not ok \d+ -? ?(\S+)", output, re.MULTILINE)
 print("1..1")
