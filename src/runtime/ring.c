@@ -62,7 +62,8 @@ static enum outcome evict(const struct retour_ring *ring, struct ring_page *page
 
 	if (ring_header_is_busy(header) && !mutant(ring_evict_busy))
 		return FULL;
-	if (ring_header_is_possible(header, oldest.at, reserve))
+	/* What cannot be, because somebody has written to the shared memory, ends with all being forgotten. */
+	if (reserve - oldest.at <= ring->map.data_size && ring_header_is_possible(header, oldest.at, reserve))
 		next = oldest.at + ring_header_size(header);
 	outcome = change(cpu, &page->words.evicted, oldest.n, &page->words.oldest[(oldest.n + 1) % 2], next, oldest.n + 1);
 	/* (D) pairs with (G): that a record is forgotten before its memory is written. */
@@ -75,7 +76,8 @@ static enum outcome make_room_by_eviction(const struct retour_ring *ring, struct
 {
 	if (mutant(ring_no_evict))
 		return DONE;
-	for (;;) {
+	/* Each eviction makes room for 8 bytes at least. */
+	for (unsigned int i = 0; i <= size / 8; i++) {
 		struct ring_oldest oldest;
 		enum outcome outcome;
 
@@ -87,6 +89,7 @@ static enum outcome make_room_by_eviction(const struct retour_ring *ring, struct
 		if (outcome != DONE)
 			return outcome;
 	}
+	return AGAIN;
 }
 
 static enum outcome make_room(const struct retour_ring *ring, struct ring_page *page, int cpu, uint64_t at,

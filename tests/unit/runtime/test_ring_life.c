@@ -249,6 +249,9 @@ static uint64_t *shared_words(void)
 	return base;
 }
 
+/* Where words of a ring are, in words. */
+enum { HEAD = 128, TAIL = 129, RESERVE = 256, OLDEST = 258 };
+
 /* Random words anywhere but in the description of the set, most of them near the positions. */
 static void scribble(uint64_t *words, size_t n)
 {
@@ -264,9 +267,9 @@ static void scribble(uint64_t *words, size_t n)
 	}
 	/* The positions themselves. */
 	if (rand() % 4 == 0)
-		words[ring_at + 256 + rand() % 6] = rand() % 2 ? (uint64_t)rand() << 33 : (uint64_t)rand() % DATA;
+		words[ring_at + RESERVE + rand() % 6] = rand() % 2 ? (uint64_t)rand() << 33 : (uint64_t)rand() % DATA;
 	if (rand() % 4 == 0)
-		words[ring_at + 128 + rand() % 2] = rand() % 2 ? (uint64_t)rand() << 33 : (uint64_t)rand() % DATA;
+		words[ring_at + HEAD + rand() % 2] = rand() % 2 ? (uint64_t)rand() << 33 : (uint64_t)rand() % DATA;
 }
 
 static void mad(enum retour_ring_mode mode)
@@ -304,6 +307,27 @@ TEST(mad_readers_and_writers_harm_the_records_only)
 	mad(RETOUR_RING_OVERWRITE);
 }
 
+/* The beginning of what is left, before and after where it can be: all is forgotten, and writing goes on. */
+TEST(a_wrong_oldest_record_is_no_trap)
+{
+	const uint64_t wrong[] = { 1ull << 20, ~0ull << 20, DATA + 64, 1ull << 63 };
+	size_t page = sysconf(_SC_PAGESIZE) / 8;
+	uint64_t *words;
+
+	open_rings(RETOUR_RING_OVERWRITE, DATA, 0);
+	words = shared_words();
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		for (int n = 0; n < 5000; n++)
+			CHECK(!write_record(n, 56));
+		for (unsigned int r = 0; r < retour_ring_reader_rings(reader); r++)
+			for (size_t half = 0; half < 2; half++)
+				words[page + r * (page + DATA / 8) + OLDEST + half] += wrong[i];
+		for (int n = 0; n < 5000; n++)
+			CHECK(!write_record(n, 56));
+	}
+	close_rings();
+}
+
 /* A reader that says it has read more than there is, or never reads, overwrites nothing. */
 TEST(a_wrong_tail_makes_no_room)
 {
@@ -316,7 +340,7 @@ TEST(a_wrong_tail_makes_no_room)
 	while (!write_record(n, 56))
 		n++;
 	for (unsigned int i = 0; i < retour_ring_reader_rings(reader); i++)
-		words[page + i * (page + DATA / 8) + 129] = 1ull << 40;
+		words[page + i * (page + DATA / 8) + TAIL] = 1ull << 40;
 	for (int i = 0; i < 100; i++)
 		CHECK(write_record(i, 56) == -ENOSPC);
 	CHECK_U64(read_all(&lost), n);
