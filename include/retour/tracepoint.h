@@ -238,7 +238,7 @@ template <typename T> struct retour_field_of_<const T> : retour_field_of_<T> {};
 	static void trace_call_##id params                                     \
 	{                                                                      \
 		struct retour_srcu_bank *retour_bank = RETOUR_TP_LOCK_##kind(); \
-		/* (A) pairs with (B): the probes before the pointer to them. */ \
+		/* (P) pairs with (Q): the probes before the pointer to them. */ \
 		struct retour_tracepoint_func *retour_func =                   \
 			retour_rcu_dereference_raw_notrace(retour_tracepoint_##id.funcs); \
 		for (; retour_func && retour_func->func; retour_func++)        \

@@ -71,7 +71,7 @@ static struct probes *probes_of(const struct retour_tracepoint *tp)
 
 static void publish(struct retour_tracepoint *tp, struct probes *probes)
 {
-	/* (B) pairs with (A): the probes before the pointer to them. */
+	/* (Q) pairs with (P): the probes before the pointer to them. */
 	retour_rcu_assign_pointer(tp->funcs, funcs_of(probes));
 	__atomic_store_n(&tp->key.enabled, probes != NULL, __ATOMIC_RELAXED);
 }
