@@ -285,13 +285,29 @@ static void keep_report(const struct retour_rcu_report *report, void *arg)
 	reports++;
 }
 
+/* Several times: where the reader is, is not known while it runs. */
+static void *end_when_reported(void *arg)
+{
+	for (int i = 0; i < 10000 && reports < 10; i++)
+		sleep_ms(1);
+	((struct holder *)arg)->leave = true;
+	return NULL;
+}
+
 TEST(a_stall_is_reported_with_the_readers_thread)
 {
 	retour_rcu_set_report(keep_report, NULL);
 	retour_rcu_set_stall_timeout(5);
 	for_each_domain(d) {
+		struct holder h;
+		pthread_t other;
+
 		reports = 0;
-		waits_for_a_reader(d->synchronize, d);
+		holder_begin(&h, d);
+		CHECK(pthread_create(&other, NULL, end_when_reported, &h) == 0);
+		d->synchronize();
+		holder_end(&h);
+		CHECK(pthread_join(other, NULL) == 0);
 		CHECK(reports >= 1);
 		CHECK(last_report.kind == RETOUR_RCU_STALL && last_report.duration_ms >= 5);
 		CHECK_U64(last_report.sections, 1);
