@@ -32,7 +32,7 @@ struct retour_srcu_bank *area_slot(struct retour_srcu_bank *bank);
 /* In a forked child: takes all sections for ended.  Whoever waited for them goes on. */
 void area_forget(struct retour_srcu_area *area);
 
-/* How many sections are open, about; exactly 0 only if all those have ended whose lock was visible before the call. */
+/* How many sections are open, about; 0 only if all have ended whose lock was visible before the call. */
 unsigned long area_sections(struct retour_srcu_bank *bank);
 
 /* Ends n sections. */

@@ -347,13 +347,13 @@ static void wait_for_round(struct retour_rcu_domain *domain, unsigned long round
 	}
 }
 
-void callback_barrier(struct retour_rcu_domain *domain)
+void callback_barrier(struct retour_rcu_domain *domain, const void *where)
 {
 	unsigned long round = seq_snap(&domain->rounds);
 
 	if (mutant(barrier_early))
 		round = (seq_read(&domain->rounds) & ~SEQ_STATE_MASK) + SEQ_STEP;
-	if (!waits_for_itself(domain, __builtin_return_address(0)) && !callback_is_drained(domain))
+	if (!waits_for_itself(domain, where) && !callback_is_drained(domain))
 		wait_for_round(domain, round);
 }
 
@@ -382,11 +382,11 @@ static void end_worker(struct retour_rcu_domain *domain)
 	pthread_sigmask(SIG_SETMASK, &saved, NULL);
 }
 
-int callback_stop(struct retour_rcu_domain *domain)
+int callback_stop(struct retour_rcu_domain *domain, const void *where)
 {
 	unsigned long round = seq_snap(&domain->rounds);
 
-	if (waits_for_itself(domain, __builtin_return_address(0)))
+	if (waits_for_itself(domain, where))
 		return -EDEADLK;
 	if (!callback_is_drained(domain))
 		wait_for_round(domain, round);

@@ -34,7 +34,7 @@ bool gp_patience_spin(const struct gp_patience *patience);
 /* For how long to sleep at most, in ns. */
 uint64_t gp_patience_sleep(const struct gp_patience *patience, const struct retour_rcu_domain *domain);
 
-/* Reports a stall if it is time to: so many sections are open, of the thread tid (0: not known), begun at where (NULL). */
+/* Reports a stall if it is time to: of so many sections, in the thread tid or 0, begun at where or NULL. */
 void gp_patience_report(struct gp_patience *patience, const struct retour_rcu_domain *domain, int tid,
 			unsigned long sections, const void *where);
 

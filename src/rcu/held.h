@@ -5,7 +5,7 @@
 
 #include "retour/srcu.h"
 
-/* Reports of this thread: the call at `where` is wrong, in or because of the section that began at `section`, or NULL. */
+/* Reports that this thread's call at `where` is wrong, because of the section that began at `section` or NULL. */
 void held_complain(enum retour_rcu_report_kind kind, const char *text, const struct retour_rcu_domain *domain,
 		   const void *where, const void *section);
 

@@ -348,7 +348,7 @@ void retour_call_rcu_extern(struct retour_rcu_head *head, void (*func)(struct re
 void retour_rcu_barrier(void)
 {
 	held_check_wait(&retour_rcu_domain, __builtin_return_address(0));
-	callback_barrier(&retour_rcu_domain);
+	callback_barrier(&retour_rcu_domain, __builtin_return_address(0));
 }
 
 unsigned long retour_get_state_synchronize_rcu(void)

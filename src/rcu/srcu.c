@@ -283,7 +283,7 @@ int retour_cleanup_srcu_struct(struct retour_srcu_struct *ssp)
 
 	if (retour_srcu_readers_active(ssp))
 		return -EBUSY;
-	err = callback_stop(&ssp->domain);
+	err = callback_stop(&ssp->domain, __builtin_return_address(0));
 	if (err)
 		return err;
 	if (!give_area_back(ssp))
@@ -325,7 +325,7 @@ void retour_call_srcu_extern(struct retour_srcu_struct *ssp, struct retour_rcu_h
 void retour_srcu_barrier(struct retour_srcu_struct *ssp)
 {
 	held_check_wait(&ssp->domain, __builtin_return_address(0));
-	callback_barrier(&ssp->domain);
+	callback_barrier(&ssp->domain, __builtin_return_address(0));
 }
 
 unsigned long retour_get_state_synchronize_srcu(struct retour_srcu_struct *ssp)

@@ -3,6 +3,7 @@
 #ifndef TEST_RCU_DOMAINS_H
 #define TEST_RCU_DOMAINS_H
 
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
@@ -190,6 +191,14 @@ static inline double seconds(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+/* Is it code of the test, not of the library? */
+static inline bool is_call_site(const void *where)
+{
+	Dl_info info, own;
+
+	return where && dladdr(where, &info) && dladdr(domains, &own) && info.dli_fbase == own.dli_fbase;
 }
 
 /* A thread that is in a section from holder_begin() to holder_end(). */

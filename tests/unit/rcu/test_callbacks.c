@@ -136,7 +136,7 @@ TEST(a_barrier_in_a_callback_is_reported)
 	retour_call_rcu(&head, wait_in_callback);
 	retour_rcu_barrier();
 	CHECK(called == 1);
-	CHECK(last_report.kind == RETOUR_RCU_DEADLOCK);
+	CHECK(last_report.kind == RETOUR_RCU_DEADLOCK && is_call_site(last_report.where));
 }
 
 static void *flood(void *arg)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* What a debug build reports; compiled with RETOUR_RCU_DEBUG. */
-#include <dlfcn.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
@@ -16,14 +15,6 @@ static void keep_report(const struct retour_rcu_report *report, void *arg)
 {
 	last = *report;
 	reports++;
-}
-
-/* Is it code of the test, not of the library? */
-static bool is_call_site(const void *where)
-{
-	Dl_info info, own;
-
-	return where && dladdr(where, &info) && dladdr(&value, &own) && info.dli_fbase == own.dli_fbase;
 }
 
 /* The one report since the last call is of this kind, names this thread and a place in this program. */

@@ -340,7 +340,7 @@ TEST(who_waits_for_itself_is_told)
 		CHECK(pthread_create(&thread, NULL, synchronize_inside, (void *)d) == 0);
 		while (!reports)
 			sleep_ms(1);
-		CHECK(last_report.kind == RETOUR_RCU_DEADLOCK && last_report.tid != gettid() && last_report.where);
+		CHECK(last_report.kind == RETOUR_RCU_DEADLOCK && last_report.tid != gettid() && is_call_site(last_report.where));
 	}
 	_exit(0);
 }
@@ -355,11 +355,13 @@ TEST(a_first_reader_of_the_wrong_flavour_is_reported)
 	retour_srcu_read_unlock_fast(&test_srcu, retour_srcu_read_lock_fast(&test_srcu));
 	CHECK(reports == 0);
 	retour_srcu_up_read_fast(&fast, retour_srcu_down_read_fast(&fast));
-	CHECK(reports == 1 && last_report.kind == RETOUR_RCU_WRONG_FLAVOUR && last_report.where);
+	CHECK(reports == 1 && last_report.kind == RETOUR_RCU_WRONG_FLAVOUR && is_call_site(last_report.where));
 	CHECK_STR(last_report.domain, "&fast");
 	retour_srcu_read_unlock_fast(&updown, retour_srcu_read_lock_fast(&updown));
 	CHECK(reports == 2 && last_report.kind == RETOUR_RCU_WRONG_FLAVOUR);
 	CHECK_STR(last_report.domain, "&updown");
+	CHECK(retour_cleanup_srcu_struct(&fast) == 0);
+	CHECK(retour_cleanup_srcu_struct(&updown) == 0);
 }
 
 int main(int argc, char **argv)
