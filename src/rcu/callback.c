@@ -111,7 +111,7 @@ static bool run_round(struct retour_rcu_domain *domain)
 
 static bool is_polled_for(const struct retour_rcu_domain *domain)
 {
-	return !seq_done(&domain->gp, __atomic_load_n(&domain->gp_wanted, __ATOMIC_RELAXED));
+	return !mutant(lost_poll) && !seq_done(&domain->gp, __atomic_load_n(&domain->gp_wanted, __ATOMIC_RELAXED));
 }
 
 static bool has_work(const struct retour_rcu_domain *domain)
@@ -251,6 +251,8 @@ static void want_worker(struct retour_rcu_domain *domain)
 	if (worker_state(domain) != WORKER_NONE ||
 	    !__atomic_compare_exchange_n(&domain->worker, &none, WORKER_WANTED, false, __ATOMIC_ACQUIRE,
 					 __ATOMIC_RELAXED))
+		return;
+	if (mutant(lost_worker))
 		return;
 	/* (m) pairs with (n). */
 	__atomic_store_n(&starter_wanted, 1, __ATOMIC_RELEASE);

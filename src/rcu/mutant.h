@@ -31,6 +31,8 @@ enum retour_mutant {
 	MUTANT_rseq_stays,		/* registered when the thread's memory goes */
 	MUTANT_early_callback,		/* no grace period before a batch */
 	MUTANT_lost_callback,		/* the worker sleeps without looking again */
+	MUTANT_lost_poll,		/* the worker does not see that somebody polls */
+	MUTANT_lost_worker,		/* the starter does not see that a worker is wanted */
 	MUTANT_barrier_early,		/* a round that runs counts for barrier */
 	MUTANT_fork_double_call,	/* batch is advanced after the call */
 	MUTANT_fork_keeps_readers,	/* the child keeps its parent's other threads */

@@ -157,7 +157,7 @@ inline unlock_slow()
 		load(t, SLEEPING, tmp, RELAXED);
 		if
 		:: tmp ->
-			exchange(t, SLEEPING, 0, tmp, ORDERED);
+			exchange(t, SLEEPING, 0, tmp, RELAXED);
 #ifndef BAD_NO_WAKE
 			if
 			:: tmp -> asleep = 0	/* FUTEX_WAKE */

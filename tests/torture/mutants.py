@@ -48,6 +48,8 @@ FOUND_ELSEWHERE = {
     "srcu_lock_first": "tests/model: a whole section must fit between two sums, in the bank that is left",
     "fork_leader_waits": "tests/unit: handlers of torture do not fork",
     "rseq_stays": "tests/unit: only where libc has no rseq",
+    "lost_poll": "tests/unit: other grace periods come to its help",
+    "lost_worker": "tests/unit: a barrier creates the worker",
     "srcu_unused_membarrier": "tests/unit: costs time and breaks nothing",
 }
 
