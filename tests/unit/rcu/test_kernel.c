@@ -145,6 +145,32 @@ TEST(without_readers_an_updater_makes_no_system_call)
 	CHECK(system_calls > 0);
 }
 
+static void *synchronize_main(void *arg)
+{
+	((const struct domain *)arg)->synchronize();
+	return NULL;
+}
+
+/* None of them reaches the kernel, so this is the longest way. */
+TEST(an_unlock_that_is_waited_for_makes_two_system_calls_at_most)
+{
+	pthread_t threads[3];
+	void *cookies[3];
+
+	for_each_domain(d) {
+		cookies[d - domains] = d->lock();
+		CHECK(pthread_create(&threads[d - domains], NULL, synchronize_main, (void *)d) == 0);
+	}
+	sleep_ms(50);
+	if (count_system_calls())
+		SKIP("no seccomp filters here");
+	for_each_domain(d) {
+		system_calls = 0;
+		d->unlock(cookies[d - domains]);
+		CHECK(system_calls <= (d == domains ? 2 : 1));
+	}
+}
+
 /* Steps a child through readers of every domain: each step aborts the sequence that it is in. */
 TEST(a_debugger_may_single_step_through_readers)
 {
