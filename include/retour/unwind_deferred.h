@@ -181,6 +181,50 @@ RETOUR_API int retour_unwind_deferred_request(struct retour_unwind_work *work, u
  */
 RETOUR_API int retour_unwind_deferred_cancel(struct retour_unwind_work *work);
 
+/* ---- Events ---- */
+
+/* What is asked and delivered on behalf of one thread, or on one CPU on behalf of one session. */
+struct retour_unwind_event;
+
+#define RETOUR_UNWIND_TASK (-1)
+
+struct retour_unwind_event_attr {
+	unsigned long session;	/* per-CPU events: those with the same number make up a session */
+	int cpu;		/* or RETOUR_UNWIND_TASK: of the calling thread */
+	/* Gets the record; as a retour_unwind_callback_t. */
+	void (*deliver)(void *data, const struct retour_unwind_stacktrace *trace, uint64_t cookie);
+	void *data;
+};
+
+/*
+ * Opens an event.  0, or: -ENOMEM; -EBUSY: there are 62 tracers, of which a
+ * session is one and all task-bound events together one for good; -EINVAL: no such CPU.
+ * From any thread, not from signal handlers.
+ */
+RETOUR_API int retour_unwind_event_open(const struct retour_unwind_event_attr *attr, struct retour_unwind_event **ret);
+
+/*
+ * As retour_unwind_deferred_request().  A task-bound event gets the record
+ * itself, and its request is -EPERM from any other thread than the opener.  For a
+ * per-CPU event the record goes to the CPU on which the thread leaves, and there to the
+ * session's first open event.
+ *
+ * The caller keeps the event from being freed: it is not closed meanwhile, or
+ * was found through a pointer under retour_rcu_read_lock() that was cleared before its close.
+ */
+RETOUR_API int retour_unwind_event_request(struct retour_unwind_event *event, uint64_t *cookie);
+
+/* Records of the event's session that came to CPUs where it has no event. */
+RETOUR_API unsigned long retour_unwind_event_missed(const struct retour_unwind_event *event);
+
+/*
+ * Closes an event: when this returns nothing is delivered to it, and it is
+ * freed after a grace period of retour_rcu.  The last one closes its session,
+ * as retour_unwind_deferred_cancel() does.  0, or -EDEADLK, nothing done: the
+ * caller is in a section.  From any thread, not from signal handlers.
+ */
+RETOUR_API int retour_unwind_event_close(struct retour_unwind_event *event);
+
 #ifdef __cplusplus
 }
 #endif

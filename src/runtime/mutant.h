@@ -32,6 +32,9 @@ enum retour_runtime_mutant {
 	MUTANT_ring_no_last_look,	/* the reader sleeps without looking again */
 	MUTANT_unwind_not_busy,		/* handlers see entries in pieces */
 	MUTANT_unwind_stale_rules,	/* cached rules are believed whatever object is there */
+	MUTANT_unwind_no_processing,	/* deliveries are not counted */
+	MUTANT_unwind_no_wake,		/* who removes an event is not woken */
+	MUTANT_unwind_task_no_wait,	/* a task-bound event is freed although its thread may call it */
 	MUTANT_unwind_cancel_no_wait,	/* cancel returns with callbacks in flight */
 };
 

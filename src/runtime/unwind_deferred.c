@@ -6,7 +6,7 @@
  * handlers only; those end before it goes on.  So nothing here is atomic
  * against other threads but the list of tracers.
  */
-#include "retour/unwind_deferred.h"
+#include "runtime/unwind_deferred.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -97,11 +97,18 @@ static bool end_entry(struct retour_runtime_task *task)
 	return over;
 }
 
+/* The bit of a tracer, in an entry that has begun; 0: it is cancelled. */
+static unsigned long bit_of(const struct retour_unwind_work *work)
+{
+	int n = __atomic_load_n(&work->bit, __ATOMIC_RELAXED);
+
+	return n < 0 || __atomic_load_n(&tracers[n], __ATOMIC_RELAXED) != work ? 0 : 1ul << n;
+}
+
 int retour_unwind_deferred_request(struct retour_unwind_work *work, uint64_t *cookie)
 {
 	struct retour_runtime_task *task = &retour_runtime_task;
 	unsigned long bit;
-	int n;
 
 	if (!__atomic_load_n(&task->nesting, __ATOMIC_RELAXED))
 		return -EINVAL;
@@ -111,15 +118,26 @@ int retour_unwind_deferred_request(struct retour_unwind_work *work, uint64_t *co
 	retour_barrier();
 	if (!(get(&task->unwind_mask) & USED))
 		begin_entry(task);
-	n = __atomic_load_n(&work->bit, __ATOMIC_RELAXED);
-	if (n < 0 || __atomic_load_n(&tracers[n], __ATOMIC_RELAXED) != work)
+	bit = bit_of(work);
+	if (!bit)
 		return -ENOENT;
 	*cookie = task->cookie;
-	bit = 1ul << n;
 	if (get(&task->unwind_mask) & bit)
 		return 1;
 	/* A handler may come between, and ask for the same tracer. */
 	return !!(__atomic_fetch_or(&task->unwind_mask, PENDING | bit, __ATOMIC_RELAXED) & bit);
+}
+
+int unwind_deferred_request_again(struct retour_unwind_work *work, uint64_t *cookie)
+{
+	struct retour_runtime_task *task = &retour_runtime_task;
+	int ret = retour_unwind_deferred_request(work, cookie);
+
+	if (ret == 1) {
+		__atomic_fetch_and(&task->unwind_completed, ~bit_of(work), __ATOMIC_RELAXED);
+		__atomic_fetch_or(&task->unwind_mask, PENDING, __ATOMIC_RELAXED);
+	}
+	return ret < 0 ? ret : 0;
 }
 
 static void call_tracers(const struct retour_runtime_task *task, unsigned long bits,
@@ -163,8 +181,8 @@ static void deliver(struct retour_runtime_task *task, const struct origin *origi
 	do {
 		unsigned long bits = __atomic_and_fetch(&task->unwind_mask, ~PENDING, __ATOMIC_RELAXED);
 
-		bits &= ~(USED | task->unwind_completed);
-		task->unwind_completed |= bits;
+		bits &= ~(USED | get(&task->unwind_completed));
+		__atomic_fetch_or(&task->unwind_completed, bits, __ATOMIC_RELAXED);
 		if (bits && buffer && !trace.nr)
 			walk(origin, buffer, &trace);
 		call_tracers(task, bits, &trace);
@@ -216,6 +234,11 @@ int retour_unwind_deferred_init(struct retour_unwind_work *work, retour_unwind_c
 	return 0;
 }
 
+void unwind_deferred_synchronize(void)
+{
+	retour_synchronize_srcu(&unwind_srcu);
+}
+
 int retour_unwind_deferred_cancel(struct retour_unwind_work *work)
 {
 	int bit = work->bit;
@@ -225,7 +248,7 @@ int retour_unwind_deferred_cancel(struct retour_unwind_work *work)
 	__atomic_store_n(&work->bit, -1, __ATOMIC_RELAXED);
 	__atomic_store_n(&tracers[bit], NULL, __ATOMIC_RELAXED);
 	if (!mutant(unwind_cancel_no_wait))
-		retour_synchronize_srcu(&unwind_srcu);
+		unwind_deferred_synchronize();
 	/* (s) pairs with (t): nobody has the bit any more. */
 	__atomic_fetch_and(&taken, ~(1ul << bit), __ATOMIC_RELEASE);
 	return 0;
