@@ -34,11 +34,11 @@ extern RETOUR_API __thread struct retour_rcu_reader *retour_rcu_reader __attribu
 extern RETOUR_API struct retour_rcu_domain retour_rcu_domain;
 
 /* The declared slow paths of readers; not to be called directly. */
-RETOUR_API void retour_rcu_read_lock_slow(void);
-RETOUR_API void retour_rcu_read_lock_slow_notrace(void);
-RETOUR_API void retour_rcu_read_unlock_slow(void);
-RETOUR_API void retour_rcu_read_unlock_slow_notrace(void);
-RETOUR_API bool retour_rcu_read_lock_held_slow(void);
+RETOUR_SLOW_API void retour_rcu_read_lock_slow(void);
+RETOUR_SLOW_API void retour_rcu_read_lock_slow_notrace(void);
+RETOUR_SLOW_API void retour_rcu_read_unlock_slow(void);
+RETOUR_SLOW_API void retour_rcu_read_unlock_slow_notrace(void);
+RETOUR_SLOW_API bool retour_rcu_read_lock_held_slow(void);
 
 /* Adds to a count that only this thread and its signal handlers change. */
 RETOUR_INLINE void retour_rcu_add_(long *count, long n)
@@ -140,9 +140,9 @@ RETOUR_API void retour_synchronize_rcu(void);
 RETOUR_API void retour_synchronize_rcu_expedited(void);
 
 /* The three below for callers that are no C, after retour_rcu_start_worker(). */
-RETOUR_API unsigned long retour_start_poll_synchronize_rcu_extern(void);
-RETOUR_API unsigned long retour_start_poll_synchronize_rcu_expedited_extern(void);
-RETOUR_API void retour_call_rcu_extern(struct retour_rcu_head *head, void (*func)(struct retour_rcu_head *head));
+RETOUR_SLOW_API unsigned long retour_start_poll_synchronize_rcu_extern(void);
+RETOUR_SLOW_API unsigned long retour_start_poll_synchronize_rcu_expedited_extern(void);
+RETOUR_SLOW_API void retour_call_rcu_extern(struct retour_rcu_head *head, void (*func)(struct retour_rcu_head *head));
 
 /*
  * Calls func(head) after a grace period, in the order of the calls of one

@@ -21,8 +21,8 @@ extern "C" {
 extern RETOUR_API struct retour_srcu_struct retour_rcu_tasks_trace_srcu_struct;
 
 /* The declared slow paths of readers; not to be called directly. */
-RETOUR_API void retour_rcu_tasks_trace_count_slow(const struct retour_srcu_bank *bank, long n);
-RETOUR_API bool retour_rcu_read_lock_tasks_trace_held_slow(void);
+RETOUR_SLOW_API void retour_rcu_tasks_trace_count_slow(const struct retour_srcu_bank *bank, long n);
+RETOUR_SLOW_API bool retour_rcu_read_lock_tasks_trace_held_slow(void);
 
 RETOUR_INLINE void retour_rcu_tasks_trace_count_(const struct retour_srcu_bank *bank, long n)
 {

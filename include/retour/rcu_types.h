@@ -17,6 +17,12 @@ extern "C" {
 #endif
 
 #define RETOUR_API __attribute__((visibility("default")))
+/* What readers and handlers call is bound when an object is loaded: later it would take long, and much of a small stack. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define RETOUR_SLOW_API RETOUR_API __attribute__((noplt))
+#else
+#define RETOUR_SLOW_API RETOUR_API
+#endif
 /* Readers are always inlined, so no tool that instruments function entries finds one. */
 #define RETOUR_INLINE static inline __attribute__((always_inline, no_instrument_function, unused))
 #define retour_unlikely(x) __builtin_expect(!!(x), 0)

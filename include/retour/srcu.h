@@ -102,12 +102,12 @@ RETOUR_API int retour_init_srcu_struct_named(struct retour_srcu_struct *ssp, con
 RETOUR_API int retour_cleanup_srcu_struct(struct retour_srcu_struct *ssp);
 
 /* The declared slow paths of readers; not to be called directly. */
-RETOUR_API struct retour_srcu_bank *retour_srcu_read_lock_slow(struct retour_srcu_struct *ssp);
-RETOUR_API struct retour_srcu_bank *retour_srcu_read_lock_slow_notrace(struct retour_srcu_struct *ssp);
-RETOUR_API struct retour_srcu_bank *retour_srcu_down_read_slow(struct retour_srcu_struct *ssp);
-RETOUR_API void retour_srcu_read_unlock_atomic(struct retour_srcu_bank *bank);
-RETOUR_API void retour_srcu_read_unlock_slow(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank);
-RETOUR_API void retour_srcu_read_unlock_slow_notrace(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank);
+RETOUR_SLOW_API struct retour_srcu_bank *retour_srcu_read_lock_slow(struct retour_srcu_struct *ssp);
+RETOUR_SLOW_API struct retour_srcu_bank *retour_srcu_read_lock_slow_notrace(struct retour_srcu_struct *ssp);
+RETOUR_SLOW_API struct retour_srcu_bank *retour_srcu_down_read_slow(struct retour_srcu_struct *ssp);
+RETOUR_SLOW_API void retour_srcu_read_unlock_atomic(struct retour_srcu_bank *bank);
+RETOUR_SLOW_API void retour_srcu_read_unlock_slow(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank);
+RETOUR_SLOW_API void retour_srcu_read_unlock_slow_notrace(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank);
 
 /* The checks of code compiled with RETOUR_RCU_DEBUG. */
 RETOUR_API void retour_srcu_debug_flavour(const struct retour_srcu_struct *ssp, enum retour_srcu_flavour flavour);
@@ -231,9 +231,9 @@ RETOUR_API void retour_synchronize_srcu(struct retour_srcu_struct *ssp);
 RETOUR_API void retour_synchronize_srcu_expedited(struct retour_srcu_struct *ssp);
 
 /* The three below for callers that are no C, after retour_rcu_start_worker(). */
-RETOUR_API unsigned long retour_start_poll_synchronize_srcu_extern(struct retour_srcu_struct *ssp);
-RETOUR_API unsigned long retour_start_poll_synchronize_srcu_expedited_extern(struct retour_srcu_struct *ssp);
-RETOUR_API void retour_call_srcu_extern(struct retour_srcu_struct *ssp, struct retour_rcu_head *head,
+RETOUR_SLOW_API unsigned long retour_start_poll_synchronize_srcu_extern(struct retour_srcu_struct *ssp);
+RETOUR_SLOW_API unsigned long retour_start_poll_synchronize_srcu_expedited_extern(struct retour_srcu_struct *ssp);
+RETOUR_SLOW_API void retour_call_srcu_extern(struct retour_srcu_struct *ssp, struct retour_rcu_head *head,
 					void (*func)(struct retour_rcu_head *head));
 
 /* As retour_call_rcu(). */

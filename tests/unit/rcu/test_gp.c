@@ -62,23 +62,34 @@ TEST(a_reader_of_another_domain_is_not_waited_for)
 	}
 }
 
-static void do_nothing(struct retour_rcu_head *head)
+static atomic_int waits;
+
+static void note_wait(const struct retour_rcu_domain *domain, unsigned long arg)
 {
+	waits++;
+}
+
+/* A cookie whose grace period waits for a reader, so that it has seen whom it waits for. */
+static unsigned long start_waiting(const struct domain *d)
+{
+	unsigned long cookie;
+
+	waits = 0;
+	retour_rcu_set_hook(RETOUR_RCU_EVENT_GP_WAIT, note_wait);
+	cookie = d->start_poll();
+	while (!waits)
+		sleep_ms(1);
+	return cookie;
 }
 
 TEST(a_later_reader_is_not_waited_for)
 {
 	struct holder first, later;
-	struct retour_rcu_head head;
 	unsigned long cookie;
 
 	for_each_domain(d) {
-		/* From here on there is a worker, which begins at once. */
-		d->call(&head, do_nothing);
-		d->barrier();
 		holder_begin(&first, d);
-		cookie = d->start_poll();
-		sleep_ms(20);
+		cookie = start_waiting(d);
 		holder_begin(&later, d);
 		CHECK(!d->poll(cookie));
 		holder_end(&first);
@@ -179,8 +190,7 @@ TEST(a_running_grace_period_does_not_count_for_a_new_cookie)
 
 	for_each_domain(d) {
 		holder_begin(&first, d);
-		before = d->start_poll();
-		sleep_ms(20);
+		before = start_waiting(d);
 		holder_begin(&second, d);
 		during = d->start_poll();
 		holder_end(&first);
