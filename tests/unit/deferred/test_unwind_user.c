@@ -21,21 +21,26 @@
 
 /* ---- A chain where the program asks ---- */
 
-/* Without the innermost entry, where the two calls are different places of one function. */
+/*
+ * Without the innermost entry, where the two calls are different places of one
+ * function.  A sanitizer's backtrace() has its own frame in front.
+ */
 NOINLINE static void compare_here(void)
 {
 	enum retour_unwind_end end;
 	unsigned long entries[MAX];
 	void *expected[MAX];
-	unsigned int n = retour_unwind_here(entries, MAX, &end);
-	int n_expected = backtrace(expected, MAX);
+	unsigned int n = retour_unwind_here(entries, MAX, &end), at = 1;
+	unsigned int n_expected = (unsigned int)backtrace(expected, MAX);
 
 	CHECK_U64(end, RETOUR_UNWIND_COMPLETE);
-	CHECK_U64(n, (uint64_t)n_expected);
 	CHECK(n > 3);
+	while (at < n_expected && (unsigned long)expected[at] != entries[1])
+		at++;
+	CHECK_U64(n_expected - at, n - 1);
 	for (unsigned int i = 1; i < n; i++)
-		CHECK_U64(entries[i], (unsigned long)expected[i]);
-	CHECK(entries[0] >= (unsigned long)compare_here && entries[0] < (unsigned long)compare_here + 512);
+		CHECK_U64(entries[i], (unsigned long)expected[at + i - 1]);
+	CHECK(entries[0] >= (unsigned long)compare_here && entries[0] < (unsigned long)compare_here + 4096);
 }
 
 static int compare_in_callback(const void *a, const void *b)
