@@ -34,6 +34,7 @@ enum retour_mutant {
 	MUTANT_lost_poll,		/* the worker does not see that somebody polls */
 	MUTANT_lost_worker,		/* the starter does not see that a worker is wanted */
 	MUTANT_barrier_early,		/* a round that runs counts for barrier */
+	MUTANT_cleanup_under_leader,	/* the area is given back amid a grace period */
 	MUTANT_fork_double_call,	/* batch is advanced after the call */
 	MUTANT_fork_keeps_readers,	/* the child keeps its parent's other threads */
 	MUTANT_fork_leader_waits,	/* the child's leader waits for its parent's other threads */

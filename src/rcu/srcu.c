@@ -266,7 +266,7 @@ static bool give_area_back(struct retour_srcu_struct *ssp)
 	struct retour_srcu_area *area;
 	unsigned long at;
 
-	if (!seq_begin(&ssp->domain.gp, &at))
+	if (!seq_begin(&ssp->domain.gp, &at) && !mutant(cleanup_under_leader))
 		return false;
 	area = ssp->area;
 	__atomic_store_n(&ssp->current_bank, NULL, __ATOMIC_RELAXED);

@@ -46,6 +46,7 @@ FOUND_ELSEWHERE = {
     "no_late_membarrier": "tests/model: the leader looks again for microseconds, by when a store buffer is empty",
     "no_claim_fence": "tests/model: the compare-and-exchange before it is a full fence on x86-64",
     "srcu_lock_first": "tests/model: a whole section must fit between two sums, in the bank that is left",
+    "cleanup_under_leader": "tests/unit: torture cleans nothing up",
     "fork_leader_waits": "tests/unit: handlers of torture do not fork",
     "rseq_stays": "tests/unit: only where libc has no rseq",
     "lost_poll": "tests/unit: other grace periods come to its help",
