@@ -57,7 +57,9 @@ TEST(what_runs_on_a_hook_uses_every_reader)
 	struct holder h;
 
 	for (int i = 0; i < RETOUR_RCU_EVENTS; i++)
-		CHECK(retour_rcu_set_hook(i, hooks[i]) == NULL);
+		retour_rcu_set_hook(i, hooks[i]);
+	for (int i = 0; i < RETOUR_RCU_EVENTS; i++)
+		CHECK(retour_rcu_set_hook(i, hooks[i]) == hooks[i]);
 	for_each_domain(d) {
 		unsigned long cookie;
 
