@@ -6,6 +6,7 @@ samples when it is loaded, so no test can make a recording that is not checked.
 """
 
 import atexit
+import functools
 import json
 import os
 import shutil
@@ -37,6 +38,19 @@ def unusable():
     except (ValueError, KeyError, StopIteration):
         return None     # then the tests themselves show what is wrong
     return None if bpf['usable'] else f'{bpf["why"]}: {bpf["remedy"]}'
+
+
+@functools.cache
+def backends():
+    """What can be used here, by name."""
+    return {b['name']: b for b in json.loads(run('doctor', '--json').stdout)['backends'] if b['usable']}
+
+
+def need(*names):
+    """Skips the test where a backend of these cannot be used."""
+    for name in names:
+        if name not in backends():
+            raise tap.Skip(f'backend {name} cannot be used here')
 
 
 def program(name):

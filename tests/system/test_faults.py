@@ -13,7 +13,11 @@ import retour
 import tap
 
 N = 20      # FAULTS in tests/programs/faults.c
-BACKENDS = ('bpf', 'stack')
+
+
+def backends():
+    """Those that walk every program, as far as they can be used."""
+    return [name for name in ('bpf', 'stack') if name in retour.backends()]
 
 
 def chain(*frames):
@@ -35,7 +39,7 @@ def faults(backend, mode, program='faults', event='page-faults'):
 
 @tap.test('every page fault is a sample with -c 1, with and without frame pointers')
 def every_fault():
-    for backend in BACKENDS:
+    for backend in backends():
         for program in ('faults', 'faults_without'):
             _, chains = faults(backend, 'c', program)
             assert chains == CHAINS, f'{backend} {program}: {chains}'
@@ -45,6 +49,7 @@ def every_fault():
 def migrates():
     if os.cpu_count() < 2:
         raise tap.Skip('there is one CPU')
+    retour.need('bpf')
     samples, chains = faults('bpf', 'm')
     assert chains == {chain('migrate', 'sys'): N}, chains
     moved = [s for s in samples if len(s['user']) == 5]
@@ -53,13 +58,14 @@ def migrates():
 
 @tap.test('an exec between request and return')
 def exec_in_between():
-    for backend in BACKENDS:
+    for backend in backends():
         _, chains = faults(backend, 'e9')
         assert chains == {chain('replace', 'sys'): 9}, f'{backend}: {chains}'
 
 
 @tap.test('an exec from a stack that ends at the beginning of a page')
 def exec_at_edge():
+    retour.need('bpf')
     for place in range(1, 10):      # a stack is copied once: then the rules are there
         _, chains = faults('bpf', f'h{place}')
         assert chains.get(chain('at_edge', 'replace', 'sys')) == place, f'{place}: {chains}'
@@ -67,14 +73,14 @@ def exec_at_edge():
 
 @tap.test('a task that is stopped on its way out')
 def stopped_in_exit():
-    for backend in BACKENDS:
+    for backend in backends():
         _, chains = faults(backend, 'x', event='context-switches')
         assert chains[chain('stop_in_exit', 'leave', 'sys')] >= N, f'{backend}: {chains}'
 
 
 @tap.test('a signal is delivered on the way back')
 def signalled():
-    for backend in BACKENDS:
+    for backend in backends():
         samples, chains = faults(backend, 's')
         changed = sum(s['reason'] == 'regs-changed' for s in samples)
         assert chains[chain('signalled', 'sys')] + changed == 2 * N, f'{backend}: {chains}'
@@ -91,6 +97,7 @@ def objects():
 
 @tap.test('a recorder killed while a task owes it a chain leaves nothing in the kernel')
 def killed():
+    retour.need('bpf')
     try:
         subprocess.run(['bpftool', 'version'], stdout=subprocess.DEVNULL, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
@@ -116,4 +123,4 @@ def killed():
 
 
 if __name__ == '__main__':
-    tap.main(retour.unusable())
+    tap.main('recording needs root' if os.geteuid() else None if backends() else 'no backend can be used here')

@@ -64,9 +64,9 @@ def ends_while_another_delivers():
     lasting.send_signal(signal.SIGINT)
     assert lasting.wait(60) == 0, lasting.stderr.read()
     found = Ours(retour.Recording(path))
-    del found.chains[words('block', 'sys')]     # the one that was killed; it goes back to user space for that
     chains = of_work(found.chains)
-    assert set(chains) == set(CHAINS) and all(n <= CHAINS[c] + 3 for c, n in chains.items()), dict(chains)
+    del chains[words('block', 'sys')]   # the one that was killed; it goes back to user space for that
+    assert set(chains) == set(CHAINS) and all(n <= CHAINS[c] for c, n in chains.items()), dict(chains)
     # A busy ring may lose records of the others' requests, and says so.
     missing = sum(n for reason, n in found.reasons.items() if reason)
     assert sum(chains.values()) + missing >= sum(CHAINS.values()), f'{dict(chains)}, {dict(found.reasons)}'
@@ -101,21 +101,35 @@ def paranoid(value):
     return before
 
 
-@tap.test('a user records what is his own')
-def as_a_user():
-    before = paranoid('2')
+def as_nobody(value, *command, event='page-faults'):
+    """What a user records of his own program."""
+    before = paranoid(value)
     path = f'/tmp/retour-user-{os.getpid()}.data'
     try:
         done = retour.run_other('setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', retour.RETOUR, 'record',
-                                *PER_FAULT, '-o', path, '--', retour.program('faults'), 'c')
+                                '--backend', 'native', '-e', event, '-c', 1, '-o', path, '--', *command)
         assert done.returncode == 0, done.stderr
-        found = of_work(Ours(retour.Recording(path)).chains)
-        # The kernel is not to be looked at, and so neither are faults in it.
-        assert found == collections.Counter({c: n for c, n in CHAINS.items() if 'sys' not in c}), dict(found)
+        return Ours(retour.Recording(path))
     finally:
         paranoid(before)
         if os.path.exists(path):
             os.unlink(path)
+
+
+@tap.test('a user records what is his own')
+def as_a_user():
+    found = of_work(as_nobody('2', retour.program('faults'), 'c').chains)
+    # The kernel is not to be looked at, and so neither are faults in it.
+    assert found == collections.Counter({c: n for c, n in CHAINS.items() if 'sys' not in c}), dict(found)
+
+
+@tap.test('tasks of a user that are stopped on their way out')
+def as_a_user_in_exit():
+    found = as_nobody('1', retour.program('faults'), 'x', event='context-switches')
+    # Events of a task end with it: a record that it owes is not written, or it is too late to ask for one.
+    walked = found.chains[words('stop_in_exit', 'leave', 'sys')]
+    unanswered = found.reasons['exiting'] + found.reasons['not-returned']
+    assert walked + unanswered >= N and found.chains[''] == unanswered, f'{dict(found.chains)} {found.reasons}'
 
 
 @tap.test('a recorder that cannot keep up says what it lost')
@@ -138,4 +152,5 @@ def stopped_recorder():
 
 
 if __name__ == '__main__':
-    tap.main(retour.unusable() or (None if 'native' in backends() else 'this kernel does not defer chains'))
+    tap.main('recording needs root' if os.geteuid() else
+             None if 'native' in backends() else 'this kernel does not defer chains')

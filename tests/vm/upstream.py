@@ -2,12 +2,10 @@
 """Chains of tests/programs/faults.c as the kernel's own tool records them, and as we do."""
 
 import collections
-import functools
-import json
 import subprocess
 
 import retour
-import tap
+from retour import backends, need  # noqa: F401, for the tests  pylint: disable=unused-import
 
 PERF = 'perf7'
 KERNEL_HALF = 1 << 63
@@ -17,21 +15,6 @@ UNMERGED = '(cookie)'       # what perf prints for a sample whose deferred recor
 def words(*frames, program='_start start main_'):
     """A chain as a line, outermost first."""
     return ' '.join((program, *frames))
-
-
-@functools.cache
-def backends():
-    """What can be used here, by name."""
-    found = json.loads(retour.run('doctor', '--json').stdout)['backends']
-    return {b['name']: b for b in found if b['usable']}
-
-
-def need(*names):
-    """Skips the test where a backend of these cannot be used."""
-    usable = backends()
-    for name in names:
-        if name not in usable:
-            raise tap.Skip(f'backend {name} cannot be used here')
 
 
 class Chains:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 # Present if the machine has them; tests say what they miss.
-TOOLS = ['setcap', 'getcap', 'capsh', 'setpriv', 'unshare', 'strace', 'taskset', 'chrt', 'readelf', 'bpftool']
+TOOLS = ['setcap', 'getcap', 'capsh', 'setpriv', 'unshare', 'strace', 'taskset', 'chrt', 'prlimit', 'readelf', 'bpftool']
 STDLIB_LEFT_OUT = {'test', 'tests', 'idlelib', 'tkinter', 'lib2to3', 'ensurepip', 'pydoc_data', 'turtledemo'}
 USERS = 'root:x:0:0::/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n'
 GROUPS = 'root:x:0:\nuser:x:1000:\nnogroup:x:65534:\n'
