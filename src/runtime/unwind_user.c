@@ -30,6 +30,7 @@ _Static_assert((int)RETOUR_UNWIND_NO_INFO == REASON_NO_UNWIND_INFO &&
 /* One frame up; as walk_apply(). */
 static int step(struct walker *w, struct walk_frame *frame)
 {
+#if defined(__x86_64__)
 	/* A return address may be the next function's: the call before it counts. */
 	struct unwind_rule rule = unwind_rule_at(&w->object, frame->pc - !frame->exact);
 	int ret = walk_apply(&rule, frame, w);
@@ -37,6 +38,10 @@ static int step(struct walker *w, struct walk_frame *frame)
 	if (ret == WALK_UP && rule.flags & RULE_SIGNAL)
 		unwind_memory_stack(&w->memory, frame->sp);
 	return ret;
+#else
+	/* The rules are x86-64's. */
+	return REASON_NO_UNWIND_INFO;
+#endif
 }
 
 static enum retour_unwind_end end_of(int ret)
@@ -62,11 +67,7 @@ unsigned int unwind_user(const struct retour_unwind_regs *regs, unsigned int ski
 			skip--;
 		else
 			entries[n++] = frame.pc;
-#if defined(__x86_64__)
 		ret = step(&w, &frame);
-#else
-		ret = REASON_NO_UNWIND_INFO;
-#endif
 	}
 	if (end)
 		*end = ret == WALK_UP ? RETOUR_UNWIND_MAX_DEPTH : end_of(ret);
