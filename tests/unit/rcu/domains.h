@@ -3,7 +3,6 @@
 #ifndef TEST_RCU_DOMAINS_H
 #define TEST_RCU_DOMAINS_H
 
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
@@ -193,12 +192,13 @@ static inline double seconds(void)
 	return t.tv_sec + t.tv_nsec / 1e9;
 }
 
-/* Is it code of the test, not of the library? */
+/* The linker's. */
+extern const char __executable_start[], etext[];
+
+/* Is it code of the test, not of a shared library? */
 static inline bool is_call_site(const void *where)
 {
-	Dl_info info, own;
-
-	return where && dladdr(where, &info) && dladdr(domains, &own) && info.dli_fbase == own.dli_fbase;
+	return (const char *)where >= __executable_start && (const char *)where < etext;
 }
 
 /* A thread that is in a section from holder_begin() to holder_end(). */

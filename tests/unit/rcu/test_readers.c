@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Readers: nesting, first use in handlers, threads that come and go, no memory. */
+#include <dlfcn.h>
 #include <errno.h>
 #include <signal.h>
 #include <sys/mman.h>
