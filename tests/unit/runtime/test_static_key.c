@@ -17,6 +17,14 @@ RETOUR_STATIC_KEY_FALSE(other);
 
 #define NOINLINE __attribute__((noinline))
 
+#ifdef RETOUR_TORTURE
+void retour_torture_delay(void)
+{
+	for (volatile int i = 0; i < 100; i++)
+		;
+}
+#endif
+
 /* How often something is tried; ThreadSanitizer is slow. */
 #ifdef RETOUR_TSAN
 #define ROUNDS 30
