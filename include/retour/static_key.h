@@ -40,6 +40,12 @@ struct retour_static_site {
 	unsigned long key;	/* struct retour_static_key *, | 1 if the code goes straight on when it is true */
 };
 
+#if defined(__GNUC__) && !defined(__clang__)
+#define RETOUR_COLD_LABEL_ __attribute__((cold))
+#else
+#define RETOUR_COLD_LABEL_
+#endif
+
 #if defined(__x86_64__)
 
 /*
@@ -57,12 +63,6 @@ struct retour_static_site {
 	".long 771b - ., %l[" #test "] - .\n\t"                                \
 	".quad %c[retour_key] + " #through "\n\t"                              \
 	".popsection\n\t"
-
-#if defined(__GNUC__) && !defined(__clang__)
-#define RETOUR_COLD_LABEL_ __attribute__((cold))
-#else
-#define RETOUR_COLD_LABEL_
-#endif
 
 #define RETOUR_STATIC_BRANCH_(function, key, through)                          \
 	RETOUR_INLINE bool function(void)                                      \

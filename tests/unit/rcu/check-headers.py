@@ -12,13 +12,14 @@ import tempfile
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "tools"))
 from tap import Tap
 
-COMPILERS = ["gcc -std=c11", "gcc -std=gnu17", "clang -std=c11", "g++ -std=c++11", "g++ -std=c++17", "clang++ -std=c++17"]
+COMPILERS = ["gcc -std=c11", "gcc -std=gnu17", "clang -std=c11", "clang --target=aarch64-linux-gnu -std=c11", "g++ -std=c++11",
+             "g++ -std=c++17", "clang++ -std=c++17"]
 VARIANTS = ["-O2", "-O0", "-O2 -fPIC", "-O2 -DRETOUR_RCU_DEBUG", "-O2 -DRETOUR_TORTURE", "-O2 -fsanitize=thread"]
 WARNINGS = "-Wall -Wextra -Wpedantic -Wshadow -Wundef -Werror"
 USER = r"""
 #include <retour/srcu.h>
 #include <retour/rcu.h>
-#include <retour/tracepoint.h>
+#include <retour/trace_rcu.h>
 RETOUR_STATIC_KEY_TRUE(key);
 RETOUR_TRACEPOINT(app, request, (int, id), (const char *, path), (bool, last), (double, load));
 RETOUR_TRACEPOINT_FAULTABLE(app, tick);
