@@ -31,6 +31,8 @@ enum retour_runtime_mutant {
 	MUTANT_ring_no_wake,		/* commit does not wake */
 	MUTANT_ring_no_last_look,	/* the reader sleeps without looking again */
 	MUTANT_unwind_not_busy,		/* handlers see entries in pieces */
+	MUTANT_unwind_begin_blindly,	/* an entry that a handler has begun is begun again */
+	MUTANT_unwind_no_last_look,	/* what a handler asked as an entry ended is left */
 	MUTANT_unwind_stale_rules,	/* cached rules are believed whatever object is there */
 	MUTANT_unwind_no_processing,	/* deliveries are not counted */
 	MUTANT_unwind_no_wake,		/* who removes an event is not woken */

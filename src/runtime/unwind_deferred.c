@@ -73,7 +73,7 @@ static uint64_t new_cookie(void)
 static void begin_entry(struct retour_runtime_task *task)
 {
 	set_busy(task, 1);
-	if (!(get(&task->unwind_mask) & USED)) {
+	if (!(get(&task->unwind_mask) & USED) || mutant(unwind_begin_blindly)) {
 		task->bank = retour_srcu_read_lock_fast_notrace(&unwind_srcu);
 		task->cookie = new_cookie();
 		task->unwind_completed = 0;
@@ -200,7 +200,7 @@ static void end_by(const struct origin *origin)
 		retour_runtime_enter();
 		if (get(&retour_runtime_task.unwind_mask))
 			deliver(&retour_runtime_task, origin);
-	} while (retour_runtime_leave_());
+	} while (retour_runtime_leave_() && !mutant(unwind_no_last_look));
 }
 
 void retour_runtime_return(void)

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <ucontext.h>
 
 #include "retour/unwind_deferred.h"
 
@@ -278,6 +279,76 @@ TEST(handlers_at_any_instruction_of_an_entry)
 	}
 	printf("# %u handlers, %u refused\n", n_handled, n_refused);
 	CHECK(n_handled > 1000);
+	for (unsigned int i = 0; i < 2 * LOG; i++)
+		CHECK_U64(entry_log[i / LOG][i % LOG].asked, entry_log[i / LOG][i % LOG].called);
+}
+
+/* The same without chance: a trap at each instruction, of which the n-th is the handler's. */
+#define TRAP_FLAG 0x100
+#define STEPS 400	/* more than there are instructions */
+
+static volatile unsigned int trap_at;	/* 0: it was */
+static volatile bool trap_due;
+static bool trap_in_callback;
+
+static void single_step(void)
+{
+#if defined(__x86_64__)
+	__asm__ volatile("leaq -128(%%rsp), %%rsp\n\tpushfq\n\torq %0, (%%rsp)\n\tpopfq\n\tleaq 128(%%rsp), %%rsp"
+			 : : "i"(TRAP_FLAG) : "memory", "cc");
+#endif
+}
+
+static void on_trap(int signal, siginfo_t *info, void *ucontext)
+{
+	if (trap_at && --trap_at)
+		return;
+	if (trap_due) {
+		trap_due = false;
+		fire(signal, info, ucontext);
+	}
+	((ucontext_t *)ucontext)->uc_mcontext.gregs[REG_EFL] &= ~TRAP_FLAG;
+}
+
+static void log_call_and_step(struct retour_unwind_work *work, const struct retour_unwind_stacktrace *trace,
+			      uint64_t cookie)
+{
+	log_call(work, trace, cookie);
+	if (trap_in_callback && trap_at)
+		single_step();
+}
+
+TEST(a_handler_at_each_instruction_of_an_entry)
+{
+	struct sigaction action = { .sa_sigaction = on_trap, .sa_flags = SA_SIGINFO };
+	cpu_set_t here;
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__) || !defined(__x86_64__)
+	SKIP("only as compiled for x86-64 without sanitizers");
+#endif
+	CPU_ZERO(&here);
+	CPU_SET(sched_getcpu(), &here);
+	CHECK(!sched_setaffinity(0, sizeof(here), &here));
+	CHECK(!retour_unwind_deferred_init(&fire_tracers[0].work, log_call_and_step));
+	CHECK(!retour_unwind_deferred_init(&fire_tracers[1].work, log_call));
+	CHECK(!sigaction(SIGTRAP, &action, NULL));
+	for (unsigned int i = 0; i < 2 * STEPS; i++) {
+		trap_at = 1 + i / 2;
+		trap_in_callback = i & 1;
+		trap_due = true;
+		if (!trap_in_callback)
+			single_step();
+		retour_runtime_enter();
+		CHECK(log_request(&fire_tracers[0]) == 0);
+		trap_due &= trap_in_callback;	/* it comes between enter and leave, or after the callback */
+		trap_at *= trap_in_callback;
+		retour_runtime_leave();
+		trap_due = false;
+		trap_at = 0;
+		CHECK(retour_runtime_task.nesting == 0 && retour_runtime_task.unwind_mask == 0);
+	}
+	printf("# %u handlers, %u refused\n", n_handled, n_refused);
+	CHECK(n_handled > 100 && n_refused > 10);
 	for (unsigned int i = 0; i < 2 * LOG; i++)
 		CHECK_U64(entry_log[i / LOG][i % LOG].asked, entry_log[i / LOG][i % LOG].called);
 }
