@@ -85,9 +85,8 @@ struct error *record_backend_open(const struct backend_wish *wish, struct machin
 	struct error *failed = NULL;
 	bool tried = false;
 
-	/* Who insists on a backend finds out from the session; the choice has to be right beforehand. */
-	if (wish->backend)
-		machine_assume(machine, FEATURE_BPF_WALKER);
+	/* The session itself tells; a walk beforehand would take as long as all the rest of the start. */
+	machine_assume(machine, FEATURE_BPF_WALKER);
 	for (int i = 0; i < N_BACKENDS; i++) {
 		const struct backend_kind *kind = &backend_kinds[i];
 		struct backend_verdict verdict;
