@@ -101,6 +101,13 @@ RETOUR_API void retour_ring_commit(struct retour_ring *ring, const struct retour
 RETOUR_API void retour_ring_discard(struct retour_ring *ring, const struct retour_ring_record *record);
 
 /*
+ * The time, for records: the CPU's time stamp counter where the kernel trusts
+ * it, else nanoseconds of CLOCK_MONOTONIC.  retour_ring_reader_time() converts
+ * it.  Not ordered against memory accesses around it.  Async-signal-safe.
+ */
+RETOUR_API uint64_t retour_ring_clock(const struct retour_ring *ring);
+
+/*
  * The reader's side, for one thread at a time, none of it in signal handlers.
  * Writers are not trusted: whatever they do to the memory, the reader stays
  * within bounds and hands out whole copies; only counts can then be wrong.
@@ -150,6 +157,12 @@ RETOUR_API struct retour_ring_counts retour_ring_reader_counts(const struct reto
  */
 RETOUR_API struct perf_event_mmap_page *retour_ring_reader_publish(struct retour_ring_reader *reader,
 								   unsigned int ring, uint64_t *lost);
+
+/*
+ * Nanoseconds of CLOCK_MONOTONIC for a value of retour_ring_clock() of any of
+ * the set's writers.  To some ten nanoseconds, plus what the kernel changed of the clock's rate in between.
+ */
+RETOUR_API uint64_t retour_ring_reader_time(struct retour_ring_reader *reader, uint64_t clock);
 
 /*
  * Sleeps until a ring has reached its watermark, timeout_ns is over or a

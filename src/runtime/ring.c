@@ -32,6 +32,7 @@ struct retour_ring {
 	uint64_t watermark;
 	unsigned int n_percpu;	/* so many rings are written by sequences, the rest under their locks */
 	bool overwrite;
+	bool cycles;		/* the clock is the CPU's counter */
 };
 
 enum outcome { DONE, AGAIN, FULL };
@@ -265,6 +266,11 @@ void retour_ring_discard(struct retour_ring *ring, const struct retour_ring_reco
 	retour_ring_commit(ring, record, RETOUR_RING_VOID, 0);
 }
 
+uint64_t retour_ring_clock(const struct retour_ring *ring)
+{
+	return ring->cycles ? clock_cycles() : now_ns(CLOCK_MONOTONIC);
+}
+
 static int make_file(size_t size)
 {
 	int fd = memfd_create("retour-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING), err;
@@ -296,6 +302,8 @@ static void fill(const struct retour_ring *ring, enum retour_ring_mode mode)
 	set->data_size = ring->map.data_size;
 	set->watermark = ring->watermark;
 	set->pid_ns = owner_pid_ns();
+	if (ring->cycles)
+		set->anchor = clock_take_anchor();
 	set->magic = RING_MAGIC;
 }
 
@@ -326,6 +334,7 @@ int retour_ring_create(const struct retour_ring_options *options, struct retour_
 	new->watermark = options->watermark ? options->watermark : data_size / 2;
 	new->overwrite = options->mode == RETOUR_RING_OVERWRITE;
 	new->n_percpu = percpu_cpu() >= 0 ? n_cpus : 0;
+	new->cycles = clock_has_cycles();
 	fill(new, options->mode);
 	*ring = new;
 	return 0;

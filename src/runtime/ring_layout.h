@@ -13,6 +13,7 @@
 
 #include "rcu/percpu.h"
 #include "retour/ring.h"
+#include "runtime/ring_clock.h"
 
 #define RING_MAGIC 0x31676e6972746572ull	/* "retring1" */
 
@@ -33,6 +34,7 @@ struct ring_set {
 	uint64_t data_size;
 	uint64_t watermark;
 	uint64_t pid_ns;	/* inode; 0: not known */
+	struct clock_anchor anchor;	/* of the beginning; cycles is 0: times are nanoseconds */
 	uint32_t sleeping __attribute__((aligned(64)));	/* futex: the reader waits */
 };
 

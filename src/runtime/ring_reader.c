@@ -39,6 +39,7 @@ struct retour_ring_reader {
 	uint64_t watermark;
 	bool overwrite;
 	bool writers_gone;
+	struct clock_anchor first, last;
 	union {
 		struct perf_event_header header;
 		uint64_t words[RING_MAX_RECORD / 8];
@@ -281,6 +282,15 @@ struct perf_event_mmap_page *retour_ring_reader_publish(struct retour_ring_reade
 	return &page->perf;
 }
 
+uint64_t retour_ring_reader_time(struct retour_ring_reader *reader, uint64_t clock)
+{
+	if (!reader->first.cycles)
+		return clock;
+	if ((int64_t)(clock - reader->last.cycles) > 0)
+		reader->last = clock_take_anchor();
+	return clock_convert(reader->first, reader->last, clock);
+}
+
 static bool has_reached_watermark(const struct retour_ring_reader *reader, unsigned int ring)
 {
 	const struct cursor *cursor = &reader->cursors[ring];
@@ -355,6 +365,7 @@ static int open_reader(int fd, const struct ring_set *set, struct retour_ring_re
 		free(new);
 		return err;
 	}
+	new->first = new->last = set->anchor;
 	new->watermark = set->watermark;
 	new->overwrite = set->mode == RETOUR_RING_OVERWRITE;
 	*reader = new;

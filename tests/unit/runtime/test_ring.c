@@ -303,22 +303,57 @@ TEST(the_watermark_wakes)
 	close_rings();
 }
 
-/* Any system call but read, write and exit would be the end of the process. */
-TEST(writing_makes_no_system_call)
+static uint64_t now(void)
 {
-	int status;
-	pid_t pid;
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000ull + t.tv_nsec;
+}
+
+/* Within what an anchor may be wrong by, which is less than a preemption. */
+TEST(the_clock_is_converted)
+{
+	enum { SLACK = 20000000 };
+	uint64_t last = 0;
 
 	open_rings(RETOUR_RING_DISCARD, DATA, 0);
+	for (int i = 0; i < 200; i++) {
+		uint64_t before = now(), clock = retour_ring_clock(ring), after = now();
+		uint64_t time = retour_ring_reader_time(reader, clock);
+
+		CHECK(time + SLACK >= before && time <= after + SLACK);
+		CHECK(clock >= last);
+		last = clock;
+		usleep(1000);
+	}
+	close_rings();
+}
+
+/* Any system call but read, write and exit would be the end of the thread; the library's own threads stay. */
+TEST(writing_makes_no_system_call)
+{
+	int done[2];
+	char c;
+	pid_t pid;
+
+	alarm(30);
+	open_rings(RETOUR_RING_DISCARD, DATA, 0);
+	CHECK(!pipe(done));
 	pid = fork();
 	if (!pid) {
 		CHECK(!write_record(0, 16));
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT);
 		for (uint64_t i = 0; i < 100000; i++)
 			write_record(i, 16);
-		syscall(SYS_exit, 0);
+		if (write(done[1], "", 1) == 1)
+			syscall(SYS_exit, 0);
 	}
-	CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && !WEXITSTATUS(status));
+	close(done[1]);
+	CHECK(read(done[0], &c, 1) == 1);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
 	close_rings();
 }
 
