@@ -23,9 +23,12 @@ static struct retour_srcu_struct *srcu_of(struct retour_rcu_domain *domain)
 /* Where readers find the bank without a call, if they may do without fences. */
 static void publish_bank(struct retour_srcu_struct *ssp)
 {
+	/* Readers may try to put theirs there at the same time; it is the leader's (attach) since before. */
+	struct retour_srcu_area *area = __atomic_load_n(&ssp->area, __ATOMIC_RELAXED);
+
 	/* (Y) pairs with (R): the area before the pointer to it. */
 	if (membarrier_usable())
-		__atomic_store_n(&ssp->current_bank, area_bank(ssp->area, ssp->area->index), __ATOMIC_RELEASE);
+		__atomic_store_n(&ssp->current_bank, area_bank(area, area->index), __ATOMIC_RELEASE);
 }
 
 /* The domain's area, made if there is none. */
