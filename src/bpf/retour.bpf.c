@@ -224,6 +224,34 @@ static __always_inline void save_regs(u64 *to, const struct pt_regs *regs)
 	to[16] = regs->ip;
 }
 
+static long save_return(u64 index, void *arg)
+{
+	struct scratch *s = ((struct walk_io *)arg)->s;
+	struct return_instance *i = s->copying.instance;
+
+	index &= STACK_RETURNS - 1;
+	if (!i)
+		return 1;
+	s->copy.stack.returns[index].place = BPF_CORE_READ(i, stack);
+	s->copy.stack.returns[index].address = BPF_CORE_READ(i, orig_ret_vaddr);
+	s->copying.instance = BPF_CORE_READ(i, next);
+	return 0;
+}
+
+/* User space cannot ask for them. */
+static __always_inline void save_returns(struct walk_io *io)
+{
+	struct task_struct *task = io->task;
+	struct scratch *s = io->s;
+
+	__builtin_memset(s->copy.stack.returns, 0, sizeof(s->copy.stack.returns));
+	if (!bpf_core_field_exists(task->utask))
+		return;
+	s->copying.instance = BPF_CORE_READ(task, utask, return_instances);
+	if (s->copying.instance)
+		bpf_loop(STACK_RETURNS, save_return, io, 0);
+}
+
 /*
  * The rule of the current frame is not in the cache: hands the rest of the
  * walk to user space.  The frames walked so far go in a record of their own
@@ -269,6 +297,7 @@ static __always_inline void write_copy(struct walk_io *io, int mode)
 	st->mapping = w->mapping;
 	st->key = w->key;
 	save_regs(st->regs, io->regs);
+	save_returns(io);
 	/*
 	 * In an epilogue the rules still name the places below rsp from which registers were popped.
 	 * A page there that nobody has touched yet is no part of the stack.

@@ -137,6 +137,12 @@ enum {
 	DEFERRED_PARTIAL = 4,	/* a stack copy with the same cookie continues the chain */
 };
 
+/* A return address that a probe's trampoline stands for. */
+struct saved_return {
+	__u64 place, address;	/* place 0: no more */
+};
+enum { STACK_RETURNS = 8 };	/* a power of two */
+
 /*
  * A rule miss.  A DEFERRED_PARTIAL record holds the frames walked so far, the
  * last of them the one whose rule is missing.  RECORD_STACK records with the
@@ -155,6 +161,7 @@ struct stack_record {
 	__u64 regs[17];		/* of the innermost frame, in DWARF order; all of them */
 	struct walk_mapping mapping;	/* of pc; file FILE_UNKNOWN if never seen */
 	struct file_key key;
+	struct saved_return returns[STACK_RETURNS];
 };
 
 /* ---- configuration and counters ---------------------------------------- */

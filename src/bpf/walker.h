@@ -50,6 +50,7 @@ struct scratch {
 	struct {
 		u64 address, end;	/* of what is left */
 		u32 n, failed;
+		struct return_instance *instance;	/* the next one to save */
 	} copying;
 };
 

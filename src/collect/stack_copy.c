@@ -203,7 +203,7 @@ static enum reason walk_rest(struct stack_copies *c, struct copy *copy)
 		.regs = (const uint64_t *)st->regs,
 		.address = st->address, .bytes = copy->bytes.data, .size = copy->bytes.len,
 		.end = st->reason == REASON_PAGE_UNREADABLE ? UINT64_MAX : 0,
-		.mapping = &st->mapping, .key = &st->key,
+		.mapping = &st->mapping, .key = &st->key, .returns = st->returns,
 	};
 
 	return stack_walk(&c->walker, &image, &copy->ips, NULL);

@@ -149,13 +149,26 @@ static int step(struct walk *w, struct dso *dso, uint64_t offset, struct walk_fr
 	return ret;
 }
 
+/* What the kernel remembers of the return address at a place; 0: nothing.  Of several probes of a call the last has it. */
+static uint64_t caller_of_probed(const struct stack_image *image, uint64_t place)
+{
+	uint64_t caller = 0;
+
+	for (int i = 0; image->returns && i < STACK_RETURNS && image->returns[i].place; i++)
+		if (image->returns[i].place == place)
+			caller = image->returns[i].address;
+	return caller;
+}
+
 /* From the image's frame up. */
 static enum reason walk_up(struct walk *w, stack_ips *ips)
 {
 	struct walk_frame frame = w->image->frame;
-	bool first = true;
 
-	for (;; first = false) {
+	/* The image's own frame comes again, if it is one: nobody may have looked. */
+	if (ips->len)
+		ips->len--;
+	for (;;) {
 		uint64_t at = frame.exact ? frame.pc : frame.pc - 1, bias = 0;
 		struct dso *dso = NULL;
 		enum reason reason = find_code(w, at, &dso, &bias);
@@ -163,11 +176,20 @@ static enum reason walk_up(struct walk *w, stack_ips *ips)
 
 		/* A trampoline stands where the caller did, at its own mapping's first byte. */
 		if (reason == REASON_NO_MAPPING &&
-		    process_mapping_is_probe(process_tracker_find(w->walker->processes, w->image->pid, frame.pc)))
-			return REASON_URETPROBE;
-		if (reason == REASON_NO_MAPPING || reason == REASON_NOT_EXECUTABLE)
+		    process_mapping_is_probe(process_tracker_find(w->walker->processes, w->image->pid, frame.pc))) {
+			frame.pc = caller_of_probed(w->image, frame.sp - 8);
+			if (!frame.pc)
+				return REASON_URETPROBE;
+			at = frame.pc - 1;
+			reason = find_code(w, at, &dso, &bias);
+		}
+		if (reason == REASON_NO_MAPPING || reason == REASON_NOT_EXECUTABLE) {
+			/* An address that is no code is no frame, but the sampled one. */
+			if (frame.innermost && !vec_push(ips, frame.pc))
+				return REASON_MAX_DEPTH;
 			return frame.by_fp ? REASON_BAD_FRAME_POINTER : reason;
-		if (!first && !vec_push(ips, frame.pc))
+		}
+		if (!vec_push(ips, frame.pc))
 			return REASON_MAX_DEPTH;
 		if (reason)
 			return reason;

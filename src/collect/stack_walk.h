@@ -30,6 +30,7 @@ struct stack_image {
 	/* Of frame.pc, where the kernel side has seen it; else NULL. */
 	const struct walk_mapping *mapping;
 	const struct file_key *key;
+	const struct saved_return *returns;	/* STACK_RETURNS, of pending return probes; NULL: not known */
 };
 
 typedef VEC(uint64_t) stack_ips;
