@@ -22,7 +22,7 @@
 enum {
 	RING_PAGES = 4,
 	CLOCK_PERIOD = 50000,		/* ns, or cycles */
-	PATIENCE_NS = 500000000,	/* of this thread's CPU time; enough for emulated machines */
+	PATIENCE_NS = 2000000000,	/* of this thread's CPU time; enough for emulated machines */
 	SPIN_NS = 60000,
 	STACK_BYTES = 512,
 	FLAGS_AT = offsetof(struct perf_event_attr, wakeup_events) - sizeof(uint64_t),

@@ -300,7 +300,7 @@ def sysctl_of(remedy):
 def no_locked_memory():
     need('prlimit')
     prefix = ('prlimit', '--memlock=0', *AS_NOBODY)
-    with Sysctl('kernel.perf_event_mlock_kb', 0):
+    with Sysctl('kernel.perf_event_paranoid', 2), Sysctl('kernel.perf_event_mlock_kb', 0):
         environment = Environment(*prefix, user=NOBODY)
         expect(environment, 'memlock', False, '0 kB: too little')
         expect(environment, 'perf-event-mlock-kb', False, '0 kB a CPU: too little')

@@ -360,6 +360,7 @@ TEST(writing_makes_no_system_call)
 TEST(foreign_descriptors_are_refused)
 {
 	int fd = memfd_create("no-ring", MFD_ALLOW_SEALING), rings;
+	struct retour_ring_reader *copy;
 	char page[4096];
 
 	CHECK(retour_ring_reader_open(-1, &reader) == -EINVAL);
@@ -372,12 +373,15 @@ TEST(foreign_descriptors_are_refused)
 	CHECK(ftruncate(rings, 0) < 0 && errno == EPERM);
 	CHECK(pread(rings, page, sizeof(page), 0) == sizeof(page) && pwrite(fd, page, sizeof(page), 0) == sizeof(page));
 	CHECK(!ftruncate(fd, lseek(rings, 0, SEEK_END)));
-	CHECK(retour_ring_reader_open(fd, &reader) == -EINVAL);
+	CHECK(retour_ring_reader_open(fd, &copy) == -EINVAL);
 	CHECK(!fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK));
-	CHECK(!retour_ring_reader_open(fd, &reader));
+	CHECK(!retour_ring_reader_open(fd, &copy));
+	retour_ring_reader_close(copy);
 	/* Or it is too short for what it says. */
 	CHECK(!ftruncate(fd, lseek(rings, 0, SEEK_END) + 4096));
-	CHECK(retour_ring_reader_open(fd, &reader) == -EINVAL);
+	CHECK(retour_ring_reader_open(fd, &copy) == -EINVAL);
+	close_rings();
+	close(fd);
 }
 
 int main(int argc, char **argv)
