@@ -10,7 +10,7 @@
  * rt_sigreturn, number 15, takes all registers from the frame at rsp.
  *
  * makecontext() has its function return to the first byte of code that leaves
- * that stack: there the stack ends.
+ * that stack: there the stack ends, and in that code too.
  *
  * swapcontext() loads the new stack pointer and, some instructions later, pushes
  * the return address; glibc's tables say all along that it is at rsp.
@@ -111,8 +111,15 @@ struct find {
 	struct error *(*add)(struct unwind_source *source, uint64_t address, const unsigned char *code);
 };
 
-/* What is searched for: two patterns each. */
-enum { N_FINDS = 2 };
+/* What glibc's table says of the code itself is what holds at the entry of a function, which it is not. */
+static struct error *add_context_ending(struct unwind_source *source, uint64_t address, const unsigned char *code)
+{
+	/* To behind "jz; call setcontext; mov %rax, %rdi; call exit; hlt". */
+	return known_code_add(source, address, address + sizeof(context_end) + 2 + 5 + 3 + 5 + 1, KNOWN_OUTERMOST);
+}
+
+/* What is searched for: as many patterns at most, the last ones may be empty. */
+enum { N_FINDS = 3 };
 static const struct find without_table[N_FINDS] = {
 	{ syscall_insn, sizeof(syscall_insn), add_syscall },
 	{ context_end, sizeof(context_end), add_context_end },
@@ -120,6 +127,7 @@ static const struct find without_table[N_FINDS] = {
 static const struct find with_wrong_table[N_FINDS] = {
 	{ context_load, sizeof(context_load), add_context_load },
 	{ context_push, sizeof(context_push), add_context_push },
+	{ context_end, sizeof(context_end), add_context_ending },
 };
 
 /* Everything searched for that starts in a chunk; there are CONTEXT bytes before and behind it. */
@@ -128,7 +136,7 @@ static struct error *search_chunk(const unsigned char *chunk, size_t size, uint6
 {
 	struct error *err = NULL;
 
-	for (size_t i = 0; i < N_FINDS; i++) {
+	for (size_t i = 0; i < N_FINDS && find[i].size; i++) {
 		const unsigned char *c = chunk, *end = chunk + size + find[i].size - 1;
 
 		for (; !err && (c = memmem(c, (size_t)(end - c), find[i].bytes, find[i].size)); c++)

@@ -260,9 +260,14 @@ static bool fixed_in_go(const struct oracle *o, const struct unwind_rule *rule)
 	return o->go && (rule->cfa_kind == RULE_CFA_OUTERMOST || rule->flags & RULE_SIGNAL);
 }
 
-/* swapcontext() loads its caller's registers from a context, of which its CFI says nothing. */
+/*
+ * swapcontext() loads its caller's registers from a context, of which its CFI says nothing; that of the code in
+ * which contexts end says what holds at the entry of a function.
+ */
 static bool is_corrected(struct oracle *o, const struct unwind_rule *rule, const struct truth *t)
 {
+	if (rule->cfa_kind == RULE_CFA_OUTERMOST)
+		return t->cfa == t->value[UNWIND_RSP] && ++o->small <= SMALL_MAX;
 	return rule->cfa_kind == RULE_CFA_CONTEXT && t->value[UNWIND_RSP] == t->cfa && ++o->small <= SMALL_MAX;
 }
 

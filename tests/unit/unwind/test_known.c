@@ -112,7 +112,7 @@ TEST(the_signal_restorer_is_a_signal_frame)
 	fixture_close(&f);
 }
 
-TEST(a_context_ends_before_the_code_that_leaves_it)
+TEST(a_context_ends_before_and_in_the_code_that_leaves_it)
 {
 	struct fixture f;
 
@@ -122,7 +122,7 @@ TEST(a_context_ends_before_the_code_that_leaves_it)
 	put_code(&f, 0x300, CODE(0x48, 0x89, 0xdc, 0x48, 0x8b, 0x3c, 0x24, 0x48, 0x85, 0xfe));
 	fixture_open(&f);
 	for (unsigned int i = 0xf0; i < 0x320; i++)
-		if (i == 0xff || i == 0x1ff)
+		if ((i >= 0xff && i < 0x11a) || i == 0x1ff || (i >= 0x204 && i < 0x21e))
 			CHECK_RULE(&f, i, OUTERMOST_RULE);
 		else
 			CHECK_RULE(&f, i, NO_RULE);
