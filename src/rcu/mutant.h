@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Deliberate bugs, to show that the tests find them.  A test build defines
- * RETOUR_MUTANT to one of the names; everywhere else mutant(x) is a constant
- * false and the compiler removes what hangs on it.
- */
+/* Deliberate bugs of RCU, to show that its tests find them; see base/mutant.h. */
 #ifndef RETOUR_RCU_MUTANT_H
 #define RETOUR_RCU_MUTANT_H
+
+#include "base/mutant.h"
 
 enum retour_mutant {
 	MUTANT_none,
@@ -41,12 +39,5 @@ enum retour_mutant {
 	MUTANT_no_boost,		/* readers are waited for without lending them a priority */
 	MUTANT_dead_reader_hangs,	/* ESRCH is not looked at */
 };
-
-#ifndef RETOUR_MUTANT
-#define RETOUR_MUTANT none
-#endif
-#define MUTANT_JOIN_(a, b) a##b
-#define MUTANT_JOIN(a, b) MUTANT_JOIN_(a, b)
-#define mutant(name) (MUTANT_JOIN(MUTANT_, RETOUR_MUTANT) == MUTANT_##name)
 
 #endif

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Deliberate bugs of the runtime, to show that its tests find them: as
- * rcu/mutant.h, for the files of this folder.
- */
+/* Deliberate bugs of the runtime, to show that its tests find them; see base/mutant.h. */
 #ifndef RETOUR_RUNTIME_MUTANT_H
 #define RETOUR_RUNTIME_MUTANT_H
+
+#include "base/mutant.h"
 
 enum retour_runtime_mutant {
 	MUTANT_none,
@@ -39,12 +38,5 @@ enum retour_runtime_mutant {
 	MUTANT_unwind_task_no_wait,	/* a task-bound event is freed although its thread may call it */
 	MUTANT_unwind_cancel_no_wait,	/* cancel returns with callbacks in flight */
 };
-
-#ifndef RETOUR_MUTANT
-#define RETOUR_MUTANT none
-#endif
-#define MUTANT_JOIN_(a, b) a##b
-#define MUTANT_JOIN(a, b) MUTANT_JOIN_(a, b)
-#define mutant(name) (MUTANT_JOIN(MUTANT_, RETOUR_MUTANT) == MUTANT_##name)
 
 #endif
