@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What an agent inside a process and a recorder outside say to each other.
+ * Neither trusts the other: who reads a message or a record checks every length.
+ *
+ * They meet at a SOCK_SEQPACKET socket, one struct agent_message a packet:
+ *
+ *	recorder starts the program	the agent connects to the path in
+ *					RETOUR_AGENT as the program starts, and
+ *					forgets the connection when all is said
+ *	recorder attaches		it connects to AGENT_SOCKET of the
+ *					process; its hanging up ends the session
+ *
+ * and then, both ways:
+ *
+ *	agent		HELLO
+ *	recorder	SESSION, with the session page's descriptor, or LIST, or QUIT
+ *	agent		RINGS with the descriptor of its rings, or, to LIST,
+ *			TRACEPOINT for each and DONE; or REFUSED
+ *
+ * After RINGS the rings say everything, as records of perf's ABI, in discard
+ * mode.  Times in them are values of retour_ring_clock().
+ */
+#ifndef RETOUR_RUNTIME_AGENT_PROTOCOL_H
+#define RETOUR_RUNTIME_AGENT_PROTOCOL_H
+
+#include <stdint.h>
+
+#define AGENT_ENVIRONMENT "RETOUR_AGENT"
+/* Of processes that wait to be attached to: user and process id, as the process sees them; in its root. */
+#define AGENT_DIRECTORY "/tmp/retour-%u"		/* 0700, the user's */
+#define AGENT_SOCKET AGENT_DIRECTORY "/%u.agent"	/* 0600 */
+
+enum { AGENT_VERSION = 1, AGENT_MAX_EVENTS = 5, AGENT_MAX_NAME = 128, AGENT_MAX_FIELDS = 12, AGENT_MAX_TYPE = 64 };
+
+/* ---- packets ------------------------------------------------------------- */
+
+enum agent_message_kind {
+	AGENT_HELLO = 1,	/* version */
+	AGENT_SESSION,		/* session; with a descriptor */
+	AGENT_LIST,
+	AGENT_QUIT,		/* nothing is wanted of this process */
+	AGENT_RINGS,		/* with a descriptor */
+	AGENT_TRACEPOINT,	/* tracepoint */
+	AGENT_DONE,
+	AGENT_REFUSED,		/* error: an errno */
+};
+
+enum agent_event_kind {
+	AGENT_CPU_CLOCK,	/* each thread's CPU time; period in ns */
+	AGENT_WALL_CLOCK,	/* each thread's, also while it sleeps; period in ns */
+	AGENT_TRACEPOINTS,	/* those whose PROVIDER:NAME matches the pattern (fnmatch(3)) */
+};
+
+struct agent_event {
+	uint32_t kind;
+	uint32_t reserved;
+	uint64_t period;		/* every so many ns, or hits */
+	char pattern[AGENT_MAX_NAME];	/* 0-terminated */
+};
+
+struct agent_session {
+	uint32_t n_events;
+	uint32_t max_depth;		/* user frames */
+	uint64_t ring_bytes;		/* per CPU, as in retour_ring_options; 0: as the agent likes */
+	struct agent_event events[AGENT_MAX_EVENTS];
+};
+
+struct agent_field {
+	char name[AGENT_MAX_TYPE], type[AGENT_MAX_TYPE];	/* 0-terminated */
+	uint16_t offset, size;		/* in struct agent_sample's raw data; strings: of their __data_loc */
+	uint16_t kind;			/* enum retour_field_kind */
+	uint16_t reserved;
+};
+
+struct agent_tracepoint {
+	uint16_t id;			/* in the raw data's common_type; the same as long as the rings are */
+	uint16_t event;			/* of the session that asked; 0 in a list */
+	uint32_t n_fields;
+	char provider[AGENT_MAX_NAME], name[AGENT_MAX_NAME];
+	struct agent_field fields[AGENT_MAX_FIELDS];
+};
+
+struct agent_message {
+	uint32_t kind;
+	uint32_t size;			/* of the whole packet: what of the union is used */
+	union {
+		uint32_t version;
+		uint32_t error;
+		struct agent_session session;
+		struct agent_tracepoint tracepoint;
+	};
+};
+
+/*
+ * The session page, made and written by the recorder, read only to the agent: it
+ * works while state is AGENT_RUNNING.  Sealed, so that it cannot shrink.
+ */
+enum { AGENT_WAITING, AGENT_RUNNING, AGENT_STOPPED };
+struct agent_page {
+	uint32_t state;
+};
+
+/* ---- records --------------------------------------------------------------- */
+
+/*
+ * Besides these: PERF_RECORD_MMAP2, COMM, FORK and EXIT, each of which ends with
+ * the 32 bytes of sample_id that struct agent_trailer is.
+ */
+enum agent_record_type {
+	AGENT_RECORD_SAMPLE = 0x72740001,
+	AGENT_RECORD_CHAIN,
+	AGENT_RECORD_TRACEPOINT,	/* struct agent_tracepoint, before its first sample */
+};
+
+struct agent_trailer {
+	uint32_t pid, tid;
+	uint64_t time;
+	uint32_t cpu, reserved;
+	uint64_t id;			/* 0 */
+};
+
+struct agent_sample {
+	uint64_t time;
+	uint64_t cookie;		/* of the chain that comes; 0: none comes, reason says why */
+	uint64_t ip;
+	uint64_t period;
+	uint32_t pid, tid;
+	uint32_t cpu;
+	uint16_t event;			/* of the session */
+	uint16_t reason;		/* enum reason */
+	uint32_t raw_size;		/* of what follows, 0 for samples of clocks */
+	uint32_t reserved;
+	/*
+	 * Raw data of tracepoints as the kernel's have it, little endian: u16 common_type,
+	 * u8 common_flags, u8 common_preempt_count, s32 common_pid; the fields at their
+	 * offsets, a string as u32 __data_loc (offset | length << 16), 0 included; the strings.
+	 */
+	unsigned char raw[];
+};
+
+struct agent_chain {
+	uint64_t time;
+	uint64_t cookie;
+	uint32_t pid, tid;
+	uint32_t cpu;			/* where it was walked */
+	uint16_t reason;		/* 0: complete */
+	uint16_t n;
+	uint64_t ips[];			/* innermost first */
+};
+
+#endif
