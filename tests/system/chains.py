@@ -43,7 +43,8 @@ _CLONE_REASONS = ('no unwind info', 'zero return address', 'not executable')
 
 # Every program passes exec and exit once, which may hit a sample each.
 PASSING = {'exec': 3, 'not-started': 3, 'regs-changed': 2, 'exiting': 3, 'not-returned': 1}
-# A rule that is not loaded yet, or a lock that is held, may cut a chain short; what there is must be right.
+# A rule that is not loaded yet, or a lock that is held, may cut a chain short, many where a recorder of the whole
+# machine does not get a CPU; what there is must be right.
 _CUT = ('stack copy too short', 'stack copy lost')
 
 
@@ -131,7 +132,7 @@ class Truth:
                 wrong.setdefault((error, sample['reason'], squeeze(line)), []).append(sample)
         assert not wrong, self._explain(wrong, len(samples))
         assert before <= 1, f'{before} chains of the recorder'
-        assert cut.total() <= max(3, len(samples) / 100), f'chains cut short, of {len(samples)}: {dict(cut)}'
+        assert cut.total() <= max(3, len(samples) / 10), f'chains cut short, of {len(samples)}: {dict(cut)}'
         assert imprecise <= len(samples) / 200, f'{imprecise} of {len(samples)} chains imprecise'
         assert hits >= self.least, f'only {hits} of {len(samples)} samples hit the work'
         return hits

@@ -96,16 +96,16 @@ def succeed(*args, **options):
     return done
 
 
-def wait_for_samples(process, path, timeout=20):
-    """Waits until a recorder that was started has written something to path."""
+def wait_for_samples(process, path, timeout=60, size=4096):
+    """Waits until a recorder that was started has written so many bytes to path."""
     end = time.monotonic() + timeout
     while time.monotonic() < end:
         if process.poll() is not None:
             raise AssertionError(f'the recorder ended early: {process.communicate()[1]}')
-        if os.path.exists(path) and os.path.getsize(path) > 4096:
+        if os.path.exists(path) and os.path.getsize(path) > size:
             return
         time.sleep(0.05)
-    raise AssertionError('the recorder wrote nothing')
+    raise AssertionError(f'the recorder has not written {size} bytes')
 
 
 class Running:

@@ -125,7 +125,7 @@ def check_paged_out(mode):
     outs = CALL + '(?:must )?(?:count_present )?(?:page_out )?'
     Truth(retour.program('paged_out'), f'(?:{WORK}|{outs})works (?:deeper ){{16}}coroutine libc ',
           reasons=[None, 'no unwind info'],
-          edges=rf'{CALL}(?:deeper ){{0,16}}coroutine libc |{CALL}(?:stack_file |map_stack )?{MAIN}',
+          edges=rf'(?:{CALL}(?:deeper ){{0,16}}coroutine )?libc |{CALL}(?:stack_file |map_stack )?{MAIN}',
           callers=False).check(recording)
 
 

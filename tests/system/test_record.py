@@ -93,16 +93,6 @@ def shared():
     assert len(cookies) - len(set(cookies)) == stats['shared'], f'{len(cookies)} {len(set(cookies))} {stats}'
 
 
-@tap.test('ready to sample within 300 ms')
-def ready():
-    delays = []
-    while len(delays) < 20 and min(delays, default=300) >= 300:     # others may be using the CPUs
-        started = time.time_ns()
-        done = retour.succeed('record', '-o', retour.fresh_path(), '--', 'date', '+%s%N')
-        delays.append((int(done.stdout.split()[0]) - started) / 1e6)
-    assert min(delays) < 300, f'{delays} ms'
-
-
 @tap.test('record --json says what stats --json says')
 def json_output():
     recording = retour.record_program('recursion', '--count', 10, options=['--json'])
@@ -164,8 +154,7 @@ def killed():
     path = retour.fresh_path()
     with retour.Running('recursion', '--count', 10, '--seconds', 30) as running:
         process = retour.start('record', '-F', 4999, '-p', running.pid, '-o', path)
-        retour.wait_for_samples(process, path)
-        time.sleep(1)
+        retour.wait_for_samples(process, path, size=200_000)
         process.kill()
         process.communicate()
         recording = retour.Recording(path)

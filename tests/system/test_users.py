@@ -234,7 +234,7 @@ def file_capabilities():
 def process_of_another():
     environment = Environment(*AS_NOBODY, user=NOBODY)
     path = os.path.join(environment.folder, 'other.data')
-    with retour.Running('plain', '--seconds', 20) as other:
+    with retour.Running('plain', '--seconds', 200) as other:
         done = environment.run('record', '-p', other.pid, '--duration', 0.5, '-o', path)
     remedy = environment.features['perf-events']['remedy']
     environment.refused(done, path, '', remedy if environment.usable() else environment.backends['bpf']['remedy'])
@@ -262,7 +262,7 @@ class Sysctl:
 
 @tap.test('a process of the same user')
 def own_process():
-    own = subprocess.Popen([*AS_NOBODY, shared_copy(retour.program('plain')), '--seconds', '20'],
+    own = subprocess.Popen([*AS_NOBODY, shared_copy(retour.program('plain')), '--seconds', '200'],
                            stdout=subprocess.PIPE, text=True)
     try:
         assert own.stdout.readline(), 'the program has not started'
