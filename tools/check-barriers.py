@@ -18,9 +18,9 @@ LETTER = re.compile(r"(?<!\w)\((\w)\)")
 IN_CODE = re.compile(r"\((\w)\) pairs with ((?:\(\w\)(?:, )?)+)")
 ROW = re.compile(r"^\| (\w) \| [^|]+ \| [^|]+ \| ([\w, ]+) \|", re.MULTILINE)
 ORDERS = re.compile(r"\b(?:__ATOMIC_|memory_order_)(?:CONSUME|ACQUIRE|RELEASE|ACQ_REL|SEQ_CST|consume|acquire|release|"
-                    r"acq_rel|seq_cst)\b|\b__sync_\w+|\b(?:full_fence|membarrier_all|retour_barrier)\(\)")
+                    r"acq_rel|seq_cst)\b|\b__sync_\w+|\b(?:full_fence|fence_after_atomic|membarrier_all|retour_barrier)\(\)")
 # What defines or wraps an ordering has none of its own: who calls it has.
-WRAPPER = re.compile(r"#define retour_barrier\(\)|\b(?:full_fence|membarrier_all)\(void\)")
+WRAPPER = re.compile(r"#define retour_barrier\(\)|\b(?:full_fence|fence_after_atomic|membarrier_all)\(void\)")
 COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 # Ends a statement or begins a block; a line of a macro goes on.
 ENDS = re.compile(r"(?:[;{}:]|^)\s*$")

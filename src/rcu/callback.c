@@ -96,7 +96,7 @@ static bool run_round(struct retour_rcu_domain *domain)
 		return false;
 	current_round = &round;
 	/* (L) pairs with (A): the round's begin before the queue, so that a barrier sees the one or is in the other. */
-	full_fence();
+	fence_after_atomic();
 	take_queue(domain);
 	retour_torture_delay();
 	if (domain->batch && !mutant(early_callback))

@@ -39,14 +39,18 @@ bool gp_poll(const struct retour_rcu_domain *domain, unsigned long cookie)
 	return true;
 }
 
-static void lead(struct retour_rcu_domain *domain, unsigned long at)
+/* False if it counts for nothing. */
+static bool lead(struct retour_rcu_domain *domain, unsigned long at)
 {
+	bool ended;
+
 	retour_tsan_release(domain);
 	hook(RETOUR_RCU_EVENT_GP_START, domain, at);
 	domain->ops->run(domain);
 	retour_torture_delay();
-	seq_end(&domain->gp, at);
+	ended = seq_end(&domain->gp, at);
 	hook(RETOUR_RCU_EVENT_GP_END, domain, at);
+	return ended;
 }
 
 void gp_wait(struct retour_rcu_domain *domain, unsigned long cookie)
@@ -62,6 +66,27 @@ void gp_wait(struct retour_rcu_domain *domain, unsigned long cookie)
 	/* (E) pairs with (A). */
 	full_fence();
 	retour_tsan_acquire(&domain->gp);
+}
+
+void gp_synchronize(struct retour_rcu_domain *domain)
+{
+	unsigned long at;
+
+	/* Who can lead at once needs no cookie: (L) is behind all that it did. */
+	if (!seq_begin(&domain->gp, &at)) {
+		gp_wait(domain, gp_snap(domain));
+	} else if (lead(domain, at)) {
+		/* (E), behind the exchange of seq_end(). */
+		fence_after_atomic();
+		retour_tsan_acquire(&domain->gp);
+	} else {
+		gp_wait(domain, at + SEQ_STEP);
+	}
+}
+
+void gp_synchronize_expedited(struct retour_rcu_domain *domain)
+{
+	gp_wait_expedited(domain, gp_snap(domain));
 }
 
 void gp_expedite(struct retour_rcu_domain *domain, unsigned long cookie)

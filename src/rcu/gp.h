@@ -16,6 +16,10 @@ bool gp_poll(const struct retour_rcu_domain *domain, unsigned long cookie);
 /* Waits for the grace period of the cookie, or runs it. */
 void gp_wait(struct retour_rcu_domain *domain, unsigned long cookie);
 
+/* Waits for a grace period that begins now or later, or runs it. */
+void gp_synchronize(struct retour_rcu_domain *domain);
+void gp_synchronize_expedited(struct retour_rcu_domain *domain);
+
 /* Lets the leaders of grace periods up to that of the cookie spin longer before they sleep. */
 void gp_expedite(struct retour_rcu_domain *domain, unsigned long cookie);
 

@@ -60,10 +60,11 @@ static const struct held *find_that_may_not_block(void)
 
 static bool is_empty(void)
 {
+	unsigned long any = 0;
+
 	for (int i = 0; i < SLOTS; i++)
-		if (table[i].domain)
-			return false;
-	return true;
+		any |= (unsigned long)table[i].domain;
+	return !any;
 }
 
 static void take(struct held *held, const struct retour_rcu_domain *domain, const void *cookie, const void *where)
@@ -147,9 +148,13 @@ void retour_rcu_might_block(void)
 
 void held_check_wait(const struct retour_rcu_domain *domain, const void *where)
 {
-	const struct held *held = find(domain, NULL);
+	bool holds = domain->ops->holds && domain->ops->holds();
+	const struct held *held;
 
-	if (held || (domain->ops->holds && domain->ops->holds())) {
+	if (!holds && is_empty())
+		return;
+	held = find(domain, NULL);
+	if (held || holds) {
 		held_complain(RETOUR_RCU_DEADLOCK, "a thread waits for a domain inside a section of it", domain, where,
 			      held ? held->where : NULL);
 		return;

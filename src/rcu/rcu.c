@@ -308,8 +308,8 @@ static void rcu_run(struct retour_rcu_domain *domain)
 	unsigned long n;
 	bool remote;
 
-	/* (L) pairs with (G), (A): the removal before the look at the records. */
-	full_fence();
+	/* (L) pairs with (G), (A): the removal before the look at the records; behind the exchange of seq_begin(). */
+	fence_after_atomic();
 	n = reader_count();
 	remote = first_look(n);
 	if (remote && !mutant(no_membarrier)) {
@@ -331,13 +331,13 @@ static void rcu_run(struct retour_rcu_domain *domain)
 void retour_synchronize_rcu(void)
 {
 	held_check_wait(&retour_rcu_domain, __builtin_return_address(0));
-	gp_wait(&retour_rcu_domain, gp_snap(&retour_rcu_domain));
+	gp_synchronize(&retour_rcu_domain);
 }
 
 void retour_synchronize_rcu_expedited(void)
 {
 	held_check_wait(&retour_rcu_domain, __builtin_return_address(0));
-	gp_wait_expedited(&retour_rcu_domain, gp_snap(&retour_rcu_domain));
+	gp_synchronize_expedited(&retour_rcu_domain);
 }
 
 void retour_call_rcu_extern(struct retour_rcu_head *head, void (*func)(struct retour_rcu_head *head))

@@ -22,7 +22,7 @@
 
 static struct retour_rcu_reader first_slab[FIRST] = { [READER_SHARED] = { .tid = READER_SHARED_TID } };
 static struct retour_rcu_reader *slabs[SLABS] = { first_slab };
-static unsigned long count = READER_SHARED + 1;
+static unsigned long count;
 static unsigned long hint = READER_SHARED + 1;	/* where to look first for a free record */
 
 /* pthread_setspecific() of one of the first keys stores two words; of a later one it may allocate. */
@@ -178,8 +178,10 @@ struct retour_rcu_reader *reader_claim(void)
 
 	if (own)
 		return own;
-	if (!find(&index))
+	if (!find(&index)) {
+		raise_count(READER_SHARED + 1);
 		return NULL;
+	}
 	reader = reader_at(index);
 	__atomic_store_n(&reader->where, NULL, __ATOMIC_RELAXED);
 	__atomic_store_n(&reader->tasks_trace[0], 0, __ATOMIC_RELAXED);

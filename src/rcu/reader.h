@@ -19,7 +19,7 @@
 #define READER_SHARED 0
 #define READER_SHARED_TID 0x3fffffff	/* no thread's */
 
-/* Indices of claimed records are below this. */
+/* Indices of records that were ever in use are below this. */
 unsigned long reader_count(void);
 
 struct retour_rcu_reader *reader_at(unsigned long index);

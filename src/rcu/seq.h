@@ -72,20 +72,21 @@ static inline unsigned int *seq_futex(struct retour_rcu_seq *seq)
 	return (unsigned int *)&seq->value + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
 }
 
-static inline void seq_end(struct retour_rcu_seq *seq, unsigned long at)
+/* False: this is a child forked under the run's feet, which counts for nothing. */
+static inline bool seq_end(struct retour_rcu_seq *seq, unsigned long at)
 {
 	unsigned long seen = __atomic_load_n(&seq->value, __ATOMIC_RELAXED);
 
 	do {
-		/* A child was forked under our feet: then this run counts for nothing. */
 		if ((seen & ~SEQ_SLEEPERS) != at + SEQ_RUNNING)
-			return;
+			return false;
 		/* (C) pairs with (B). */
 	} while (!__atomic_compare_exchange_n(&seq->value, &seen, at + SEQ_STEP, false, __ATOMIC_RELEASE,
 					      __ATOMIC_RELAXED));
 	retour_torture_delay();
 	if (seen & SEQ_SLEEPERS && !mutant(no_gp_wake))
 		futex_wake(seq_futex(seq), INT_MAX);
+	return true;
 }
 
 /* Sleeps until the run is over that is, or comes next, when the value is `seen`; may return early. */

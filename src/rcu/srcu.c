@@ -188,7 +188,7 @@ void srcu_run(struct retour_rcu_domain *domain)
 	struct retour_srcu_bank *old, *idle;
 
 	/* (L) pairs with (f), (A): the removal before the look for readers. */
-	full_fence();
+	fence_after_atomic();
 	if (!__atomic_load_n(&ssp->has_readers, __ATOMIC_RELAXED) && !mutant(srcu_unused_membarrier))
 		return;
 	area = attach(ssp);
@@ -310,13 +310,13 @@ void retour_srcu_module_going(struct retour_srcu_struct *ssp)
 void retour_synchronize_srcu(struct retour_srcu_struct *ssp)
 {
 	held_check_wait(&ssp->domain, __builtin_return_address(0));
-	gp_wait(&ssp->domain, gp_snap(&ssp->domain));
+	gp_synchronize(&ssp->domain);
 }
 
 void retour_synchronize_srcu_expedited(struct retour_srcu_struct *ssp)
 {
 	held_check_wait(&ssp->domain, __builtin_return_address(0));
-	gp_wait_expedited(&ssp->domain, gp_snap(&ssp->domain));
+	gp_synchronize_expedited(&ssp->domain);
 }
 
 void retour_call_srcu_extern(struct retour_srcu_struct *ssp, struct retour_rcu_head *head,

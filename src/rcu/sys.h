@@ -102,4 +102,14 @@ static inline void full_fence(void)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
+/* A full fence behind an atomic instruction that wrote; on x86-64 that was one already. */
+static inline void fence_after_atomic(void)
+{
+#if defined(__x86_64__)
+	__asm__ volatile("" ::: "memory");
+#else
+	full_fence();
+#endif
+}
+
 #endif

@@ -3,8 +3,9 @@
  * The engine of grace periods: UPDATERS that each take a cookie and wait for
  * it; whoever finds no leader leads.  The first of them removes an object
  * before.  The reader is the simplest one that is right: it counts itself and
- * then has a full fence.  FULL_ORDER checks what (E) promises instead of the
- * grace period.  The mutants are the NO_ and BAD_ macros.
+ * then has a full fence.  SYNCHRONIZE: they lead at once, without a cookie, if
+ * nobody does.  FULL_ORDER checks what (E) promises instead of the grace
+ * period.  The mutants are the NO_ and BAD_ macros.
  */
 #ifndef UPDATERS
 #define UPDATERS 2
@@ -167,6 +168,25 @@ inline seq_sleep()
 	fi
 }
 
+/* tmp becomes first if it began. */
+inline seq_begin()
+{
+	load(me, SEQ, first, ORDER_B);
+	first = first & ~RUNNING;
+	at = IDLE(first);
+	compare_exchange(me, SEQ, first, first | RUNNING, tmp, ORDERED)
+}
+
+/* gp_synchronize(), but for its wait() */
+inline lead_or_snap()
+{
+	seq_begin();
+	if
+	:: tmp == first -> run_grace_period(); seq_end(); cookie = at + 4
+	:: else -> snap()
+	fi
+}
+
 /* gp_wait() */
 inline wait()
 {
@@ -177,10 +197,7 @@ inline wait()
 		:: tmp >= cookie -> break
 		:: else
 		fi;
-		load(me, SEQ, first, ORDER_B);
-		first = first & ~RUNNING;
-		at = IDLE(first);
-		compare_exchange(me, SEQ, first, first | RUNNING, tmp, ORDERED);
+		seq_begin();
 		if
 		:: tmp == first -> run_grace_period(); seq_end()
 		:: else -> seq_sleep()
@@ -202,7 +219,11 @@ proctype updater(byte me)
 	:: else
 	fi;
 #endif
+#ifdef SYNCHRONIZE
+	lead_or_snap();
+#else
 	snap();
+#endif
 #ifdef FULL_ORDER
 	if
 	:: me == 0 -> store(me, BEFORE, 1, RELAXED)

@@ -35,6 +35,7 @@ SOUND = [
     ('srcu', PUBLISH),
     ('srcu', 'PUBLISH READERS=2 SECTIONS=1 GRACE_PERIODS=0'),
     ('gp', ''),
+    ('gp', 'SYNCHRONIZE'),
     ('gp', 'FULL_ORDER'),
     ('callback', ''),
     ('callback', 'READER AWAKE'),
@@ -63,6 +64,7 @@ UNSOUND = [
     ('srcu', 'PUBLISH READERS=2 SECTIONS=1 GRACE_PERIODS=0 NO_Y'),
     *(('gp', mutant) for mutant in (
         'NO_A', 'NO_C', 'NO_L', 'NO_B NO_E', 'BAD_SNAP_EARLY', 'BAD_NO_WAKE', 'BAD_NO_FLAG')),
+    *(('gp', 'SYNCHRONIZE ' + mutant) for mutant in ('NO_L', 'BAD_NO_WAKE')),
     ('gp', 'FULL_ORDER NO_E'),
     *(('callback', mutant) for mutant in ('NO_b', 'NO_c', 'NO_d', 'NO_e', 'BAD_SLEEP_BLINDLY')),
     *(('callback', 'READER AWAKE ' + mutant) for mutant in ('BAD_EARLY_CALLBACK', 'BAD_SNAP_BEFORE_TAKE')),
