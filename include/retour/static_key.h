@@ -50,12 +50,15 @@ struct retour_static_site {
 
 /*
  * Straight on, or to the C label `test`.  The two bytes that are replaced
- * together lie in one aligned quadword, whose stores processors do not tear.
- * `first` is what stands before the instruction, at most one byte of code.
+ * together lie in one aligned quadword, whose stores processors do not tear:
+ * where they would not, the instruction gets a prefix without effect.  A nop would be
+ * one more instruction.  `first` is another such prefix, or nothing.
  * The section's group is that of the code: discarded functions take theirs along.
  */
+#define RETOUR_STATIC_PREFIX_ "0x67"
 #define RETOUR_STATIC_SITE_(first, through, test)                              \
 	first                                                                  \
+	".p2align 3, " RETOUR_STATIC_PREFIX_ ", 1\n"                           \
 	"771: .byte 0xe9\n\t"                                                  \
 	".long %l[" #test "] - (771b + 5)\n\t"                                 \
 	".pushsection retour_static_sites, \"aw?\"\n\t"                        \
@@ -67,7 +70,7 @@ struct retour_static_site {
 #define RETOUR_STATIC_BRANCH_(function, key, through)                          \
 	RETOUR_INLINE bool function(void)                                      \
 	{                                                                      \
-		__asm__ goto(RETOUR_STATIC_SITE_(".p2align 3,,1\n\t", through, retour_test) \
+		__asm__ goto(RETOUR_STATIC_SITE_("", through, retour_test)             \
 			     : : [retour_key] "i"(&(key)) : : retour_test);    \
 		return (through);                                              \
 	retour_test: RETOUR_COLD_LABEL_;                                       \

@@ -190,11 +190,11 @@ template <typename T> struct retour_field_of_<const T> : retour_field_of_<T> {};
 	".endif\n\t"
 
 /*
- * A prefix without effect (REX) in front of the site, which the note points to: a
- * breakpoint, be it gdb's or the kernel's, replaces this byte and puts it back,
- * whatever has become of the others meanwhile.
+ * A prefix in front of the site, which the note points to: a breakpoint, be it
+ * gdb's or the kernel's, replaces this byte and puts it back, whatever has become of
+ * the others meanwhile.
  */
-#define RETOUR_TP_FIRST_ ".p2align 3,,2\n770: .byte 0x40\n\t"
+#define RETOUR_TP_FIRST_ "770: .byte " RETOUR_STATIC_PREFIX_ "\n\t"
 
 /* Straight on if the tracepoint is off, else to the label. */
 #define RETOUR_TP_SITE_(provider, name, tp, operands, specs)                   \
