@@ -230,8 +230,23 @@ static int known_tid(int tid)
 	return tid == READER_SHARED_TID ? 0 : tid;
 }
 
+/*
+ * Who was armed late may not have seen it, so nobody is slept for before the
+ * second membarrier.  Most sections are over before: it comes only now.
+ */
+static bool show_late(struct retour_rcu_domain *domain, bool *late)
+{
+	if (!*late || mutant(no_late_membarrier))
+		return false;
+	*late = false;
+	hook(RETOUR_RCU_EVENT_GP_MEMBARRIER, domain, seq_read(&domain->gp));
+	/* (O) pairs with (J): late arming before the next look. */
+	membarrier_all();
+	return true;
+}
+
 /* The record is armed. */
-static void wait_reader(struct retour_rcu_reader *reader)
+static void wait_reader(struct retour_rcu_reader *reader, bool *late)
 {
 	struct gp_patience patience = gp_patience_begin(&retour_rcu_domain);
 	int tid;
@@ -242,7 +257,7 @@ static void wait_reader(struct retour_rcu_reader *reader)
 			return;
 		}
 		retour_torture_delay();
-		if (gp_patience_spin(&patience))
+		if (gp_patience_spin(&patience) || show_late(&retour_rcu_domain, late))
 			continue;
 		lock_for(reader, tid);
 		/* (h) pairs with (g): boost before the last look at special. */
@@ -306,7 +321,7 @@ static bool second_look(unsigned long n)
 static void rcu_run(struct retour_rcu_domain *domain)
 {
 	unsigned long n;
-	bool remote;
+	bool remote, late;
 
 	/* (L) pairs with (G), (A): the removal before the look at the records; behind the exchange of seq_begin(). */
 	fence_after_atomic();
@@ -318,14 +333,10 @@ static void rcu_run(struct retour_rcu_domain *domain)
 		membarrier_all();
 	}
 	retour_torture_delay();
-	if (!mutant(no_rescan) && second_look(n) && !mutant(no_late_membarrier)) {
-		hook(RETOUR_RCU_EVENT_GP_MEMBARRIER, domain, seq_read(&domain->gp));
-		/* (O) pairs with (J): late arming before the last look. */
-		membarrier_all();
-	}
+	late = !mutant(no_rescan) && second_look(n);
 	for (unsigned long i = 0; i < n; i++)
 		if (armed(reader_at(i)))
-			wait_reader(reader_at(i));
+			wait_reader(reader_at(i), &late);
 }
 
 void retour_synchronize_rcu(void)

@@ -376,6 +376,21 @@ inline lock_pi()
 	fi
 }
 
+inline sleep_for()
+{
+	lock_for();
+#ifndef NO_h
+	fence(LEADER);								/* h */
+	load(LEADER, SPECIAL(r), tmp, ORDER_Q);
+	if
+	:: tmp -> lock_pi()
+	:: else
+	fi
+#else
+	lock_pi()
+#endif
+}
+
 inline wait_reader()
 {
 	do
@@ -391,17 +406,15 @@ inline wait_reader()
 		:: tmp == 0 -> disarm(); break
 		:: else
 		fi;
-		lock_for();
-#ifndef NO_h
-		fence(LEADER);							/* h */
-		load(LEADER, SPECIAL(r), tmp, ORDER_Q);
 		if
-		:: tmp -> lock_pi()
-		:: else
-		fi
-#else
-		lock_pi()
+		:: true		/* spins on */
+		:: late ->
+#ifndef NO_O
+			membarrier();						/* O */
 #endif
+			late = 0
+		:: !late -> sleep_for()
+		fi
 	od
 }
 
@@ -417,13 +430,6 @@ inline rcu_run()
 	fi;
 #ifndef BAD_NO_RESCAN
 	second_look();
-	if
-	:: late ->
-#ifndef NO_O
-		membarrier()							/* O */
-#endif
-	:: else
-	fi;
 #endif
 	r = 0;
 	do
