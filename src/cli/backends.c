@@ -7,19 +7,21 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NEEDS_PERF (FEATURE(PROC) | FEATURE(SYS) | FEATURE(SECCOMP_PERF))
+#define PERF_FIRST	(FEATURE(PROC) | FEATURE(SYS) | FEATURE(SECCOMP_PERF))
+/* BPF programs see the process IDs of the machine, whatever namespace the recorder is in. */
+#define BPF_FIRST	(PERF_FIRST | FEATURE(SECCOMP_BPF) | FEATURE(PID_NAMESPACE))
+/* Kernels may take the request for deferred chains and ignore it. */
+#define NATIVE_FIRST	(PERF_FIRST | FEATURE(DEFERRED_CHAINS))
 
 const struct backend_kind backend_kinds[N_BACKENDS] = {
-	/* BPF programs see the process IDs of the machine, whatever namespace the recorder is in. */
-	{ "bpf", true,
-	  NEEDS_PERF | FEATURE(SECCOMP_BPF) | FEATURE(USER_NAMESPACE) | FEATURE(PID_NAMESPACE) | FEATURE(BTF) |
-	  FEATURE(TASK_WORK) | FEATURE(CAP_BPF) | FEATURE(CAP_PERFMON) | FEATURE(BPF_PROGRAM) |
-	  FEATURE(PERF_EVENTS) | FEATURE(BPF_WALKER), 0 },
-	{ "native", false,
-	  NEEDS_PERF | FEATURE(PERF_EVENTS_OWN) | FEATURE(DEFERRED_CHAINS), FEATURE(PERF_EVENTS) },
-	{ "stack", true,
-	  NEEDS_PERF | FEATURE(PERF_EVENTS_OWN) | FEATURE(STACK_COPIES), FEATURE(PERF_EVENTS) },
-	{ "agent", true, 0, 0 },
+	{ "bpf", true, BPF_FIRST,
+	  BPF_FIRST | FEATURE(USER_NAMESPACE) | FEATURE(BTF) | FEATURE(TASK_WORK) | FEATURE(CAP_BPF) |
+	  FEATURE(CAP_PERFMON) | FEATURE(BPF_PROGRAM) | FEATURE(PERF_EVENTS) | FEATURE(BPF_WALKER), 0 },
+	{ "native", false, NATIVE_FIRST,
+	  NATIVE_FIRST | FEATURE(PERF_EVENTS_OWN), FEATURE(PERF_EVENTS) },
+	{ "stack", true, PERF_FIRST,
+	  PERF_FIRST | FEATURE(PERF_EVENTS_OWN) | FEATURE(STACK_COPIES), FEATURE(PERF_EVENTS) },
+	{ "agent", true, 0, 0, 0 },
 };
 
 const struct backend_kind *backend_find(const char *name)

@@ -24,12 +24,21 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char filter_remedy[] = "start it without this seccomp filter: podman/docker run --security-opt "
-				    "seccomp=unconfined, or in a systemd unit SystemCallFilter=bpf perf_event_open";
+/* Not all are commands: some things are decided by who starts this process, and some by nobody. */
+static const char filter_remedy[] = "who starts the container or service lifts its seccomp filter: podman/docker run "
+				    "--security-opt seccomp=unconfined, or SystemCallFilter=bpf perf_event_open in "
+				    "the systemd unit";
 static const char module_remedy[] = "a security module or kernel lockdown forbids it; which one says: "
 				    "sudo dmesg | grep -iE 'denied|lockdown'";
-static const char new_privileges_remedy[] = "start it without --security-opt no-new-privileges, "
-					    "or in a systemd unit NoNewPrivileges=no";
+static const char new_privileges_remedy[] = "who starts the container or service lets it gain privileges: podman/"
+					    "docker run without --security-opt no-new-privileges, or "
+					    "NoNewPrivileges=no in the systemd unit";
+static const char user_namespace_remedy[] = "nothing inside the user namespace mends it: start retour outside of it, or "
+					    "the container with sudo";
+static const char pid_namespace_remedy[] = "nothing inside the container mends it: start it with podman/docker run "
+					   "--pid=host";
+static const char files_remedy[] = "sudo prlimit --pid $$ --nofile=1048576";
+static const char no_remedy[] = "none known; another backend may work";
 
 __attribute__((format(printf, 2, 3)))
 static void set_value(struct machine_feature *f, const char *fmt, ...)
@@ -75,19 +84,32 @@ static void probe_sys(struct machine_feature *f)
 	f->available = environment_has_sys();
 }
 
-static void judge_call(struct machine_feature *f, int answer)
+/* Without /proc it may be. */
+static bool is_filtered(void)
 {
 	char mode[8] = "";
-	bool filtered;
 
 	environment_status("Seccomp", mode, sizeof(mode));
-	filtered = strcmp(mode, "0") != 0;
+	return strcmp(mode, "0") != 0;
+}
+
+const char *machine_remedy_of(int code)
+{
+	if (code == EPERM || code == EACCES)
+		return is_filtered() ? filter_remedy : module_remedy;
+	return code == EMFILE ? files_remedy : no_remedy;
+}
+
+static void judge_call(struct machine_feature *f, int answer)
+{
+	const bool filtered = is_filtered();
+
 	f->available = answer == 0;
 	if (answer < 0)
 		set_value(f, "a seccomp filter kills the caller (%s)", strsignal(-answer));
 	else if (answer)
 		set_value(f, "%s%s", filtered ? "a seccomp filter answers: " : "", strerror(answer));
-	else if (mode[0])
+	else if (environment_has_proc())
 		set_value(f, filtered ? "a seccomp filter lets it pass" : "no seccomp filter");
 }
 
@@ -172,7 +194,11 @@ static void probe_task_work(struct machine_feature *f)
 
 static void probe_program(struct machine_feature *f)
 {
-	set_error(f, probe_bpf_program());
+	int error = probe_bpf_program();
+
+	set_error(f, error);
+	if (error)
+		set_remedy(f, machine_remedy_of(error));
 }
 
 static void spend_cpu_time(clock_t time)
@@ -222,10 +248,12 @@ static void probe_walker(struct machine_feature *f)
 	struct error *err = record_oneself(&stats);
 
 	f->available = !err && stats.stitched;
-	if (err)
+	if (err) {
 		set_value(f, "%s", err->text);
-	else if (!f->available)
+		set_remedy(f, machine_remedy_of(err->code));
+	} else if (!f->available) {
 		set_value(f, "%s", stats.samples ? reason_text(most_frequent_reason(&stats)) : "no sample comes");
+	}
 	error_free(err);
 }
 
@@ -397,11 +425,11 @@ static const struct probe {
 } probes[N_FEATURES] = {
 	[FEATURE_PROC] = {
 		"proc", "/proc",
-		0, { probe_proc }, "sudo mount -t proc proc /proc",
+		0, { probe_proc }, "sudo mkdir -p /proc && sudo mount -t proc proc /proc",
 	},
 	[FEATURE_SYS] = {
 		"sys", "/sys",
-		0, { probe_sys }, "sudo mount -t sysfs sysfs /sys",
+		0, { probe_sys }, "sudo mkdir -p /sys && sudo mount -t sysfs sysfs /sys",
 	},
 	[FEATURE_SECCOMP_PERF] = {
 		"seccomp-perf-event-open", "system call perf_event_open",
@@ -413,15 +441,15 @@ static const struct probe {
 	},
 	[FEATURE_USER_NAMESPACE] = {
 		"user-namespace", "the machine's own user namespace",
-		FEATURE(PROC), { probe_user_namespace }, "leave the user namespace (start a rootless container with sudo)",
+		FEATURE(PROC), { probe_user_namespace }, user_namespace_remedy,
 	},
 	[FEATURE_PID_NAMESPACE] = {
 		"pid-namespace", "the machine's own process IDs",
-		FEATURE(PROC), { probe_pid_namespace }, "start the container with --pid=host",
+		FEATURE(PROC), { probe_pid_namespace }, pid_namespace_remedy,
 	},
 	[FEATURE_CONTAINER] = {
 		"container", "outside of containers",
-		0, { probe_container }, "none needed; start it with --pid=host to see what runs outside",
+		0, { probe_container }, "none needed; what runs outside is seen by who starts it with podman/docker run --pid=host",
 	},
 	[FEATURE_CHROOT] = {
 		"chroot", "outside of chroot",
@@ -433,11 +461,11 @@ static const struct probe {
 	},
 	[FEATURE_BTF] = {
 		"btf", "kernel BTF",
-		FEATURE(SYS), { probe_btf }, "use a kernel built with CONFIG_DEBUG_INFO_BTF=y",
+		FEATURE(SYS), { probe_btf }, "none for this kernel: boot one built with CONFIG_DEBUG_INFO_BTF=y",
 	},
 	[FEATURE_TASK_WORK] = {
 		"task-work", "BPF task_work (kernel 6.18 and newer)",
-		FEATURE(SYS) | FEATURE(BTF), { probe_task_work }, "use Linux 6.18 or newer",
+		FEATURE(SYS) | FEATURE(BTF), { probe_task_work }, "none for this kernel: boot Linux 6.18 or newer",
 	},
 	[FEATURE_CAP_BPF] = {
 		"cap-bpf", "capability CAP_BPF",
@@ -483,15 +511,15 @@ static const struct probe {
 		"bpf-walker", "a walk by the bpf backend",
 		CALL_PERF | CALL_BPF | MACHINE_RIGHTS | FEATURE(PID_NAMESPACE) | FEATURE(BTF) | FEATURE(TASK_WORK) |
 		FEATURE(CAP_BPF) | FEATURE(CAP_PERFMON) | FEATURE(BPF_PROGRAM) | FEATURE(PERF_EVENTS),
-		{ probe_walker }, "none known; another backend may work",
+		{ probe_walker }, no_remedy,
 	},
 	[FEATURE_DEFERRED_CHAINS] = {
 		"deferred-chains", "user chains deferred by perf itself (defer_callchain)",
-		EVENT, { probe_deferred }, "use Linux 6.19 or newer",
+		EVENT, { probe_deferred }, "none for this kernel: boot Linux 6.19 or newer",
 	},
 	[FEATURE_STACK_COPIES] = {
 		"stack-copies", "samples with registers and stack",
-		EVENT, { probe_stack }, "use a kernel with CONFIG_HAVE_PERF_REGS",
+		EVENT, { probe_stack }, "none for this kernel: boot one with CONFIG_HAVE_PERF_REGS",
 	},
 	[FEATURE_CPU_CLOCK] = {
 		"cpu-clock", "event cpu-clock",
@@ -503,7 +531,7 @@ static const struct probe {
 	},
 	[FEATURE_CYCLES] = {
 		"cycles", "event cycles (hardware counter)",
-		EVENT, { probe_named_event }, "none needed: cpu-clock samples by a timer",
+		EVENT, { probe_named_event }, "none needed: retour record -e cpu-clock samples by a timer",
 	},
 	[FEATURE_PAGE_FAULTS] = {
 		"page-faults", "event page-faults",
@@ -534,20 +562,41 @@ static const struct probe {
 static const char capabilities[] = "cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search,"
 				   "cap_checkpoint_restore,cap_syslog,cap_ipc_lock";
 
-static void set_capability_remedy(struct machine_feature *f, bool sysctl_would_do)
+/* As one word for a shell; false if there is no room. */
+static bool quote(const char *text, char *ret, size_t size)
 {
-	char self[160];
+	static const char escaped[] = "'\\''";
+	size_t n = 0;
+
+	ret[n++] = '\'';
+	for (; *text && n + sizeof(escaped) < size; text++)
+		n += (size_t)snprintf(ret + n, size - n, *text == '\'' ? "%s" : "%.1s", *text == '\'' ? escaped : text);
+	snprintf(ret + n, size - n, "'");
+	return !*text;
+}
+
+static void set_file_capability_remedy(struct machine_feature *f, const char *or_else)
+{
+	char self[256], word[400];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
+	self[n > 0 ? n : 0] = '\0';
+	if (n > 0 && n < (ssize_t)sizeof(self) - 1 && quote(self, word, sizeof(word)))
+		snprintf(f->remedy, sizeof(f->remedy), "run with sudo, or: sudo setcap %s+ep %s%s", capabilities, word,
+			 or_else);
+	else
+		snprintf(f->remedy, sizeof(f->remedy), "run with sudo%s", or_else);
+}
+
+static void set_capability_remedy(struct machine_feature *f, bool sysctl_would_do)
+{
 	if (geteuid() == 0)
-		set_remedy(f, "root lacks it here: start the container with --cap-add BPF --cap-add PERFMON "
+		set_remedy(f, "root lacks it here: who starts the container adds --cap-add BPF --cap-add PERFMON "
 			      "--cap-add SYS_PTRACE --cap-add DAC_READ_SEARCH, or --privileged");
 	else if (!environment_may_gain_privileges())
 		set_remedy(f, new_privileges_remedy);
 	else
-		snprintf(f->remedy, sizeof(f->remedy), "run with sudo, or: sudo setcap %s+ep %.*s%s", capabilities,
-			 n > 0 ? (int)n : 6, n > 0 ? self : "retour",
-			 sysctl_would_do ? ", or: sudo sysctl kernel.perf_event_paranoid=0" : "");
+		set_file_capability_remedy(f, sysctl_would_do ? ", or: sudo sysctl kernel.perf_event_paranoid=0" : "");
 }
 
 static void run_probe(struct machine *machine, enum feature_id id)

@@ -31,7 +31,7 @@ struct machine_feature {
 	const char *text;	/* what it is, for people */
 	bool available;
 	char value[192];	/* what was found, may be empty */
-	char remedy[320];	/* what to do if it is not available */
+	char remedy[640];	/* what to do if it is not available */
 };
 
 /* Starts as zeroes; a feature is probed when it is asked for, once. */
@@ -40,6 +40,8 @@ struct machine {
 };
 
 const struct machine_feature *machine_feature(struct machine *machine, enum feature_id id);
+/* What may mend an error (an errno value) although no feature is missing. */
+const char *machine_remedy_of(int code);
 /* Takes a feature to be there without a probe. */
 void machine_assume(struct machine *machine, enum feature_id id);
 /* The bit of a feature, or 0. */

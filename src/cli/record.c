@@ -59,6 +59,7 @@ struct request {
 	struct targets targets;
 	const char *output;
 	char **command;		/* NULL: none */
+	const char **cmdline;	/* of retour itself, for the file */
 	const struct backend_kind *backend;	/* NULL: auto */
 	double duration_s;	/* 0: until something else ends it */
 	uint64_t period;	/* 0: by frequency */
@@ -70,6 +71,7 @@ static void request_deinit(struct request *r)
 {
 	vec_free(&r->events);
 	targets_deinit(&r->targets);
+	free(r->cmdline);
 }
 
 static volatile sig_atomic_t stop_signal;
@@ -258,25 +260,19 @@ static void note_command_status(struct targets *targets)
 		fprintf(stderr, "note: %s ended with status %d\n", targets->command, WEXITSTATUS(status));
 }
 
-static struct error *open_session(const struct request *r, struct machine *machine, int argc, char **argv,
-				  struct session **ret)
+static struct error *open_session(const struct request *r, struct machine *machine, struct session **ret)
 {
-	_cleanup_free_ const char **cmdline = calloc((size_t)argc + 2, sizeof(*cmdline));
-	struct backend_wish wish = {
+	const struct backend_wish wish = {
 		.backend = r->backend, .quiet = r->quiet, .own = r->command,
 		.session = {
 			.events = r->events.data, .n_events = r->events.len,
 			.scope = r->all_cpus ? SESSION_SYSTEM : r->threads ? SESSION_THREADS : SESSION_PROCESSES,
 			.pids = r->targets.pids.data, .n_pids = r->all_cpus ? 0 : r->targets.pids.len,
 			.frequency = r->period ? 0 : r->frequency, .period = r->period, .max_depth = r->max_depth,
-			.deferred_records = r->deferred_records, .output = r->output, .cmdline = cmdline,
+			.deferred_records = r->deferred_records, .output = r->output, .cmdline = r->cmdline,
 		},
 	};
 
-	if (!cmdline)
-		return error_nomem();
-	cmdline[0] = "retour";
-	memcpy(cmdline + 1, argv, (size_t)argc * sizeof(*argv));
 	return record_backend_open(&wish, machine, ret);
 }
 
@@ -285,11 +281,16 @@ static struct error *record_request(struct request *r, int argc, char **argv, st
 	struct machine machine = { 0 };
 	struct error *err = NULL;
 
+	r->cmdline = calloc((size_t)argc + 2, sizeof(*r->cmdline));
+	if (!r->cmdline)
+		return error_nomem();
+	r->cmdline[0] = "retour";
+	memcpy(r->cmdline + 1, argv, (size_t)argc * sizeof(*argv));
 	if (!r->events.len)
 		add_events(r, machine_feature(&machine, FEATURE_CYCLES)->available ? "cycles" : "cpu-clock");
 	if (r->command)
 		err = targets_add_command(&r->targets, r->command);
-	return err ? err : open_session(r, &machine, argc, argv, session);
+	return err ? err : open_session(r, &machine, session);
 }
 
 /* What the recorder could not do, but goes on without. */

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Trying one backend after the other; see record_backend.h. */
+/*
+ * Trying one backend after the other; see record_backend.h.  The probes of
+ * doctor are slower than a try and may be wrong about it, so they only explain
+ * why one failed, and tell what a try does not show.
+ */
 #include "cli/record_backend.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 static bool is_considered(const struct backend_wish *wish, const struct backend_kind *kind)
 {
@@ -16,51 +19,63 @@ static bool wants_machine(const struct backend_wish *wish)
 	return wish->session.scope == SESSION_SYSTEM;
 }
 
-static struct error *check_events(const struct backend_wish *wish, struct machine *machine)
+static uint64_t events_of(const struct backend_wish *wish)
 {
-	const struct machine_feature *missing;
-	char text[MACHINE_TEXT];
-	uint64_t events = 0;
+	uint64_t features = 0;
 
 	for (size_t i = 0; i < wish->session.n_events; i++)
-		events |= machine_feature_named(wish->session.events[i].name);
-	missing = machine_obstacle(machine, events);
-	if (!missing)
-		return NULL;
-	machine_describe(missing, text, sizeof(text));
-	return error_new(ENODEV, "%s (remedy: %s)", text, missing->remedy);
+		features |= machine_feature_named(wish->session.events[i].name);
+	return features;
 }
 
 /* Processes of others want the rights of the whole machine. */
-static struct error *explain_rights(const struct backend_wish *wish, struct machine *machine, struct error *err)
+static const struct machine_feature *missing_right(const struct backend_wish *wish, struct machine *machine, int code)
 {
-	const struct machine_feature *missing = machine_obstacle(machine, FEATURE(PERF_EVENTS));
-	struct error *explained;
+	if (wish->own || (code != EPERM && code != EACCES))
+		return NULL;
+	return machine_obstacle(machine, FEATURE(PERF_EVENTS));
+}
 
-	if (wish->own || !missing)
-		return err;
-	explained = error_new(err->code, "%s (remedy: %s)", err->text, missing->remedy);
-	error_free(err);
-	return explained;
+static struct error *lacking(const struct machine_feature *missing, int code, const char *failed)
+{
+	char text[MACHINE_TEXT];
+
+	if (failed)
+		return error_new(code, "%s (remedy: %s)", failed, missing->remedy);
+	machine_describe(missing, text, sizeof(text));
+	return error_new(code, "%s (remedy: %s)", text, missing->remedy);
+}
+
+/* Why a backend failed, and the remedy: what it lacks, or else what it said. */
+static struct error *explain(const struct backend_wish *wish, struct machine *machine,
+			     const struct backend_kind *kind, const struct error *err, bool *has_all)
+{
+	const struct backend_verdict verdict = backend_judge(machine, kind, wants_machine(wish));
+	const struct machine_feature *silent = machine_obstacle(machine, events_of(wish)), *missing;
+
+	*has_all = verdict.usable;
+	if (!verdict.usable)
+		return error_new(EOPNOTSUPP, "backend %s is not usable, %s (remedy: %s)", kind->name, verdict.why,
+				 verdict.remedy);
+	if (silent)
+		return lacking(silent, ENODEV, NULL);
+	missing = missing_right(wish, machine, err->code);
+	if (missing)
+		return lacking(missing, err->code, err->text);
+	return error_new(err->code, "backend %s failed: %s (remedy: %s)", kind->name, err->text,
+			 machine_remedy_of(err->code));
 }
 
 static struct error *try_backend(const struct backend_wish *wish, struct machine *machine,
 				 const struct backend_kind *kind, struct session **ret)
 {
 	struct session_options options = wish->session;
-	struct error *err = check_events(wish, machine);
 
-	if (err)
-		return err;
+	/* An event may open and never fire. */
+	if (machine_obstacle(machine, kind->needs_first | events_of(wish)))
+		return error_new(EOPNOTSUPP, "it was not tried");
 	options.backend = kind->name;
-	err = session_create(&options, ret);
-	return err && (err->code == EPERM || err->code == EACCES) ? explain_rights(wish, machine, err) : err;
-}
-
-static struct error *unusable(const struct backend_kind *kind, const struct backend_verdict *verdict)
-{
-	return error_new(EOPNOTSUPP, "backend %s is not usable, %s (remedy: %s)", kind->name, verdict->why,
-			 verdict->remedy);
+	return session_create(&options, ret);
 }
 
 /* Who may not record the machine may perhaps record less. */
@@ -80,36 +95,39 @@ static struct error *offer_less(const struct backend_wish *wish, struct machine 
 	return err;
 }
 
+static void note_choice(const struct backend_kind *kind, const struct error *failed)
+{
+	fprintf(stderr, "note: this is backend %s; %s\n", kind->name, failed->text);
+}
+
 struct error *record_backend_open(const struct backend_wish *wish, struct machine *machine, struct session **ret)
 {
 	struct error *failed = NULL;
-	bool tried = false;
+	bool had_all = false;
 
-	/* The session itself tells; a walk beforehand would take as long as all the rest of the start. */
-	machine_assume(machine, FEATURE_BPF_WALKER);
 	for (int i = 0; i < N_BACKENDS; i++) {
 		const struct backend_kind *kind = &backend_kinds[i];
-		struct backend_verdict verdict;
-		struct error *err;
+		struct error *err, *explained;
+		bool has_all;
 
 		if (!is_considered(wish, kind))
 			continue;
-		verdict = backend_judge(machine, kind, wants_machine(wish));
-		err = verdict.usable ? try_backend(wish, machine, kind, ret) : unusable(kind, &verdict);
+		err = try_backend(wish, machine, kind, ret);
 		if (!err) {
 			if (failed && !wish->quiet)
-				fprintf(stderr, "note: this is backend %s; %s%s\n", kind->name, failed->text,
-					strstr(failed->text, "(remedy: ") ? "" : " (remedy: what retour doctor says)");
+				note_choice(kind, failed);
 			error_free(failed);
 			return NULL;
 		}
-		if (!failed || (verdict.usable && !tried)) {
+		explained = explain(wish, machine, kind, err, &has_all);
+		error_free(err);
+		if (!failed || (has_all && !had_all)) {
 			error_free(failed);
-			failed = err;
+			failed = explained;
 		} else {
-			error_free(err);
+			error_free(explained);
 		}
-		tried |= verdict.usable;
+		had_all |= has_all;
 	}
 	return offer_less(wish, machine, failed);
 }

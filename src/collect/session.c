@@ -87,8 +87,8 @@ static struct error *set_up(struct session *s)
 	context.recorder = s->recorder;
 	context.epoll_fd = s->epoll_fd;
 	err = s->ops->create(&context, &s->backend);
-	if (!err)
-		err = recorder_open(s->recorder, s->ops->ring_attr(s->backend));
+	if (!err && s->ops->start)
+		err = s->ops->start(s->backend);
 	return err;
 }
 
@@ -118,7 +118,7 @@ struct error *session_create(const struct session_options *options, struct sessi
 
 struct error *session_start(struct session *s)
 {
-	struct error *err = s->ops->start ? s->ops->start(s->backend) : NULL;
+	struct error *err = recorder_open(s->recorder, s->ops->ring_attr(s->backend));
 
 	/* A recorder that waits for a busy CPU loses records; it is allowed to fail. */
 	setpriority(PRIO_PROCESS, 0, RECORDER_NICE);

@@ -31,6 +31,7 @@ enum session_scope {
 	SESSION_THREADS,	/* pids are single threads */
 };
 
+/* What it points to stays until the session is destroyed. */
 struct session_options {
 	const char *backend;			/* "bpf" */
 	const struct session_event *events;	/* at most SESSION_MAX_EVENTS */
@@ -61,12 +62,13 @@ struct session;
 bool session_has_backend(const char *name);
 
 /*
- * Loads the programs, opens the events (disabled) and creates the file.  The
- * sentence of the error names what failed; EPERM and EACCES mean rights,
- * EOPNOTSUPP the kernel, ESRCH a target that is gone.
+ * Does all that the backend may be refused: loads and attaches the programs,
+ * opens the events (disabled).  Another backend may be tried after an error; its
+ * sentence names what failed, EPERM and EACCES mean rights, EOPNOTSUPP the
+ * kernel, ESRCH a target that is gone.
  */
 ERROR_CHECK struct error *session_create(const struct session_options *options, struct session **ret);
-/* Sampling begins; what runs already is entered into the file. */
+/* Creates the file, and sampling begins; what runs already is entered into the file. */
 ERROR_CHECK struct error *session_start(struct session *session);
 /* Waits for records at most timeout_ms, then takes what there is.  A signal ends the wait early. */
 ERROR_CHECK struct error *session_poll(struct session *session, int timeout_ms);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Runs a command under a seccomp filter that refuses one system call, as the
- * profile of a container or service does: refuse SYSCALL ERRNO|kill COMMAND…
+ * profile of a container or service does, or only those with a first argument:
+ * refuse SYSCALL[:ARGUMENT] ERRNO|kill COMMAND…
  */
 #include <errno.h>
 #include <linux/filter.h>
@@ -14,11 +15,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static long number_of(const char *name)
+static unsigned int number_of(const char *name)
 {
-	if (!strcmp(name, "bpf"))
+	const size_t n = strcspn(name, ":");
+
+	if (!strncmp(name, "bpf", n))
 		return SYS_bpf;
-	if (!strcmp(name, "perf_event_open"))
+	if (!strncmp(name, "perf_event_open", n))
 		return SYS_perf_event_open;
 	fprintf(stderr, "refuse: unknown system call %s\n", name);
 	exit(2);
@@ -27,14 +30,18 @@ static long number_of(const char *name)
 int main(int argc, char **argv)
 {
 	if (argc < 4) {
-		fprintf(stderr, "usage: refuse SYSCALL ERRNO|kill COMMAND...\n");
+		fprintf(stderr, "usage: refuse SYSCALL[:ARGUMENT] ERRNO|kill COMMAND...\n");
 		return 2;
 	}
+	const char *argument = strchr(argv[1], ':');
 	unsigned int refusal = !strcmp(argv[2], "kill") ? SECCOMP_RET_KILL_PROCESS
 							 : SECCOMP_RET_ERRNO | (atoi(argv[2]) & SECCOMP_RET_DATA);
 	struct sock_filter filter[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number_of(argv[1]), 0, 1),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number_of(argv[1]), 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+		BPF_JUMP(argument ? BPF_JMP | BPF_JEQ | BPF_K : BPF_JMP | BPF_JGE | BPF_K,
+			 argument ? (unsigned int)atoi(argument + 1) : 0, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, refusal),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};

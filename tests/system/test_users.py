@@ -208,11 +208,10 @@ def plain_user():
 @tap.test('a plain user after the setcap that doctor names')
 def file_capabilities():
     need('setcap')
-    binary = shutil.copy(retour.RETOUR, os.path.join(retour.workspace, 'retour-with-capabilities'))
+    binary = shutil.copy(retour.RETOUR, os.path.join(retour.workspace, "a user's $HOME; retour"))
     os.chmod(binary, 0o755)
     before = Environment(*AS_NOBODY, binary=binary, user=NOBODY)
-    command = re.search(r'sudo (setcap \S+ \S+)', before.features['cap-bpf']['remedy'])[1].rstrip(',').split()
-    done = retour.run_other(*command)
+    done = retour.run_other('sh', '-c', command_of(before.features['cap-bpf']['remedy'], 'setcap'))
     if done.returncode:
         raise tap.Skip(f'the file system has no capabilities: {done.stderr.strip()}')
     environment = Environment(*AS_NOBODY, binary=binary, user=NOBODY)
@@ -291,9 +290,14 @@ def sysctl_remedy():
         environment.check()
 
 
+def command_of(remedy, program):
+    """The command in a remedy that runs the program, as root would type it."""
+    return re.search(rf'sudo ({program} .*?)(?:, or: |$)', remedy)[1].replace('sudo ', '')
+
+
 def sysctl_of(remedy):
     """(name, value) of the sysctl command in a remedy."""
-    return re.search(r'sudo sysctl (\S+)=(\S+)', remedy).groups()
+    return command_of(remedy, 'sysctl').split()[1].split('=')
 
 
 @tap.test('a plain user without locked memory')
@@ -308,6 +312,18 @@ def no_locked_memory():
         environment.check()
         with Sysctl(*sysctl_of(environment.features['perf-events-own']['remedy'])):
             expect(Environment(*prefix, user=NOBODY), 'perf-events-own', True)
+
+
+@tap.test('a plain user after the prlimit that doctor names')
+def prlimit_remedy():
+    need('prlimit')
+    with Sysctl('kernel.perf_event_mlock_kb', 0):
+        environment = Environment('prlimit', '--memlock=0', *AS_NOBODY, user=NOBODY)
+        script = command_of(environment.features['memlock']['remedy'], 'prlimit')
+        if retour.run_other('sh', '-c', script).returncode:
+            raise tap.Skip('root may not raise limits here')
+        environment = Environment('sh', '-c', script + ' && exec "$@"', 'sh', *AS_NOBODY, user=NOBODY)
+        expect(environment, 'memlock', True, 'unlimited')
 
 
 @tap.test('new privileges are ruled out')
@@ -338,6 +354,33 @@ def bpf_refused():
 @tap.test('bpf kills by seccomp')
 def bpf_kills():
     filtered('bpf', 'kill').check()
+
+
+# Numbers of bpf(2); only PREEMPT_RT runs an iterator at the start, others do at the end, and go on without.
+BPF_STEPS = {'BPF_MAP_CREATE': 0, 'BPF_PROG_LOAD': 5, 'BPF_RAW_TRACEPOINT_OPEN': 17, 'BPF_LINK_CREATE': 28,
+             'BPF_ITER_CREATE': 33}
+
+
+@tap.test('a single step of bpf refused: the next backend does it, and one line says why')
+def step_refused():
+    Environment().expect_bpf()
+    for name, number in BPF_STEPS.items():
+        for answer, remedy in ((1, 'seccomp'), (12, 'none known')):
+            environment = Environment(shared_copy(retour.program('refuse')), f'bpf:{number}', answer)
+            environment.check_auto()
+            if name == 'BPF_ITER_CREATE' and 'PREEMPT_RT' not in os.uname().version:
+                assert 'bpf' in environment.usable(), environment.backends['bpf']
+                continue
+            bpf = environment.backends['bpf']
+            assert not bpf['usable'] and remedy in bpf['remedy'], f'{name}: {bpf}'
+
+
+@tap.test('what is no fault of a backend ends the recording, without another one')
+def not_the_backend():
+    environment = Environment()
+    done = environment.run('record', '-o', os.path.join(environment.folder, 'none', 'x'), '--', environment.program)
+    assert done.returncode == 1 and 'note' not in done.stderr and 'remedy' not in done.stderr, done
+    assert len(done.stderr.splitlines()) == 1, done.stderr
 
 
 @tap.test('perf_event_open refused by seccomp')
@@ -398,8 +441,8 @@ def enter_chroot(with_kernel_files):
     """A command that makes a new root of what the programs need, in its own mount namespace, and enters it."""
     new = retour.fresh_path('.root')
     os.mkdir(new)
-    names = ['usr', 'tmp', os.path.relpath(retour.workspace, '/').split('/')[0]]
-    names += ['proc', 'sys', 'dev'] if with_kernel_files else []
+    names = ['usr', 'tmp', 'dev', os.path.relpath(retour.workspace, '/').split('/')[0]]
+    names += ['proc', 'sys'] if with_kernel_files else []
     script = ['set -e', f'mount -t tmpfs none {new}', f'mkdir {new}/root']
     for name in dict.fromkeys(names):
         script += [f'mkdir {new}/root/{name}', f'mount --rbind /{name} {new}/root/{name}']
@@ -428,8 +471,15 @@ def bare_chroot():
     expect(environment, 'proc', False)
     expect(environment, 'sys', False)
     assert not environment.usable() - {'agent'}, environment.backends
-    assert 'mount' in environment.backends['bpf']['remedy']
     environment.check()
+    # The remedies, one after the other.
+    script = command_of(environment.backends['bpf']['remedy'], 'mkdir') + ' && exec "$@"'
+    environment = Environment(*enter_chroot(False), 'sh', '-c', script, 'sh')
+    expect(environment, 'proc', True)
+    script = command_of(environment.backends['bpf']['remedy'], 'mkdir') + ' && ' + script
+    environment = Environment(*enter_chroot(False), 'sh', '-c', script, 'sh')
+    environment.expect_bpf()
+    environment.check_auto()
 
 
 def demo(environment):
