@@ -73,6 +73,8 @@ struct retour_tracepoint {
 	struct retour_static_key key;
 	struct retour_tracepoint_func *funcs;
 	struct retour_tracepoint *next;
+	struct retour_tracepoint *twin;	/* the same tracepoint in other objects, in a circle */
+	unsigned int hash;		/* of its names */
 };
 
 /* The domain of ordinary tracepoints' probes. */
@@ -230,7 +232,8 @@ template <typename T> struct retour_field_of_<const T> : retour_field_of_<T> {};
 	};                                                                     \
 	RETOUR_EXTERN_C_ RETOUR_HIDDEN struct retour_tracepoint retour_tracepoint_##id; \
 	__attribute__((weak)) struct retour_tracepoint retour_tracepoint_##id = { \
-		#provider, #tpname, retour_fields_##id, RETOUR_TP_MAY_FAULT_##kind, false, { 0 }, NULL, NULL \
+		#provider, #tpname, retour_fields_##id, RETOUR_TP_MAY_FAULT_##kind, false, { 0 }, NULL, NULL, \
+		NULL, 0                                                        \
 	};                                                                     \
 	__attribute__((section("retour_tracepoints"), used))                   \
 	static struct retour_tracepoint *retour_tracepoint_pointer_##id = &retour_tracepoint_##id; \

@@ -41,10 +41,22 @@ static bool same_fields(const struct retour_tracepoint_field *a, const struct re
 	return !a->name && !b->name;
 }
 
+/* FNV-1a. */
+static unsigned int hash_names(const struct retour_tracepoint *tp)
+{
+	unsigned int hash = 2166136261u;
+
+	for (const char *c = tp->provider; *c; c++)
+		hash = (hash ^ (unsigned char)*c) * 16777619u;
+	for (const char *c = tp->name; *c; c++)
+		hash = (hash ^ (unsigned char)*c) * 16777619u;
+	return hash;
+}
+
 static bool same(const struct retour_tracepoint *a, const struct retour_tracepoint *b)
 {
-	return !strcmp(a->provider, b->provider) && !strcmp(a->name, b->name) && a->faultable == b->faultable &&
-	       same_fields(a->fields, b->fields);
+	return a->hash == b->hash && !strcmp(a->provider, b->provider) && !strcmp(a->name, b->name) &&
+	       a->faultable == b->faultable && same_fields(a->fields, b->fields);
 }
 
 /* The first in the list that is the same tracepoint. */
@@ -103,11 +115,16 @@ static void retire(const struct retour_tracepoint *tp, struct probes *probes)
 
 void tracepoint_add(struct retour_tracepoint *tp)
 {
-	struct retour_tracepoint *other = first_of(tp);
+	struct retour_tracepoint *other;
 
 	if (tp->known)
 		return;
 	tp->known = true;
+	tp->hash = hash_names(tp);
+	other = first_of(tp);
+	tp->twin = other ? other->twin : tp;
+	if (other)
+		other->twin = tp;
 	publish(tp, other ? probes_of(other) : NULL);
 	tp->next = tracepoints;
 	tracepoints = tp;
@@ -117,7 +134,7 @@ void tracepoint_add(struct retour_tracepoint *tp)
 
 void tracepoint_remove(struct retour_tracepoint *tp)
 {
-	struct retour_tracepoint **at = &tracepoints;
+	struct retour_tracepoint **at = &tracepoints, *before = tp;
 	struct probes *probes = probes_of(tp);
 
 	if (!tp->known)
@@ -125,9 +142,12 @@ void tracepoint_remove(struct retour_tracepoint *tp)
 	while (*at != tp)
 		at = &(*at)->next;
 	*at = tp->next;
+	while (before->twin != tp)
+		before = before->twin;
+	before->twin = tp->twin;
 	tp->known = false;
 	publish(tp, NULL);
-	if (!first_of(tp))
+	if (before == tp)
 		retire(tp, probes);
 }
 
@@ -147,14 +167,16 @@ static struct probes *allocate(size_t n)
 }
 
 /* Gives all of the name the new array. */
-static int replace(const struct retour_tracepoint *tp, struct probes *probes)
+static int replace(struct retour_tracepoint *tp, struct probes *probes)
 {
 	struct probes *old = probes_of(tp);
+	struct retour_tracepoint *t = tp;
 	int err;
 
-	for (struct retour_tracepoint *t = tracepoints; t; t = t->next)
-		if (same(t, tp))
-			publish(t, probes);
+	do {
+		publish(t, probes);
+		t = t->twin;
+	} while (t != tp);
 	err = sites_update();
 	retire(tp, old);
 	return err;
