@@ -8,15 +8,13 @@
  * forked child.
  */
 #include <errno.h>
-#include <linux/filter.h>
 #include <linux/membarrier.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
-#include <sys/prctl.h>
 #include <sys/rseq.h>
 #include <sys/syscall.h>
 
 #include "torture/torture.h"
+#include "unit/filter.h"
 #include "unit/test.h"
 
 const struct torture_ops *torture;
@@ -226,23 +224,6 @@ TEST(preempted_readers_are_boosted)
 	check_failure();
 }
 
-/* Refuses membarrier to this process and what it executes. */
-static void refuse_membarrier(void)
-{
-	struct sock_filter filter[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog program = { sizeof(filter) / sizeof(*filter), filter };
-
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)) {
-		perror("seccomp");
-		exit(1);
-	}
-}
-
 static void execute_again(char **argv)
 {
 	execv("/proc/self/exe", argv);
@@ -254,7 +235,10 @@ static void without_membarrier(char **argv)
 {
 	if (syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0) < 0)
 		return;
-	refuse_membarrier();
+	if (refuse_membarrier_and(SYS_membarrier)) {
+		perror("seccomp");
+		exit(1);
+	}
 	execute_again(argv);
 }
 

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "filter.h"
+#include "unit/filter.h"
 
 int main(int argc, char **argv)
 {

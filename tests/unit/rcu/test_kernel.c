@@ -5,7 +5,7 @@
 #include <sys/user.h>
 
 #include "domains.h"
-#include "filter.h"
+#include "unit/filter.h"
 
 static bool run_as(int policy, int priority)
 {

@@ -2,7 +2,7 @@
 /* read_only_text PROGRAM ARGUMENTS: with a seccomp filter under which text cannot be written. */
 #include <stdio.h>
 
-#include "filter.h"
+#include "unit/filter.h"
 
 int main(int argc, char **argv)
 {

@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <sys/time.h>
 
-#include "filter.h"
+#include "unit/filter.h"
 #include "sites.h"
 #include "unit/test.h"
 
