@@ -17,14 +17,18 @@ struct domain {
 	const char *name;
 	void *(*lock)(void);
 	void (*unlock)(void *cookie);
+	void *(*lock_notrace)(void);
+	void (*unlock_notrace)(void *cookie);
 	void (*synchronize)(void);
 	void (*expedited)(void);
 	void (*call)(struct retour_rcu_head *head, void (*func)(struct retour_rcu_head *head));
 	void (*barrier)(void);
 	unsigned long (*get_state)(void);
 	unsigned long (*start_poll)(void);
+	unsigned long (*start_poll_expedited)(void);
 	bool (*poll)(unsigned long cookie);
 	void (*cond)(unsigned long cookie);
+	void (*cond_expedited)(unsigned long cookie);
 	bool (*held)(void);
 };
 
@@ -37,6 +41,17 @@ static inline void *rcu_lock(void)
 static inline void rcu_unlock(void *cookie)
 {
 	retour_rcu_read_unlock();
+}
+
+static inline void *rcu_lock_notrace(void)
+{
+	retour_rcu_read_lock_notrace();
+	return NULL;
+}
+
+static inline void rcu_unlock_notrace(void *cookie)
+{
+	retour_rcu_read_unlock_notrace();
 }
 
 static inline bool rcu_held(void)
@@ -54,6 +69,11 @@ static inline unsigned long rcu_start_poll(void)
 	return retour_start_poll_synchronize_rcu();
 }
 
+static inline unsigned long rcu_start_poll_expedited(void)
+{
+	return retour_start_poll_synchronize_rcu_expedited();
+}
+
 static inline void *srcu_lock(void)
 {
 	return retour_srcu_read_lock_fast(&test_srcu);
@@ -62,6 +82,16 @@ static inline void *srcu_lock(void)
 static inline void srcu_unlock(void *cookie)
 {
 	retour_srcu_read_unlock_fast(&test_srcu, cookie);
+}
+
+static inline void *srcu_lock_notrace(void)
+{
+	return retour_srcu_read_lock_fast_notrace(&test_srcu);
+}
+
+static inline void srcu_unlock_notrace(void *cookie)
+{
+	retour_srcu_read_unlock_fast_notrace(&test_srcu, cookie);
 }
 
 static inline void srcu_synchronize(void)
@@ -94,6 +124,11 @@ static inline unsigned long srcu_start_poll(void)
 	return retour_start_poll_synchronize_srcu(&test_srcu);
 }
 
+static inline unsigned long srcu_start_poll_expedited(void)
+{
+	return retour_start_poll_synchronize_srcu_expedited(&test_srcu);
+}
+
 static inline bool srcu_poll(unsigned long cookie)
 {
 	return retour_poll_state_synchronize_srcu(&test_srcu, cookie);
@@ -102,6 +137,11 @@ static inline bool srcu_poll(unsigned long cookie)
 static inline void srcu_cond(unsigned long cookie)
 {
 	retour_cond_synchronize_srcu(&test_srcu, cookie);
+}
+
+static inline void srcu_cond_expedited(unsigned long cookie)
+{
+	retour_cond_synchronize_srcu_expedited(&test_srcu, cookie);
 }
 
 static inline bool srcu_held(void)
@@ -117,6 +157,16 @@ static inline void *trace_lock(void)
 static inline void trace_unlock(void *cookie)
 {
 	retour_rcu_read_unlock_tasks_trace(cookie);
+}
+
+static inline void *trace_lock_notrace(void)
+{
+	return retour_rcu_read_lock_tasks_trace_notrace();
+}
+
+static inline void trace_unlock_notrace(void *cookie)
+{
+	retour_rcu_read_unlock_tasks_trace_notrace(cookie);
 }
 
 static inline void trace_synchronize(void)
@@ -149,6 +199,11 @@ static inline unsigned long trace_start_poll(void)
 	return retour_start_poll_synchronize_rcu_tasks_trace();
 }
 
+static inline unsigned long trace_start_poll_expedited(void)
+{
+	return retour_start_poll_synchronize_rcu_tasks_trace_expedited();
+}
+
 static inline bool trace_poll(unsigned long cookie)
 {
 	return retour_poll_state_synchronize_rcu_tasks_trace(cookie);
@@ -159,19 +214,27 @@ static inline void trace_cond(unsigned long cookie)
 	retour_cond_synchronize_rcu_tasks_trace(cookie);
 }
 
+static inline void trace_cond_expedited(unsigned long cookie)
+{
+	retour_cond_synchronize_rcu_tasks_trace_expedited(cookie);
+}
+
 static inline bool trace_held(void)
 {
 	return retour_rcu_read_lock_tasks_trace_held();
 }
 
 static const struct domain domains[] = {
-	{ "retour_rcu", rcu_lock, rcu_unlock, retour_synchronize_rcu, retour_synchronize_rcu_expedited, rcu_call,
-	  retour_rcu_barrier, retour_get_state_synchronize_rcu, rcu_start_poll, retour_poll_state_synchronize_rcu,
-	  retour_cond_synchronize_rcu, rcu_held },
-	{ "retour_srcu", srcu_lock, srcu_unlock, srcu_synchronize, srcu_expedited, srcu_call, srcu_barrier,
-	  srcu_get_state, srcu_start_poll, srcu_poll, srcu_cond, srcu_held },
-	{ "tasks_trace", trace_lock, trace_unlock, trace_synchronize, trace_expedited, trace_call, trace_barrier,
-	  trace_get_state, trace_start_poll, trace_poll, trace_cond, trace_held },
+	{ "retour_rcu", rcu_lock, rcu_unlock, rcu_lock_notrace, rcu_unlock_notrace, retour_synchronize_rcu,
+	  retour_synchronize_rcu_expedited, rcu_call, retour_rcu_barrier, retour_get_state_synchronize_rcu,
+	  rcu_start_poll, rcu_start_poll_expedited, retour_poll_state_synchronize_rcu, retour_cond_synchronize_rcu,
+	  retour_cond_synchronize_rcu_expedited, rcu_held },
+	{ "retour_srcu", srcu_lock, srcu_unlock, srcu_lock_notrace, srcu_unlock_notrace, srcu_synchronize, srcu_expedited,
+	  srcu_call, srcu_barrier, srcu_get_state, srcu_start_poll, srcu_start_poll_expedited, srcu_poll, srcu_cond,
+	  srcu_cond_expedited, srcu_held },
+	{ "tasks_trace", trace_lock, trace_unlock, trace_lock_notrace, trace_unlock_notrace, trace_synchronize,
+	  trace_expedited, trace_call, trace_barrier, trace_get_state, trace_start_poll, trace_start_poll_expedited,
+	  trace_poll, trace_cond, trace_cond_expedited, trace_held },
 };
 
 #define for_each_domain(d) for (const struct domain *d = domains; d < domains + 3; d++)

@@ -2,9 +2,9 @@
 /* What a debug build reports; compiled with RETOUR_RCU_DEBUG. */
 #include <signal.h>
 #include <sys/syscall.h>
-#include <ucontext.h>
 
 #include "domains.h"
+#include "steps.h"
 
 static int value, *pointer = &value;
 
@@ -309,17 +309,10 @@ TEST(a_reader_in_a_child_before_its_repair)
 }
 
 /* The table of sections, looked at and changed by a handler between any two instructions of its own. */
-static volatile bool stepping;
 static long steps;
 
-static void on_step(int sig, siginfo_t *info, void *context)
+static void use_table(const void *pc)
 {
-#ifdef __x86_64__
-	if (!stepping)
-		((ucontext_t *)context)->uc_mcontext.gregs[REG_EFL] &= ~0x100l;
-#endif
-	if (!stepping)
-		return;
 	steps++;
 	for_each_domain(d) {
 		void *outer = d->lock(), *inner = d->lock();
@@ -332,10 +325,7 @@ static void on_step(int sig, siginfo_t *info, void *context)
 
 static void step_through_sections(void)
 {
-#ifdef __x86_64__
-	stepping = true;
-	__asm__ volatile("pushfq\n\torq $0x100, (%%rsp)\n\tpopfq" ::: "memory", "cc");
-#endif
+	steps_begin();
 	for_each_domain(d) {
 		void *outer = d->lock(), *inner = d->lock();
 
@@ -343,18 +333,14 @@ static void step_through_sections(void)
 		(void)retour_rcu_dereference_check(pointer, d->held());
 		d->unlock(inner);
 	}
-	stepping = false;
+	steps_end();
 }
 
 TEST(handlers_at_any_instruction_leave_the_table_as_it_was)
 {
-	struct sigaction action = { .sa_sigaction = on_step, .sa_flags = SA_SIGINFO };
-
-#ifndef __x86_64__
-	SKIP("single steps are made on x86-64 only");
-#endif
+	if (!steps_init(use_table, 0))
+		SKIP("single steps are made on x86-64 only");
 	retour_rcu_set_report(keep_report, NULL);
-	CHECK(sigaction(SIGTRAP, &action, NULL) == 0);
 	for_each_domain(d)
 		d->unlock(d->lock());
 	step_through_sections();

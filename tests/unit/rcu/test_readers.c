@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Readers: nesting, first use in handlers, threads that come and go, no memory. */
-#include <dlfcn.h>
 #include <errno.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <ucontext.h>
 
 #include "domains.h"
 
@@ -98,103 +96,6 @@ TEST(a_handler_on_its_own_stack_may_be_the_first_reader_of_a_thread)
 	CHECK(handled == 1);
 	for_each_domain(d)
 		d->synchronize();
-}
-
-/* Single steps, with readers at every instruction. */
-static volatile bool stepping;
-
-static void on_step(int sig, siginfo_t *info, void *context)
-{
-#ifdef __x86_64__
-	if (!stepping)
-		((ucontext_t *)context)->uc_mcontext.gregs[REG_EFL] &= ~0x100l;
-#endif
-	if (stepping)
-		read_in_handler(sig);
-}
-
-static void begin_stepping(void)
-{
-	stepping = true;
-#ifdef __x86_64__
-	__asm__ volatile("pushfq\n\torq $0x100, (%%rsp)\n\tpopfq" ::: "memory", "cc");
-#endif
-}
-
-static void ignore(struct retour_rcu_head *head)
-{
-}
-
-/* The first reader, an unlock and whatever an updater does. */
-static void *step_through(void *arg)
-{
-	static struct retour_rcu_head heads[3];
-	const struct domain *d = arg;
-
-	begin_stepping();
-	for (int i = 0; i < 3; i++)
-		d->unlock(d->lock());
-	d->poll(d->get_state());
-	d->poll(d->start_poll());
-	d->call(&heads[d - domains], ignore);
-	d->synchronize();
-	d->expedited();
-	stepping = false;
-	d->barrier();
-	return NULL;
-}
-
-/* Readers are the first of a thread in the middle of an allocation. */
-static void *step_through_libc(void *arg)
-{
-	begin_stepping();
-	pthread_mutex_lock(arg);
-	free(malloc(300000));
-	free(malloc(100));
-	dlsym(RTLD_DEFAULT, "no such thing");
-	pthread_mutex_unlock(arg);
-	stepping = false;
-	return NULL;
-}
-
-TEST(handlers_may_read_whatever_lock_is_held)
-{
-	struct sigaction action = { .sa_sigaction = on_step, .sa_flags = SA_SIGINFO };
-	pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-	pthread_t thread;
-
-#ifndef __x86_64__
-	SKIP("single steps are made on x86-64 only");
-#endif
-	CHECK(sigaction(SIGTRAP, &action, NULL) == 0);
-	CHECK(pthread_create(&thread, NULL, step_through_libc, &lock) == 0);
-	CHECK(pthread_join(thread, NULL) == 0);
-	CHECK(handled > 300);
-	for_each_domain(d)
-		CHECK(!d->held());
-}
-
-TEST(handlers_may_read_at_any_instruction)
-{
-	struct sigaction action = { .sa_sigaction = on_step, .sa_flags = SA_SIGINFO };
-	struct holder h;
-
-#ifndef __x86_64__
-	SKIP("single steps are made on x86-64 only");
-#endif
-	CHECK(sigaction(SIGTRAP, &action, NULL) == 0);
-	for_each_domain(d) {
-		int before = handled;
-		pthread_t thread;
-
-		holder_begin(&h, &domains[d == domains]);
-		CHECK(pthread_create(&thread, NULL, step_through, (void *)d) == 0);
-		CHECK(pthread_join(thread, NULL) == 0);
-		CHECK(handled - before > 300);
-		holder_end(&h);
-		d->synchronize();
-		CHECK(!d->held());
-	}
 }
 
 static void *read_once(void *arg)
