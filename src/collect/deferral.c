@@ -18,6 +18,7 @@ struct request {
 	uint32_t pid, tid;
 	uint64_t cookie, time;
 	uint64_t user_ip;	/* 0: not known */
+	bool exited;		/* the task; its record may still come */
 	bool after_exec;	/* the program has been replaced in this kernel entry; without a cookie: not asked since */
 };
 
@@ -46,6 +47,11 @@ struct deferred_head {
 	struct perf_event_header header;
 	uint64_t cookie, n;
 	uint64_t words[];
+};
+
+struct exit_body {
+	uint32_t pid, parent, tid, parent_tid;
+	uint64_t time;
 };
 
 struct trailer {
@@ -180,7 +186,7 @@ static void note_request(struct deferral *d, const struct parsed *p)
 		close_request(d, last);
 	} else if (last) {
 		/* The task has been in user space since: the record must have come, if the ring had room. */
-		refuse(d, last, s->time, REASON_RECORD_LOST);
+		refuse(d, last, s->time, last->exited ? REASON_EXITING : REASON_RECORD_LOST);
 	}
 	d->counters.requests++;
 	open_request(d, &request);
@@ -316,6 +322,19 @@ static void take_exec(struct deferral *d, const struct perf_event_header *header
 	open_request(d, &request);
 }
 
+static void take_exit(struct deferral *d, const struct perf_event_header *header, uint32_t size)
+{
+	struct exit_body body;
+	struct request *r;
+
+	if (size < sizeof(*header) + sizeof(body))
+		return;
+	memcpy(&body, header + 1, sizeof(body));
+	r = find(d, body.tid);
+	if (r)
+		r->exited = true;
+}
+
 void deferral_take(struct deferral *d, const void *data, uint32_t size)
 {
 	const struct perf_event_header *header = data;
@@ -329,6 +348,9 @@ void deferral_take(struct deferral *d, const void *data, uint32_t size)
 		break;
 	case PERF_RECORD_COMM:
 		take_exec(d, header, size);
+		break;
+	case PERF_RECORD_EXIT:
+		take_exit(d, header, size);
 		break;
 	}
 }
@@ -348,8 +370,9 @@ static void side_band(struct deferral *d, const struct perf_event_header *header
 	recorder_queue_side_band(d->options.recorder, header);
 	if (header->type == PERF_RECORD_LOST && trailer_time(header) > d->lost_time)
 		d->lost_time = trailer_time(header);
-	/* The recorder takes names, we take what ends a program. */
-	if (header->type == PERF_RECORD_COMM && header->misc & PERF_RECORD_MISC_COMM_EXEC)
+	/* The recorder takes names, we take what ends a program or a task. */
+	if (header->type == PERF_RECORD_EXIT ||
+	    (header->type == PERF_RECORD_COMM && header->misc & PERF_RECORD_MISC_COMM_EXEC))
 		recorder_queue(d->options.recorder, EVENT_CHAIN, trailer_time(header), header, header->size);
 }
 
@@ -381,16 +404,19 @@ void deferral_forget(struct deferral *d, uint32_t tid)
 {
 	struct request *r = find(d, tid);
 
-	if (r)
-		refuse(d, r, r->time, deferral_why_no_chain(d, tid) == REASON_RECORD_LOST ? REASON_RECORD_LOST :
-										     REASON_EXITING);
+	if (!r)
+		return;
+	r->exited = true;
+	refuse(d, r, r->time, deferral_why_no_chain(d, tid));
 }
 
 uint16_t deferral_why_no_chain(const struct deferral *d, uint32_t tid)
 {
 	const struct request *r = find(d, tid);
 
-	return d->lost_time > (r ? r->time : 0) ? REASON_RECORD_LOST : REASON_NOT_RETURNED;
+	if (d->lost_time > (r ? r->time : 0))
+		return REASON_RECORD_LOST;
+	return r && r->exited ? REASON_EXITING : REASON_NOT_RETURNED;
 }
 
 void deferral_counters(const struct deferral *d, struct deferral_counters *ret)

@@ -133,6 +133,16 @@ static void feed_name(struct bench *b, uint32_t pid, uint32_t tid, const char *n
 	feed_with_trailer(b, &r, pid, tid);
 }
 
+static void feed_exit(struct bench *b, uint32_t tid)
+{
+	struct bytes r = new_record(PERF_RECORD_EXIT, 0);
+
+	put_pair(&r, PID, 1);
+	put_pair(&r, tid, 1);
+	put_word(&r, b->time);
+	feed_with_trailer(b, &r, PID, tid);
+}
+
 static void feed_lost(struct bench *b)
 {
 	struct bytes r = new_record(PERF_RECORD_LOST, 0);
@@ -511,6 +521,30 @@ TEST(record_without_a_frame)
 	feed_chain(&b, 5, 0x100000001, NULL, 0);
 	finish(&b, 1);
 	check_missing(&b, 0, REASON_SCHEDULE_FAILED);
+}
+
+/* Events of a task end with it, and so may what it owes: only those of CPUs see the record. */
+TEST(exit_before_the_record)
+{
+	struct bench b = { 0 };
+
+	set_up(&b);
+	sample(&b, 0, 5, 0x100000001);
+	feed_exit(&b, 5);
+	sample(&b, 1, 6, 0x200000001);
+	feed_exit(&b, 6);
+	chain(&b, 6, 0x200000001);
+	sample(&b, 2, 7, 0x300000001);
+	sample(&b, 3, 8, 0x400000001);
+	feed_exit(&b, 8);
+	sample(&b, 4, 8, 0x500000001);		/* another task of that number */
+	chain(&b, 8, 0x500000001);
+	finish(&b, 5);
+	check_missing(&b, 0, REASON_EXITING);
+	check_whole(&b, 1);
+	check_missing(&b, 2, REASON_NOT_RETURNED);
+	check_missing(&b, 3, REASON_EXITING);
+	check_whole(&b, 4);
 }
 
 /* ---- samples without a cookie ---------------------------------------------------------- */
