@@ -523,8 +523,7 @@ TEST(record_without_a_frame)
 	check_missing(&b, 0, REASON_SCHEDULE_FAILED);
 }
 
-/* Events of a task end with it, and so may what it owes: only those of CPUs see the record. */
-TEST(exit_before_the_record)
+TEST(exit_with_and_without_a_record_after_it)
 {
 	struct bench b = { 0 };
 
@@ -535,16 +534,13 @@ TEST(exit_before_the_record)
 	feed_exit(&b, 6);
 	chain(&b, 6, 0x200000001);
 	sample(&b, 2, 7, 0x300000001);
-	sample(&b, 3, 8, 0x400000001);
-	feed_exit(&b, 8);
-	sample(&b, 4, 8, 0x500000001);		/* another task of that number */
-	chain(&b, 8, 0x500000001);
-	finish(&b, 5);
+	feed_exit(&b, 7);
+	sample(&b, 3, 7, 0x400000001);		/* another task of that number */
+	finish(&b, 4);
 	check_missing(&b, 0, REASON_EXITING);
 	check_whole(&b, 1);
-	check_missing(&b, 2, REASON_NOT_RETURNED);
-	check_missing(&b, 3, REASON_EXITING);
-	check_whole(&b, 4);
+	check_missing(&b, 2, REASON_EXITING);
+	check_missing(&b, 3, REASON_NOT_RETURNED);
 }
 
 /* ---- samples without a cookie ---------------------------------------------------------- */
