@@ -3,8 +3,8 @@
 """Every barrier has a letter and names its partner: check-barriers.py SOURCE_ROOT PAGE FILES...
 
 PAGE and FILES (patterns) are below SOURCE_ROOT.  Whatever orders more than a
-relaxed access does stands behind a comment with its letter, on its statement
-or directly before it.  At one place at least the comment reads "(A) pairs with
+relaxed access does, inline assembly too, stands behind a comment with its
+letter, on its statement or directly before it.  At one place at least the comment reads "(A) pairs with
 (B), (C): what it orders"; PAGE has one row for each letter, with the same partners.
 """
 import glob
@@ -19,8 +19,16 @@ IN_CODE = re.compile(r"\((\w)\) pairs with ((?:\(\w\)(?:, )?)+)")
 ROW = re.compile(r"^\| (\w) \| [^|]+ \| [^|]+ \| ([\w, ]+) \|", re.MULTILINE)
 ORDERS = re.compile(r"\b(?:__ATOMIC_|memory_order_)(?:CONSUME|ACQUIRE|RELEASE|ACQ_REL|SEQ_CST|consume|acquire|release|"
                     r"acq_rel|seq_cst)\b|\b__sync_\w+|\b(?:full_fence|fence_after_atomic|membarrier_all|retour_barrier)\(\)")
-# What defines or wraps an ordering has none of its own: who calls it has.
-WRAPPER = re.compile(r"#define retour_barrier\(\)|\b(?:full_fence|fence_after_atomic|membarrier_all)\(void\)")
+# Inline assembly orders if the compiler may keep nothing in registers over it, or by one of these instructions,
+# which may also be the argument of a macro that is inline assembly.
+ASM = re.compile(r"\b(?:__asm__|__asm|asm)\b")
+INSTRUCTION = (r"(?:[lms]fence|lock|xchg\w*|dmb|dsb|isb|stlx?r\w*|lda[px]?r\w*|"
+               r"(?:cas|swp|ld(?:add|clr|eor|set)|st(?:add|clr|eor|set))(?:a|l|al)[bh]?)")
+ASM_ORDERS = re.compile(rf'"memory"|"(?:[^"\n]*(?:\\[nt]|[; ]))?{INSTRUCTION}(?:[ ;"]|\\)')
+ARGUMENT_ORDERS = re.compile(rf'\(\s*"{INSTRUCTION}"')
+# What defines or wraps an ordering has none of its own: who calls it has.  So with system calls, and with pauses.
+WRAPPER = re.compile(r"#define retour_barrier\(\)|\b(?:full_fence|fence_after_atomic|membarrier_all|cpu_relax)\(void\)|"
+                     r"\bsys_call\(long nr,")
 COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 # Ends a statement or begins a block; a line of a macro goes on.
 ENDS = re.compile(r"(?:[;{}:]|^)\s*$")
@@ -62,17 +70,37 @@ def statement_start(code, i):
     return i
 
 
+def asm_end(code, i):
+    """The line on which the inline assembly that begins on line i ends."""
+    depth = 0
+    for end in range(i, len(code)):
+        text = re.sub(r'"(?:\\.|[^"\\])*"', "", code[end])
+        depth += text.count("(") - text.count(")")
+        if depth <= 0 and (end > i or "(" in text):
+            return end
+    return len(code) - 1
+
+
+def orderings(code):
+    """First and last lines of what orders."""
+    for i, line in enumerate(code):
+        if ORDERS.search(line) or ARGUMENT_ORDERS.search(line):
+            yield i, i
+        elif ASM.search(line) and ASM_ORDERS.search("\n".join(code[i:asm_end(code, i) + 1])):
+            yield i, asm_end(code, i)
+
+
 def unlettered(text):
     """Numbers and text of lines that order without a letter."""
     lines, code = text.split("\n"), blank(text).split("\n")
     wrappers = wrapper_lines(code)
-    for i, line in enumerate(code):
-        if i in wrappers or not ORDERS.search(line):
+    for i, end in orderings(code):
+        if i in wrappers:
             continue
         start = statement_start(code, i)
         if not LETTER.search(comment_above(lines, start)) and \
-                not any(LETTER.search(c) for c in COMMENT.findall("\n".join(lines[start:i + 1]))):
-            yield i + 1, line.strip()
+                not any(LETTER.search(c) for c in COMMENT.findall("\n".join(lines[start:end + 1]))):
+            yield i + 1, code[i].strip()
 
 
 def problems(page, files):
@@ -103,6 +131,8 @@ def problems(page, files):
 # Each is found by the test of that name and by no other.
 SOUND_PAGE = "| A | here | fence | B | a |\n| B | there | acquire | A | b |\n"
 SOUND = "/* (A) pairs with (B): a. */\nfull_fence();\n/* (B) pairs with (A): b. */\nx = load(p,\n\t__ATOMIC_ACQUIRE);\n"
+SOUND_STATEMENTS = ["", '__asm__("addq %1, %0" : "+r"(x) : "r"(y) : "cc");\n', 'report("unlock without lock");\n',
+                    '__asm__("" ::: "memory");\t/* (A) */\n', '/* (B) */\nINCREMENT("ldar")\n']
 BROKEN = [
     ("a letter stands for one row of the page", SOUND_PAGE, SOUND + "y = 1;\t/* (Z) */\n"),
     ("a row of the page stands for a barrier of the code", SOUND_PAGE + "| C | nowhere | fence | C | c |\n", SOUND),
@@ -113,14 +143,19 @@ BROKEN = [
         "/* (A) */\n\nfull_fence();\n", "/* A comment. */\nstore(p, __ATOMIC_RELEASE);\n",
         "while (swap(p,\n\t     __ATOMIC_SEQ_CST))\n\t;\n", "atomic_thread_fence(memory_order_acq_rel);\n",
         "#define get(p) __atomic_load_n(p, __ATOMIC_CONSUME)\n", "#define set(p) \\\n\tstore(p, __ATOMIC_RELEASE)\n",
-        "static inline void fence(void)\n{\n\t__atomic_thread_fence(__ATOMIC_SEQ_CST);\n}\n")),
+        "static inline void fence(void)\n{\n\t__atomic_thread_fence(__ATOMIC_SEQ_CST);\n}\n",
+        '__asm__ volatile("" ::: "memory");\n', '__asm__ volatile("addq $1, %0"\n\t: "+m"(x)\n\t:\n\t: "memory");\n',
+        'asm("mfence");\n', 'asm volatile("nop\\n\\tlock; incl %0" : "+m"(x));\n', '__asm__("ldr x1, [x0]\\n\\tdmb ish");\n',
+        '__asm__ goto("1: ldaxr x1, [x0]" :::: out);\n', "INCREMENT(\"stlr\")\n",
+        '#define INCREMENT(store) \\\n\t__asm__(store " x1, [x0]" \\\n\t\t::: "memory");\n')),
 ]
 
 
 def check_itself():
     """Broken samples that are not found, or not as what they are."""
-    if any(problems(SOUND_PAGE, {"a.c": SOUND}).values()):
-        yield "a sound sample has problems"
+    for statement in SOUND_STATEMENTS:
+        if any(problems(SOUND_PAGE, {"a.c": SOUND + statement}).values()):
+            yield f"{statement!r} has problems"
     for name, page, code in BROKEN:
         found = [test for test, p in problems(page, {"a.c": code}).items() if p]
         if found != [name]:

@@ -44,7 +44,7 @@ RETOUR_SLOW_API bool retour_rcu_read_lock_held_slow(void);
 RETOUR_INLINE void retour_rcu_add_(long *count, long n)
 {
 #if defined(__x86_64__) && !defined(RETOUR_TSAN)
-	/* One instruction.  x86-64 keeps loads and stores before a later store in order: it releases. */
+	/* (I), and (o), in one instruction: x86-64 keeps loads and stores before a later store in order. */
 	__asm__ volatile("addq %1, %0" : "+m"(*count) : "er"(n) : "memory", "cc");
 #else
 	/* (I), and (o): handlers find the count changed. */

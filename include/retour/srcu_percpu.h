@@ -47,6 +47,7 @@ RETOUR_INLINE bool retour_percpu_inc_(unsigned long *counter)
 {
 	unsigned long rseq = (unsigned long)retour_rseq_offset;
 
+	/* (S): x86-64 keeps what is before a store before it. */
 	__asm__ goto(RETOUR_RSEQ_DESCRIPTOR
 		     "leaq 3b(%%rip), %%rax\n\t"
 		     "movq %%rax, %%fs:8(%[rseq])\n\t"
@@ -72,11 +73,11 @@ failed:
 	return false;
 }
 
-/* x86-64 keeps what is before a store before it. */
 #define retour_percpu_inc_release_(counter) retour_percpu_inc_(counter)
 
 #elif defined(__aarch64__) && !defined(RETOUR_TSAN)
 
+/* (S) with stlr; the barriers around it tell the compiler the same. */
 #define RETOUR_PERCPU_INC_ASM(store)                                           \
 	__asm__ goto(RETOUR_RSEQ_DESCRIPTOR                                    \
 		     "adrp x9, 3b\n\t"                                         \
@@ -115,6 +116,7 @@ RETOUR_INLINE bool retour_percpu_inc_release_(unsigned long *counter)
 {
 	char *rseq = (char *)__builtin_thread_pointer() + retour_rseq_offset;
 
+	/* (S) as a store-release. */
 	RETOUR_PERCPU_INC_ASM("stlr")
 	return true;
 failed:

@@ -33,7 +33,7 @@ static inline int percpu_cpu(void)
 
 #if defined(__x86_64__) && !defined(RETOUR_TSAN)
 
-/* False: *word is what it was.  x86-64 keeps what is before a store before it. */
+/* False: *word is what it was. */
 static inline bool percpu_change(int cpu, uint64_t *word, uint64_t expected, uint64_t *aux, uint64_t aux_value,
 				 uint64_t value)
 {
@@ -49,6 +49,7 @@ static inline bool percpu_change(int cpu, uint64_t *word, uint64_t expected, uin
 	}
 	if (mutant(ring_no_compare))
 		expected = *word;
+	/* (C): x86-64 keeps what is before a store before it. */
 	__asm__ goto(RETOUR_RSEQ_DESCRIPTOR
 		     "leaq 3b(%%rip), %%rax\n\t"
 		     "movq %%rax, %%fs:8(%[rseq])\n\t"
@@ -83,6 +84,7 @@ static inline bool percpu_change(int cpu, uint64_t *word, uint64_t expected, uin
 {
 	char *rseq = (char *)__builtin_thread_pointer() + retour_rseq_offset;
 
+	/* (C) as a store-release. */
 	__asm__ goto(RETOUR_RSEQ_DESCRIPTOR
 		     "adrp x9, 3b\n\t"
 		     "add x9, x9, :lo12:3b\n\t"

@@ -9,16 +9,16 @@
 RETOUR_INLINE void unwind_regs_here(struct retour_unwind_regs *regs)
 {
 #if defined(__x86_64__)
-	__asm__ volatile("movq %%rbx, 24(%0)\n\t"
-			 "movq %%rbp, 48(%0)\n\t"
-			 "movq %%rsp, 56(%0)\n\t"
-			 "movq %%r12, 96(%0)\n\t"
-			 "movq %%r13, 104(%0)\n\t"
-			 "movq %%r14, 112(%0)\n\t"
-			 "movq %%r15, 120(%0)\n\t"
+	__asm__ volatile("movq %%rbx, 24(%[to])\n\t"
+			 "movq %%rbp, 48(%[to])\n\t"
+			 "movq %%rsp, 56(%[to])\n\t"
+			 "movq %%r12, 96(%[to])\n\t"
+			 "movq %%r13, 104(%[to])\n\t"
+			 "movq %%r14, 112(%[to])\n\t"
+			 "movq %%r15, 120(%[to])\n\t"
 			 "leaq 0(%%rip), %%rax\n\t"
-			 "movq %%rax, 128(%0)"
-			 : : "r"(regs) : "rax", "memory");
+			 "movq %%rax, 128(%[to])"
+			 : "+m"(*regs) : [to] "r"(regs) : "rax");
 #else
 	regs->reg[16] = (unsigned long)__builtin_return_address(0);
 #endif
