@@ -5,7 +5,7 @@ BUILD ?= build
 PREFIX ?= /usr/local
 NINJA = ninja -C $(BUILD)
 
-.PHONY: all help deps demo check check-mutants check-vm check-vm-all install bench-record bench-backends bench-rcu clean
+.PHONY: all help deps demo check check-mutants check-vm check-vm-all install bench-record bench-backends bench-rcu bench-runtime clean
 
 # The tests are built by check only.
 all: $(BUILD)/build.ninja
@@ -22,6 +22,7 @@ help:
 	@echo 'make bench-record  measure against perf, into bench/results/'
 	@echo 'make bench-backends  measure the backends, here and in a virtual machine, into bench/results/'
 	@echo 'make bench-rcu     measure RCU against liburcu and ck, into bench/results/'
+	@echo 'make bench-runtime  measure tracepoints against LTTng-UST and sdt.h, into bench/results/'
 	@echo 'make clean         remove $(BUILD)/'
 
 $(BUILD)/build.ninja:
@@ -81,6 +82,13 @@ bench-rcu:
 	@meson setup --reconfigure $(BUILD) >/dev/null
 	@$(NINJA) bench-rcu
 	@python3 bench/rcu.py $(BUILD)
+
+bench-runtime:
+	@tools/install-deps.sh build bench
+	@$(MAKE) --no-print-directory all
+	@meson setup --reconfigure $(BUILD) >/dev/null
+	@$(NINJA) bench-runtime
+	@python3 bench/runtime.py $(BUILD)
 
 clean:
 	@rm -rf $(BUILD)

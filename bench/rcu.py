@@ -3,18 +3,15 @@
 """Measures the RCU family beside liburcu and ck_epoch, in one run, and keeps the tables."""
 import argparse
 import os
-import statistics
 import subprocess
-import sys
-import time
 from functools import partial
 
 import tools
+from figures import P50, P99, Figures
 from record import targets
 from table import Table, grid
 
 ROUNDS = 7
-LIMIT = 30
 BASE = "urcu_memb"
 OURS = ["retour_rcu", "retour_srcu", "retour_tasks_trace"]
 LIBURCU = [BASE, "urcu_bp", "urcu_qsbr"]
@@ -26,7 +23,6 @@ SECTIONS_US = [0, 1, 100]
 THREADS = 10000
 UPDATERS = [1, 2, 4, 8]
 UPDATE_SECTION_US = 1
-P50, P99 = 0, 1
 
 HOW = ("Every implementation is a program of its own, compiled from the same sources (`bench/rcu/`). In a round "
        "each program runs each measurement once, in an order that turns round by round. A figure is the median over "
@@ -56,56 +52,6 @@ def cases(quick):
     for n in UPDATERS:
         found[f"updates {n}"] = (["updates", str(n), much(300), str(UPDATE_SECTION_US * 1000)], ALL)
     return found
-
-
-class Figures:
-    """What the programs printed, round by round."""
-
-    def __init__(self, folder):
-        self.folder, self.found, self.why = folder, {}, {}
-
-    def run(self, case, impl, args):
-        """Once; a program that has failed is not asked again."""
-        program, env = VARIANTS.get(impl, (impl, {}))
-        path = os.path.join(self.folder, f"rcu_{program}")
-        if (case, impl) in self.why:
-            return
-        try:
-            done = subprocess.run([path, *args], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                                  env={**os.environ, **env}, timeout=LIMIT, check=True)
-            self.found.setdefault((case, impl), []).append([float(word) for word in done.stdout.split()])
-        except FileNotFoundError:
-            self.why[case, impl] = tools.NotInstalled("not installed")
-        except subprocess.TimeoutExpired:
-            self.why[case, impl] = tools.Failed(f"not over in {LIMIT} s")
-        except subprocess.CalledProcessError as e:
-            self.why[case, impl] = tools.Failed(f"failed: {e.stderr.strip() or e.returncode}")
-
-    def rounds(self, case, impl):
-        if (case, impl) in self.why:
-            raise self.why[case, impl]
-        return self.found[case, impl]
-
-    def median(self, case, impl, which=P50):
-        return statistics.median(figures[which] for figures in self.rounds(case, impl))
-
-    def ratio(self, case, impl, which=P50, base=None):
-        """To another case or implementation of the same round."""
-        pairs = zip(self.rounds(case, impl), self.rounds(*(base or (case, BASE))))
-        ratios = [mine[which] / other[which] for mine, other in pairs if other[which] > 0]
-        if not ratios:
-            raise tools.Failed("nothing happened")
-        return statistics.median(ratios)
-
-
-def measure(figures, rounds, quick):
-    for turn in range(rounds):
-        begin = time.monotonic()
-        for case, (args, impls) in cases(quick).items():
-            first = turn % len(impls)
-            for impl in (impls * 2)[first:first + len(impls)]:
-                figures.run(case, impl, args)
-        print(f"round {turn + 1} of {rounds}: {time.monotonic() - begin:.0f} s", file=sys.stderr)
 
 
 def readers(figures):
@@ -259,9 +205,9 @@ def options():
 def main():
     args = options()
     about = machine(args.build)
-    figures = Figures(os.path.join(os.path.abspath(args.build), "bench", "rcu"))
+    figures = Figures(os.path.join(os.path.abspath(args.build), "bench", "rcu", "rcu_"), BASE, VARIANTS)
     rounds = 1 if args.quick else ROUNDS
-    measure(figures, rounds, args.quick)
+    figures.measure(cases(args.quick), rounds)
     tables = [table(figures) for table in (readers, no_reader, one_reader, preempted, callbacks, updates)]
     text = document(about, tables, rounds, args.quick)
     print(text)
