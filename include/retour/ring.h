@@ -65,6 +65,12 @@ RETOUR_API void retour_ring_destroy(struct retour_ring *ring);
 /* The descriptor to pass to a reader's process; it stays the ring's. */
 RETOUR_API int retour_ring_fd(const struct retour_ring *ring);
 
+/*
+ * The same, but it becomes the caller's, and retour_ring_fd() is -1 from now
+ * on: for rings in a process that closes descriptors which it did not open.
+ */
+RETOUR_API int retour_ring_take_fd(struct retour_ring *ring);
+
 /* A reserved record: data is the writer's, the rest the library's. */
 struct retour_ring_record {
 	void *data;			/* contiguous, 8-aligned */

@@ -352,3 +352,11 @@ int retour_ring_fd(const struct retour_ring *ring)
 {
 	return ring->map.fd;
 }
+
+int retour_ring_take_fd(struct retour_ring *ring)
+{
+	int fd = ring->map.fd;
+
+	ring->map.fd = -1;
+	return fd;
+}

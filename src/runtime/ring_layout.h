@@ -58,7 +58,8 @@ struct ring_map {
 	size_t page_size;
 	size_t data_size;
 	unsigned int n_rings;
-	int fd;
+	int fd;			/* -1: given away */
+	uint64_t device, inode;	/* of the memfd */
 };
 
 /* Maps fd, which becomes the map's, for n_rings of data_size. 0 or -errno, and fd is still the caller's. */

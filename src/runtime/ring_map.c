@@ -2,6 +2,7 @@
 /* Mapping a set of rings; see ring_layout.h. */
 #include <errno.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "runtime/ring_layout.h"
@@ -40,7 +41,11 @@ static size_t map_size(const struct ring_map *map)
 
 int ring_map(struct ring_map *map, int fd, unsigned int n_rings, size_t data_size)
 {
-	*map = (struct ring_map){ NULL, page_size(), data_size, n_rings, fd };
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return -errno;
+	*map = (struct ring_map){ NULL, page_size(), data_size, n_rings, fd, st.st_dev, st.st_ino };
 	map->base = mmap(NULL, map_size(map), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (map->base == MAP_FAILED)
 		return -errno;
@@ -61,5 +66,6 @@ int ring_map(struct ring_map *map, int fd, unsigned int n_rings, size_t data_siz
 void ring_unmap(struct ring_map *map)
 {
 	munmap(map->base, map_size(map));
-	close(map->fd);
+	if (map->fd >= 0)
+		close(map->fd);
 }

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #include "rcu/percpu.h"
@@ -67,17 +66,17 @@ static char *put_number(char *end, uint64_t value, unsigned int base, unsigned i
 }
 
 /* How /proc/TID/maps names the file: " 00:01 1234 ". Returns where it begins in text. */
-static const char *file_in_maps(char *text, size_t size, const struct stat *st)
+static const char *file_in_maps(char *text, size_t size, const struct ring_map *map)
 {
 	char *at = text + size;
 
 	*--at = '\0';
 	*--at = ' ';
-	at = put_number(at, st->st_ino, 10, 0);
+	at = put_number(at, map->inode, 10, 0);
 	*--at = ' ';
-	at = put_number(at, minor(st->st_dev), 16, 2);
+	at = put_number(at, minor(map->device), 16, 2);
 	*--at = ':';
-	at = put_number(at, major(st->st_dev), 16, 2);
+	at = put_number(at, major(map->device), 16, 2);
 	*--at = ' ';
 	return at;
 }
@@ -100,11 +99,10 @@ static bool file_may_contain(int fd, const char *text)
 }
 
 /* The mapping of a thread that does not exist any more is gone. */
-static bool thread_may_map(uint32_t owner, int fd)
+static bool thread_may_map(uint32_t owner, const struct ring_map *map)
 {
 	static const char prefix[] = "/proc/", suffix[] = "/maps";
 	char path[32], names[64], *at = path + sizeof(path) - sizeof(suffix);
-	struct stat st;
 	bool found;
 	int maps;
 
@@ -114,8 +112,7 @@ static bool thread_may_map(uint32_t owner, int fd)
 	maps = sys_call(SYS_openat, AT_FDCWD, (long)at, O_RDONLY | O_CLOEXEC, 0, 0, 0);
 	if (maps < 0)
 		return maps != -ESRCH;
-	/* The descriptor is a memfd of ours: nothing here can set errno. */
-	found = fstat(fd, &st) || file_may_contain(maps, file_in_maps(names, sizeof(names), &st));
+	found = file_may_contain(maps, file_in_maps(names, sizeof(names), map));
 	sys_call(SYS_close, maps, 0, 0, 0, 0, 0);
 	return found;
 }
@@ -130,7 +127,7 @@ static bool is_dead(const struct ring_map *map, uint32_t owner)
 		return true;
 	if (!ns || owner == RING_NOBODY || ns != owner_pid_ns())
 		return false;
-	return sys_call(SYS_kill, owner, 0, 0, 0, 0, 0) == -ESRCH || !thread_may_map(owner, map->fd);
+	return sys_call(SYS_kill, owner, 0, 0, 0, 0, 0) == -ESRCH || !thread_may_map(owner, map);
 }
 
 bool owner_bury(const struct ring_map *map, uint64_t *header, uint64_t busy, bool certain)

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* Packets of agent_protocol.h on a socket, with at most one descriptor each. */
+#ifndef RETOUR_RUNTIME_AGENT_SOCKET_H
+#define RETOUR_RUNTIME_AGENT_SOCKET_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "runtime/agent_protocol.h"
+
+/* Is the other side the same user or root?  *pid becomes its process, 0: not in our namespace. */
+bool agent_peer_is_trusted(int fd, pid_t *pid);
+
+/* Sends the first bytes of a message, up to the end of what its kind has.  passed: a descriptor, or -1.  0 or -errno. */
+int agent_send(int fd, struct agent_message *message, int passed);
+
+/*
+ * Receives a message; what the packet did not have is 0.  *passed becomes the caller's descriptor
+ * or -1.  0; -ECONNRESET: the other side hung up; -EPROTO: no such message; -errno.
+ */
+int agent_receive(int fd, struct agent_message *message, int *passed);
+
+/* HELLO, and what the recorder asks for until it hangs up or has its rings. */
+int agent_send_hello(int fd);
+
+#endif

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libretour-agent.so: what a program's calls tell its agent.
+ *
+ * Each function here is the C library's with a word to the agent before or
+ * behind.  The program sees what it would see without us; in particular the
+ * sampler's signal looks as if it were its own, blocked or handled as it has said.
+ */
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "runtime/agent.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+/* The next definition of the function, looked up once. */
+#define REAL(name)                                                             \
+	({                                                                     \
+		static __typeof__(&name) real_;                                \
+		__typeof__(&name) known_ = __atomic_load_n(&real_, __ATOMIC_RELAXED); \
+		if (!known_) {                                                 \
+			known_ = (__typeof__(&name))dlsym(RTLD_NEXT, #name);   \
+			__atomic_store_n(&real_, known_, __ATOMIC_RELAXED);    \
+		}                                                              \
+		known_;                                                        \
+	})
+
+/* ---- threads ----------------------------------------------------------------- */
+
+struct start {
+	void *(*routine)(void *);
+	void *arg;
+	bool seen_blocked;
+	bool taken;		/* of the pool; else allocated */
+};
+
+/*
+ * Threads that are being made, without the allocator, which may be making one itself.
+ * Where there are more at once the rest is allocated.
+ */
+static struct start pool[64];
+static pthread_key_t ending;
+
+static struct start *get_start(void)
+{
+	for (size_t i = 0; i < sizeof(pool) / sizeof(pool[0]); i++)
+		/* (R) pairs with (S): the last user has copied what was in it. */
+		if (!__atomic_exchange_n(&pool[i].taken, true, __ATOMIC_ACQUIRE))
+			return &pool[i];
+	return calloc(1, sizeof(struct start));
+}
+
+static void put_start(struct start *start)
+{
+	if (start < pool || start >= pool + sizeof(pool) / sizeof(pool[0])) {
+		free(start);
+		return;
+	}
+	/* (S) pairs with (R): it was copied before it is free. */
+	__atomic_store_n(&start->taken, false, __ATOMIC_RELEASE);
+}
+
+/* Calls the routine last, and in its own place: the chains of the thread do not show this one. */
+static void *begin(void *arg)
+{
+	struct start start = *(struct start *)arg;
+
+	put_start(arg);
+	pthread_setspecific(ending, &ending);
+	retour_agent_thread_begin(start.seen_blocked);
+	return start.routine(start.arg);
+}
+
+EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*routine)(void *), void *arg)
+{
+	struct start *start = retour_agent_signal() ? get_start() : NULL;
+	int err;
+
+	if (!start)
+		return REAL(pthread_create)(thread, attr, routine, arg);
+	start->routine = routine;
+	start->arg = arg;
+	start->seen_blocked = retour_agent_seen_blocked();
+	err = REAL(pthread_create)(thread, attr, begin, start);
+	if (err)
+		put_start(start);
+	return err;
+}
+
+static void end(void *arg)
+{
+	retour_agent_thread_end();
+}
+
+EXPORT int pthread_setname_np(pthread_t thread, const char *name)
+{
+	int err = REAL(pthread_setname_np)(thread, name);
+
+	if (!err && pthread_equal(thread, pthread_self()))
+		retour_agent_thread_named();
+	return err;
+}
+
+EXPORT int prctl(int option, ...)
+{
+	unsigned long args[4];
+	va_list list;
+	int ret;
+
+	va_start(list, option);
+	for (int i = 0; i < 4; i++)
+		args[i] = va_arg(list, unsigned long);
+	va_end(list);
+	ret = REAL(prctl)(option, args[0], args[1], args[2], args[3]);
+	if (option == PR_SET_NAME && !ret)
+		retour_agent_thread_named();
+	return ret;
+}
+
+/* ---- objects ------------------------------------------------------------------- */
+
+/*
+ * The loader asks who calls: for the caller's RUNPATH, if the name is no path.
+ * Then the call is left to it in our place; the recorder finds the mappings by itself.
+ */
+EXPORT void *dlopen(const char *file, int mode)
+{
+	void *handle;
+
+	if (!file || !strchr(file, '/') || strchr(file, '$'))
+		return REAL(dlopen)(file, mode);
+	handle = REAL(dlopen)(file, mode);
+	if (handle)
+		retour_agent_objects_changed();
+	return handle;
+}
+
+/* ---- the signal ------------------------------------------------------------------- */
+
+EXPORT int sigaction(int sig, const struct sigaction *action, struct sigaction *old)
+{
+	if (sig != retour_agent_signal() || !sig)
+		return REAL(sigaction)(sig, action, old);
+	retour_agent_sigaction(action, old);
+	return 0;
+}
+
+EXPORT sighandler_t signal(int sig, sighandler_t handler)
+{
+	struct sigaction action = { .sa_handler = handler, .sa_flags = SA_RESTART }, old;
+
+	if (sig != retour_agent_signal() || !sig)
+		return REAL(signal)(sig, handler);
+	retour_agent_sigaction(&action, &old);
+	return old.sa_handler;
+}
+
+/* The set without our signal: in *copy, if it is there. */
+static const sigset_t *without_ours(const sigset_t *set, sigset_t *copy)
+{
+	int sig = retour_agent_signal();
+
+	if (!sig || !set || sigismember(set, sig) != 1)
+		return set;
+	*copy = *set;
+	sigdelset(copy, sig);
+	return copy;
+}
+
+
+static int change_mask(int (*real)(int, const sigset_t *, sigset_t *), int how, const sigset_t *set, sigset_t *old)
+{
+	/* The program's sets may be one. */
+	sigset_t asked = set ? *set : (sigset_t){ { 0 } }, copy;
+	int err = real(how, without_ours(set, &copy), old);
+
+	if (!err && retour_agent_signal())
+		retour_agent_sigmask(how, set ? &asked : NULL, old);
+	return err;
+}
+
+EXPORT int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
+{
+	return change_mask(REAL(pthread_sigmask), how, set, old);
+}
+
+EXPORT int sigprocmask(int how, const sigset_t *set, sigset_t *old)
+{
+	return change_mask(REAL(sigprocmask), how, set, old);
+}
+
+/* Who waits for any signal does not want ours. */
+EXPORT int sigwait(const sigset_t *set, int *sig)
+{
+	sigset_t copy;
+
+	return REAL(sigwait)(without_ours(set, &copy), sig);
+}
+
+EXPORT int sigwaitinfo(const sigset_t *set, siginfo_t *info)
+{
+	sigset_t copy;
+
+	return REAL(sigwaitinfo)(without_ours(set, &copy), info);
+}
+
+EXPORT int sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *timeout)
+{
+	sigset_t copy;
+
+	return REAL(sigtimedwait)(without_ours(set, &copy), info, timeout);
+}
+
+EXPORT int signalfd(int fd, const sigset_t *set, int flags)
+{
+	sigset_t copy;
+
+	return REAL(signalfd)(fd, without_ours(set, &copy), flags);
+}
+
+/* Looked up before there are handlers that might call them. */
+__attribute__((constructor)) static void prepare(void)
+{
+	pthread_key_create(&ending, end);
+	pthread_sigmask(SIG_BLOCK, NULL, NULL);
+	sigprocmask(SIG_BLOCK, NULL, NULL);
+	sigaction(SIGCHLD, NULL, NULL);
+}

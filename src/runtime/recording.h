@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What one recorder wants of this process: its rings, its clocks and
+ * tracepoints, and the tracer that brings its chains.
+ */
+#ifndef RETOUR_RUNTIME_RECORDING_H
+#define RETOUR_RUNTIME_RECORDING_H
+
+#include "retour/ring.h"
+#include "retour/unwind_deferred.h"
+#include "runtime/agent_protocol.h"
+#include "runtime/sampler.h"
+
+struct recording {
+	struct retour_unwind_work work;
+	struct sampler sampler;
+	unsigned int event_of_clock[SAMPLER_CLOCKS];
+	struct retour_ring *ring;
+	const struct agent_page *page;	/* the recorder's */
+	struct agent_session wanted;
+	pid_t recorder;
+	struct recording *next;
+};
+
+/*
+ * Begins a recording, with no thread armed.  page: the descriptor of a session
+ * page, which stays the caller's.  0; -EINVAL: not a session or page as
+ * agent_protocol.h has them; or -errno of what could not be had.
+ */
+int recording_open(const struct agent_session *wanted, int page, pid_t recorder, struct recording **ret);
+
+/* Ends it: nobody writes or samples when it returns.  Not from a section or probe. */
+void recording_close(struct recording *recording);
+
+/* Does the recorder want records now?  And will it ever again? */
+bool recording_runs(const struct recording *recording);
+bool recording_is_over(const struct recording *recording);
+
+#endif

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT */
+/* Per-thread timers and their signal; see sampler.h. */
+#include "runtime/sampler.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "rcu/sys.h"
+#include "retour/rcu.h"
+#include "retour/unwind_deferred.h"
+
+struct sampled_thread {
+	pid_t tid;
+	int timers[SAMPLER_CLOCKS];
+};
+
+/* What a timer sends along is an address in here: nobody else's timer sends one. */
+static char tags[SAMPLERS][SAMPLER_CLOCKS];
+static struct sampler *samplers[SAMPLERS];
+
+static int signal_number;
+static struct sigaction program_action;	/* what the program has been told of the signal */
+static __thread bool seen_blocked __attribute__((tls_model("initial-exec")));
+
+int sampler_signal(void)
+{
+	return __atomic_load_n(&signal_number, __ATOMIC_RELAXED);
+}
+
+/* ---- the handler ---------------------------------------------------------- */
+
+static void stop_timer(int timer)
+{
+	struct itimerspec never = { { 0 } };
+
+	sys_call(SYS_timer_settime, timer, 0, (long)&never, 0, 0, 0);
+}
+
+static void fire(size_t tag, const siginfo_t *info, const void *ucontext)
+{
+	struct sampler *sampler;
+
+	retour_rcu_read_lock();
+	sampler = retour_rcu_dereference(samplers[tag / SAMPLER_CLOCKS]);
+	/* si_overrun is signed, and stops at its greatest value. */
+	if (sampler && !sampler->fire(sampler, tag % SAMPLER_CLOCKS, (unsigned int)info->si_overrun + 1, ucontext))
+		stop_timer(info->si_timerid);
+	retour_rcu_read_unlock();
+}
+
+/* The default action, as if there were no handler. */
+static void die_by(int sig)
+{
+	struct sigaction standard = { .sa_handler = SIG_DFL };
+	sigset_t set;
+
+	sigaction(sig, &standard, NULL);
+	sigemptyset(&set);
+	sigaddset(&set, sig);
+	sys_call(SYS_tgkill, sys_getpid(), sys_gettid(), sig, 0, 0, 0);
+	sys_call(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&set, 0, _NSIG / 8, 0, 0);
+}
+
+static void deliver_to_program(int sig, siginfo_t *info, void *ucontext)
+{
+	const struct sigaction *action = &program_action;
+
+	if (action->sa_flags & SA_SIGINFO)
+		action->sa_sigaction(sig, info, ucontext);
+	else if (action->sa_handler == SIG_DFL)
+		die_by(sig);
+	else if (action->sa_handler != SIG_IGN)
+		action->sa_handler(sig);
+}
+
+static void on_signal(int sig, siginfo_t *info, void *ucontext)
+{
+	size_t tag = (uintptr_t)info->si_value.sival_ptr - (uintptr_t)tags;
+	int saved = errno;
+
+	if (info->si_code != SI_TIMER || tag >= sizeof(tags)) {
+		deliver_to_program(sig, info, ucontext);
+		return;
+	}
+	retour_runtime_enter();
+	fire(tag, info, ucontext);
+	retour_runtime_leave_handler(ucontext);
+	errno = saved;
+}
+
+/* Takes the highest signal with the default action.  The very highest is what others take first. */
+static int take_signal(void)
+{
+	struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK };
+
+	if (signal_number)
+		return 0;
+	sigemptyset(&action.sa_mask);
+	for (int sig = SIGRTMAX - 1; sig >= SIGRTMIN; sig--) {
+		struct sigaction old;
+
+		if (sigaction(sig, NULL, &old))
+			return -errno;
+		if ((old.sa_flags & SA_SIGINFO) || old.sa_handler != SIG_DFL)
+			continue;
+		if (sigaction(sig, &action, NULL))
+			return -errno;
+		__atomic_store_n(&signal_number, sig, __ATOMIC_RELAXED);
+		return 0;
+	}
+	return -EBUSY;
+}
+
+/* ---- timers ---------------------------------------------------------------- */
+
+/* The CPU time of a thread of this process, as the kernel numbers clocks. */
+static clockid_t cpu_clock(pid_t tid)
+{
+	return (clockid_t)(~(unsigned int)tid << 3 | 4 | 2);
+}
+
+static uint64_t random_below(uint64_t n)
+{
+	uint64_t x = now_ns(CLOCK_MONOTONIC) * 0x9e3779b97f4a7c15ull;
+
+	return (x ^ x >> 32) % n;
+}
+
+static struct timespec timespec_of(uint64_t ns)
+{
+	return (struct timespec){ ns / 1000000000, ns % 1000000000 };
+}
+
+/* A timer that runs, or -errno. */
+static int make_timer(const struct sampler *sampler, unsigned int clock, pid_t tid)
+{
+	const struct sampler_clock *c = &sampler->clocks[clock];
+	struct sigevent event = {
+		.sigev_notify = SIGEV_THREAD_ID,
+		.sigev_signo = signal_number,
+		.sigev_value.sival_ptr = &tags[sampler->slot][clock],
+	};
+	struct itimerspec when = { timespec_of(c->period), timespec_of(1 + random_below(c->period)) };
+	int timer;
+	long err;
+
+	event._sigev_un._tid = tid;
+	err = sys_call(SYS_timer_create, c->wall ? CLOCK_MONOTONIC : cpu_clock(tid), (long)&event, (long)&timer, 0, 0, 0);
+	if (!err) {
+		err = sys_call(SYS_timer_settime, timer, 0, (long)&when, 0, 0, 0);
+		if (err)
+			sys_call(SYS_timer_delete, timer, 0, 0, 0, 0, 0);
+	}
+	return err ? err : timer;
+}
+
+static void delete_timers(const struct sampled_thread *thread, unsigned int n)
+{
+	while (n--)
+		sys_call(SYS_timer_delete, thread->timers[n], 0, 0, 0, 0, 0);
+}
+
+/* The table is mapped: fork handlers of allocators may not have run yet when ours do. */
+static int make_room(struct sampler *sampler)
+{
+	size_t size = sampler->room * sizeof(sampler->threads[0]), new_size = size ? 2 * size : 4096;
+	long at;
+
+	if (sampler->n_threads < sampler->room)
+		return 0;
+	at = size ? sys_call(SYS_mremap, (long)sampler->threads, size, new_size, MREMAP_MAYMOVE, 0, 0) :
+		    sys_call(SYS_mmap, 0, new_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (at < 0 && at > -4096)
+		return at;
+	sampler->threads = (struct sampled_thread *)at;
+	sampler->room = new_size / sizeof(sampler->threads[0]);
+	return 0;
+}
+
+static struct sampled_thread *find(const struct sampler *sampler, pid_t tid)
+{
+	struct sampled_thread *thread = sampler->threads, *end = thread + sampler->n_threads;
+
+	while (thread < end && thread->tid != tid)
+		thread++;
+	return thread < end ? thread : NULL;
+}
+
+int sampler_arm(struct sampler *sampler, pid_t tid)
+{
+	struct sampled_thread *thread;
+	int err;
+
+	if (!sampler->n_clocks || find(sampler, tid))
+		return 0;
+	err = make_room(sampler);
+	if (err)
+		return err;
+	thread = &sampler->threads[sampler->n_threads];
+	thread->tid = tid;
+	for (unsigned int i = 0; i < sampler->n_clocks; i++) {
+		thread->timers[i] = make_timer(sampler, i, tid);
+		if (thread->timers[i] < 0) {
+			err = thread->timers[i];
+			delete_timers(thread, i);
+			return err;
+		}
+	}
+	sampler->n_threads++;
+	return 0;
+}
+
+static void remove_thread(struct sampler *sampler, struct sampled_thread *thread)
+{
+	delete_timers(thread, sampler->n_clocks);
+	*thread = sampler->threads[--sampler->n_threads];
+}
+
+void sampler_disarm(struct sampler *sampler, pid_t tid)
+{
+	struct sampled_thread *thread = find(sampler, tid);
+
+	if (thread)
+		remove_thread(sampler, thread);
+}
+
+void sampler_disarm_dead(struct sampler *sampler, bool (*alive)(pid_t tid))
+{
+	for (size_t i = sampler->n_threads; i--;)
+		if (!alive(sampler->threads[i].tid))
+			remove_thread(sampler, &sampler->threads[i]);
+}
+
+void sampler_after_fork(struct sampler *sampler)
+{
+	sampler->n_threads = 0;
+}
+
+int sampler_start(struct sampler *sampler)
+{
+	unsigned int slot = 0;
+	int err = take_signal();
+
+	if (err)
+		return err;
+	while (slot < SAMPLERS && samplers[slot])
+		slot++;
+	if (slot == SAMPLERS)
+		return -EBUSY;
+	sampler->slot = slot;
+	retour_rcu_assign_pointer(samplers[slot], sampler);
+	return 0;
+}
+
+void sampler_stop(struct sampler *sampler)
+{
+	while (sampler->n_threads)
+		remove_thread(sampler, &sampler->threads[sampler->n_threads - 1]);
+	if (sampler->room)
+		sys_call(SYS_munmap, (long)sampler->threads, sampler->room * sizeof(sampler->threads[0]), 0, 0, 0, 0);
+	sampler->threads = NULL;
+	sampler->room = 0;
+	retour_rcu_assign_pointer(samplers[sampler->slot], NULL);
+}
+
+/* ---- what the program sees of the signal ----------------------------------- */
+
+void sampler_admit(bool blocked)
+{
+	sigset_t set, old;
+
+	sigemptyset(&set);
+	sigaddset(&set, signal_number);
+	sys_call(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&set, (long)&old, _NSIG / 8, 0, 0);
+	seen_blocked = blocked || sigismember(&old, signal_number) == 1;
+}
+
+bool sampler_seen_blocked(void)
+{
+	return seen_blocked;
+}
+
+void sampler_program_action(const struct sigaction *action, struct sigaction *old)
+{
+	struct sigaction before = program_action;
+
+	if (action)
+		program_action = *action;
+	if (old)
+		*old = before;
+}
+
+void sampler_program_mask(int how, const sigset_t *set, sigset_t *old)
+{
+	bool was_blocked = seen_blocked, named = set && sigismember(set, signal_number) == 1;
+
+	if (old && was_blocked)
+		sigaddset(old, signal_number);
+	if (!set)
+		return;
+	if (how == SIG_SETMASK || named)
+		seen_blocked = named && how != SIG_UNBLOCK;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Clocks of threads that fire a signal handler in the thread they belong to.
+ *
+ * A thread has a timer for each clock of each sampler.  They are the kernel's
+ * alone: a number, no descriptor and no memory of the program's.  The signal
+ * is a real-time one that nobody uses; should the program use it after all, it
+ * gets what it expects (sampler_program_*()).
+ */
+#ifndef RETOUR_RUNTIME_SAMPLER_H
+#define RETOUR_RUNTIME_SAMPLER_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum { SAMPLERS = 8, SAMPLER_CLOCKS = 5 };
+
+struct sampler_clock {
+	bool wall;		/* CLOCK_MONOTONIC instead of the thread's CPU time */
+	uint64_t period;	/* ns */
+};
+
+struct sampled_thread;
+
+struct sampler {
+	/*
+	 * Called in the handler, under retour_rcu and in a runtime section.  times: how
+	 * often the clock went off since the last call.  False: this clock is to stop.
+	 */
+	bool (*fire)(struct sampler *sampler, unsigned int clock, unsigned int times, const void *ucontext);
+	unsigned int n_clocks;
+	struct sampler_clock clocks[SAMPLER_CLOCKS];
+	/* The sampler's own: */
+	unsigned int slot;
+	struct sampled_thread *threads;
+	size_t n_threads, room;
+};
+
+/*
+ * Makes the sampler known to the handler.  0; -EBUSY: there are SAMPLERS, or no
+ * signal is free; -errno of sigaction().  These and the next are for one thread
+ * at a time, and leave the allocator alone.
+ */
+int sampler_start(struct sampler *sampler);
+
+/* Deletes all timers.  The sampler may be freed after a grace period of retour_rcu. */
+void sampler_stop(struct sampler *sampler);
+
+/* Starts the clocks of a thread, at a random phase, unless they run.  0 or -errno, nothing done. */
+int sampler_arm(struct sampler *sampler, pid_t tid);
+
+/* Stops the clocks of one thread; of those for which alive() is false. */
+void sampler_disarm(struct sampler *sampler, pid_t tid);
+void sampler_disarm_dead(struct sampler *sampler, bool (*alive)(pid_t tid));
+
+/* In a forked child, which has none of its parent's timers. */
+void sampler_after_fork(struct sampler *sampler);
+
+/* The signal, 0: none yet. */
+int sampler_signal(void);
+
+/* Lets the signal through to the calling thread, which has seen it blocked or not: that is what it goes on seeing. */
+void sampler_admit(bool seen_blocked);
+
+/* Does the calling thread believe that it has blocked the signal? */
+bool sampler_seen_blocked(void);
+
+/* As sigaction() and pthread_sigmask(), for the signal alone: as if it were the program's. */
+void sampler_program_action(const struct sigaction *action, struct sigaction *old);
+void sampler_program_mask(int how, const sigset_t *set, sigset_t *old);
+
+#endif
