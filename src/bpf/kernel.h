@@ -63,10 +63,12 @@ struct inode {
 struct file {
 	struct inode *f_inode;
 };
+struct mm_struct;
 struct vm_area_struct {
 	unsigned long vm_start, vm_end;
 	unsigned long vm_flags, vm_pgoff;
 	struct file *vm_file;
+	struct mm_struct *vm_mm;
 };
 struct seqcount {
 	u32 sequence;
@@ -78,6 +80,7 @@ typedef struct {
 struct mm_struct {
 	mm_context_t context;
 	seqcount_t mm_lock_seq;
+	unsigned long start_stack;
 };
 struct pt_regs {
 	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, cs, flags, sp, ss;

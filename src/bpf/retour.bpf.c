@@ -197,9 +197,18 @@ DEFINE_COPY_CHUNK(copy_chunk_fault, WALK_FAULT)
 DEFINE_COPY_CHUNK(copy_chunk_nofault, WALK_NOFAULT)
 DEFINE_COPY_CHUNK(copy_chunk_remote, WALK_REMOTE)
 
+/*
+ * A program's first frame lies where execve has put its arguments.  Above are strings, and before
+ * these there may be a page that nobody has touched yet: one more fault, were it copied.
+ */
 static long stack_end(struct task_struct *task, struct vm_area_struct *vma, void *arg)
 {
-	((struct walk_io *)arg)->s->copying.end = vma->vm_end;
+	struct scratch *s = ((struct walk_io *)arg)->s;
+	u64 first = BPF_CORE_READ(vma, vm_mm, start_stack) | 4095;
+
+	s->copying.end = vma->vm_end;
+	if (first >= s->copying.address && first < s->copying.end)
+		s->copying.end = first + 1;
 	return 0;
 }
 

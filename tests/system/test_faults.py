@@ -5,6 +5,7 @@ recorders that are killed while tasks owe them one."""
 import collections
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -69,6 +70,18 @@ def exec_at_edge():
     for place in range(1, 10):      # a stack is copied once: then the rules are there
         _, chains = faults('bpf', f'h{place}')
         assert chains.get(chain('at_edge', 'replace', 'sys')) == place, f'{place}: {chains}'
+
+
+@tap.test('a walk faults in no page that the program has not touched')
+def own_faults():
+    retour.need('bpf')
+    # The stack of a program of which no rule is known is copied.  Where it lies, and with what gaps, is random.
+    copies = [shutil.copy(retour.program('faults'), retour.fresh_path('.program')) for _ in range(16)]
+    recording = retour.record('--backend', 'bpf', '-e', 'page-faults', '-c', 1,
+                              command=('sh', '-c', '\n'.join(f'{program} c' for program in copies)))
+    samples = [s for s in recording.samples if s['comm'].endswith('.program')]
+    own = [s for s in samples if 'bpf_task_work_callback' in [f['sym'] for f in s['kernel']]]
+    assert len(samples) >= len(copies) * 3 * N and not own, f'{len(own)} of {len(samples)}: {own[:1]}'
 
 
 @tap.test('a task that is stopped on its way out')
