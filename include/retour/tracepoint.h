@@ -13,13 +13,17 @@
  *	int unregister_trace_app_request(the same);
  *
  * trace_app_request() may stand anywhere: in signal handlers, in other probes,
- * with any lock held.  While no probe is registered it is a nop.  Its arguments
- * are a function's: values that have to be computed first are computed first.
- * Where that costs something, write
+ * with any lock held.  While no probe is registered it is a nop.
  *
- *	RETOUR_TRACE(app_request, (next_id(), path_of(request)));
+ * It is a function, so its arguments are evaluated whether it is on or off, and
+ * what has to be computed is computed first: it is where the note below says.  No
+ * declaration can change that in C, for none can define a macro; a second line can:
  *
- * which evaluates them only when the tracepoint is on.
+ *	#define trace_app_request(...) RETOUR_TRACE(app_request, (__VA_ARGS__))
+ *
+ * evaluates them only if the tracepoint is on, calls and side effects included,
+ * and (trace_app_request)(id, path) is still the function.  At such a site the
+ * note has no arguments, for there are none when it is off.
  *
  * Probes are called in the order of their registration, in an SRCU section that
  * is not instrumented, retour_tracepoint_srcu, and must not block for long.
@@ -312,11 +316,8 @@ template <typename T> struct retour_field_of_<const T> : retour_field_of_<T> {};
 #define RETOUR_TRACEPOINT(...) RETOUR_TP_DECLARE_(ordinary, RETOUR_COUNT_(__VA_ARGS__), __VA_ARGS__)
 #define RETOUR_TRACEPOINT_FAULTABLE(...) RETOUR_TP_DECLARE_(faultable, RETOUR_COUNT_(__VA_ARGS__), __VA_ARGS__)
 
-/* RETOUR_TRACE(provider_name, (arguments)): evaluates them only if the tracepoint is on. */
+/* RETOUR_TRACE(provider_name, (arguments)): an expression of type void that evaluates them only if the tracepoint is on. */
 #define RETOUR_TRACE(id, arguments)                                            \
-	do {                                                                   \
-		if (retour_unlikely(trace_site_##id()))                        \
-			trace_call_##id arguments;                             \
-	} while (0)
+	(retour_unlikely(trace_site_##id()) ? trace_call_##id arguments : (void)0)
 
 #endif

@@ -11,6 +11,8 @@ struct thing;
 RETOUR_TRACEPOINT(app, request, (int, id), (const char *, path));
 RETOUR_TRACEPOINT(app, tick);
 RETOUR_TRACEPOINT(app, reply, (int, id));
+RETOUR_TRACEPOINT(app, lazy, (int, id), (const char *, path));
+#define trace_app_lazy(...) RETOUR_TRACE(app_lazy, (__VA_ARGS__))
 RETOUR_TRACEPOINT_FAULTABLE(app, load, (const char *, file), (unsigned long, size));
 RETOUR_TRACEPOINT(app, kinds, (signed char, sc), (unsigned short, us), (bool, b), (float, f), (double, d),
 		  (char *, text), (struct thing *, thing), (enum colour, colour), (long long, ll), (unsigned char, uc),
@@ -27,6 +29,8 @@ int other_register(void (*probe)(void *data, int id, const char *path), void *da
 
 /* cpp.cpp: in an inline member, in two instances of a template, in a lambda. */
 void cpp_request(int id);
+/* Its argument counts how often it was evaluated. */
+void cpp_lazy(int *evaluated);
 int cpp_register(void (*probe)(void *data, int id, const char *path), void *data);
 
 #ifdef __cplusplus

@@ -11,6 +11,11 @@ void cpp_request(int id)
 	cpp_request_too(id);
 }
 
+void cpp_lazy(int *evaluated)
+{
+	trace_app_lazy([&] { return ++*evaluated; }(), "C++");
+}
+
 int cpp_register(void (*probe)(void *data, int id, const char *path), void *data)
 {
 	return register_trace_app_request(probe, data);

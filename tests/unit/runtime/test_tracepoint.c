@@ -91,6 +91,27 @@ TEST(arguments_of_the_macro_are_evaluated_only_when_it_is_on)
 	RETOUR_TRACE(app_tick, ());
 }
 
+TEST(a_second_line_makes_all_arguments_lazy)
+{
+	int in_cpp = 0;
+
+	for (int on = 0; on < 3; on++) {
+		evaluated = 0;
+		if (on == 1)
+			CHECK(register_trace_app_lazy(count, NULL) == 0);
+		if (on == 2)
+			CHECK(unregister_trace_app_lazy(count, NULL) == 0);
+		trace_app_lazy(evaluate(), evaluate() ? "x" : NULL);
+		CHECK(evaluated == (on == 1 ? 2 : 0));
+		cpp_lazy(&in_cpp);
+		CHECK(in_cpp == (on >= 1));
+		CHECK(hits == (on >= 1 ? 2 : 0));
+	}
+	/* The function evaluates them. */
+	(trace_app_lazy)(evaluate(), "x");
+	CHECK(evaluated == 1 && hits == 2);
+}
+
 TEST(files_in_c_and_cpp_share_a_tracepoint)
 {
 	CHECK(other_register(count, NULL) == 0);
