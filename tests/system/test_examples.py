@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The programs of examples/ do what they say, and their tracepoints are there for everybody."""
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import urllib.request
+
+from tap import Skip, main, test
+
+EXAMPLES = os.path.join(os.path.dirname(os.path.abspath(os.environ['RETOUR'])), 'examples')
+SOURCES = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'examples')
+MADE_BY_LINES = re.compile(r'/\* (\d) \*/$', re.MULTILINE)
+
+
+def program(name):
+    return os.path.join(EXAMPLES, name)
+
+
+def output(*command, **more):
+    return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, check=False, timeout=60, **more).stdout
+
+
+class Server:
+    """The server, on a port of its own choice."""
+
+    def __enter__(self):
+        self.process = subprocess.Popen([program('server'), '0'], stdout=subprocess.PIPE, text=True)
+        self.url = self.process.stdout.readline().strip()
+        return self
+
+    def get(self, path):
+        with urllib.request.urlopen(f'{self.url.rstrip("/")}{path}', timeout=30) as answer:
+            return answer.read().decode()
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+@test('the server answers, and goes on after requests that are none')
+def _():
+    with Server() as server:
+        assert server.get('/primes/100') == '25\n'
+        assert 'Ask' in server.get('/')
+        host, port = server.url.split('//')[1].strip('/').split(':')
+        for bad in (b'', b'\r\n\r\n', b'GET', b'x' * 5000, b'GET ' + b'/' * 900 + b' HTTP/1.1\r\n\r\n'):
+            with socket.create_connection((host, int(port)), timeout=10) as s:
+                s.sendall(bad)
+        assert server.get('/primes/10') == '4\n'
+        assert server.process.poll() is None
+
+
+@test('five lines make its tracepoints')
+def _():
+    with open(os.path.join(SOURCES, 'server.c'), encoding='utf-8') as f:
+        text = f.read()
+    assert MADE_BY_LINES.findall(text) == list('12345')
+    # And all that speaks of tracing is in them.
+    for line in text.split('*/', 2)[2].splitlines():
+        assert not re.search('trace', line, re.IGNORECASE) or MADE_BY_LINES.search(line), line
+
+
+@test('readelf, gdb and perf find the tracepoints')
+def _():
+    notes = output('readelf', '-nW', program('server'))
+    assert re.search(r'Provider: app\s+Name: accept\s', notes), notes
+    assert re.search(r'Provider: app\s+Name: request\s.*\s+Arguments: -4@\S+ 8@\S+', notes), notes
+    assert re.search(r'Provider: cache\s+Name: lookup\s', output('readelf', '-nW', program('cache')))
+    if shutil.which('gdb'):
+        out = output('gdb', '-batch', '-ex', 'info probes stap app', program('server'))
+        assert re.search(r'stap\s+app\s+request\s+0x', out), out
+    if shutil.which('perf'):
+        with tempfile.TemporaryDirectory() as home:
+            perf, env = ['perf', '--buildid-dir', home], {**os.environ, 'HOME': home}
+            output(*perf, 'buildid-cache', '-a', program('server'), env=env)
+            out = output(*perf, 'list', 'sdt', env=env)
+            assert 'sdt_app:accept' in out and 'sdt_app:request' in out, out
+
+
+@test('gdb stops at a request and reads its path')
+def _():
+    if not shutil.which('gdb'):
+        raise Skip('gdb is not installed')
+    with Server() as server:
+        script = ['break -probe-stap app:request', f'shell curl -s -o /dev/null {server.url}primes/7 &', 'continue',
+                  'printf "%d arguments, path %s\\n", $_probe_argc, (char *)$_probe_arg1', 'detach']
+        if not shutil.which('curl'):
+            raise Skip('curl is not installed')
+        out = output('gdb', '-batch', '-p', str(server.process.pid), *(w for line in script for w in ('-ex', line)))
+        assert '2 arguments, path /primes/7' in out, out
+        assert server.get('/primes/10') == '4\n'
+
+
+@test('a probe is called while it is registered')
+def _():
+    assert output(program('probe')) == 'request 2: /on\n'
+
+
+@test('the README shows what is there')
+def _():
+    with open(os.path.join(SOURCES, '..', 'README.md'), encoding='utf-8') as f:
+        shown = f.read().split('```c\n')[1].split('```')[0]
+    with open(os.path.join(SOURCES, 'probe.c'), encoding='utf-8') as f:
+        assert f.read().endswith(shown)
+
+
+@test('the C++ example finds and misses')
+def _():
+    out = output(program('cache'), '0.3')
+    hits, misses, tables = (int(n) for n in re.fullmatch(r'(\d+) hits, (\d+) misses, (\d+) tables\n', out).groups())
+    assert hits > 0 and misses > 0 and tables > 1, out
+
+
+main()
