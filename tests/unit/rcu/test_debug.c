@@ -372,6 +372,46 @@ TEST(the_stalled_section_is_named)
 	retour_cond_synchronize_rcu(cookie);
 }
 
+static atomic_int reported, misdirected;
+
+static void expect_own_arg(const struct retour_rcu_report *r, void *arg)
+{
+	reported++;
+	misdirected += arg != (void *)expect_own_arg;
+}
+
+static void expect_other_arg(const struct retour_rcu_report *r, void *arg)
+{
+	reported++;
+	misdirected += arg != (void *)expect_other_arg;
+}
+
+static int redirect_at;
+
+static void redirect(const void *pc)
+{
+	if (steps++ < redirect_at)
+		return;
+	retour_rcu_set_report(expect_other_arg, (void *)expect_other_arg);
+	steps_end();
+}
+
+TEST(a_report_has_the_function_and_the_argument_of_one_call)
+{
+	void *nowhere = NULL;
+
+	if (!steps_init(redirect, 0))
+		SKIP("single steps are made on x86-64 only");
+	for (redirect_at = 0; redirect_at < 300; redirect_at++) {
+		steps = 0;
+		retour_rcu_set_report(expect_own_arg, (void *)expect_own_arg);
+		steps_begin();
+		(void)retour_rcu_dereference(nowhere);
+		steps_end();
+	}
+	CHECK(steps > 0 && reported == redirect_at && misdirected == 0);
+}
+
 int main(int argc, char **argv)
 {
 	return domains_main(argc, argv);
