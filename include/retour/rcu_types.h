@@ -117,7 +117,7 @@ enum retour_rcu_report_kind {
 	RETOUR_RCU_DEAD_READER,		/* a thread ended inside a section: tid */
 	RETOUR_RCU_DEADLOCK,		/* barrier or cleanup in a callback, synchronize or barrier in a section of this thread */
 	RETOUR_RCU_NO_WORKER,		/* the thread for callbacks cannot be created: error */
-	RETOUR_RCU_WRONG_FLAVOUR,	/* a domain's first reader, in debug builds any, is of another flavour */
+	RETOUR_RCU_WRONG_FLAVOUR,	/* a reader, the domain's first such one, in debug builds any, is of another flavour */
 	/* from here on only from code compiled with RETOUR_RCU_DEBUG */
 	RETOUR_RCU_DEREFERENCE,		/* dereference outside a section */
 	RETOUR_RCU_UNBALANCED,		/* unlock without lock */
@@ -140,7 +140,11 @@ struct retour_rcu_report {
 
 typedef void (*retour_rcu_report_fn)(const struct retour_rcu_report *report, void *arg);
 
-/* fn may be NULL: reports vanish.  Any time, any thread. */
+/*
+ * fn may be NULL: reports vanish.  Any thread, also while others report: those
+ * have the function and the argument of one call, and may still be at it after
+ * this one.  Not from signal handlers.
+ */
 RETOUR_API void retour_rcu_set_report(retour_rcu_report_fn fn, void *arg);
 
 /* After how many milliseconds a grace period is reported as stalled; 0: never.  Default 21,000, as in the kernel. */

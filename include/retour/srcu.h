@@ -45,7 +45,7 @@ enum retour_srcu_flavour { RETOUR_SRCU_FAST, RETOUR_SRCU_FAST_UPDOWN };
 
 struct retour_srcu_struct {
 	/* read by readers */
-	struct retour_srcu_bank *current_bank;	/* of CPU 0; NULL: the slow path */
+	struct retour_srcu_bank *current_bank[2];	/* of CPU 0, by flavour of reader; NULL: the slow path */
 	unsigned int waiting;
 	unsigned int sleeping;			/* futex: 1 while the leader sleeps */
 	struct retour_srcu_bank *draining;
@@ -53,13 +53,15 @@ struct retour_srcu_struct {
 	struct retour_srcu_area *area;
 	unsigned int flavour;			/* enum retour_srcu_flavour */
 	unsigned int has_readers;		/* somebody has read */
+	unsigned int misused_by;		/* tid of the first reader of another flavour */
+	const void *misused_at;			/* its call, until it is reported */
 	struct retour_rcu_domain domain __attribute__((aligned(64)));
 };
 
 extern RETOUR_API const struct retour_rcu_ops retour_srcu_ops;
 
 #define RETOUR_SRCU_INIT_OPS_(ops, name, flavour) \
-	{ NULL, 0, 0, NULL, NULL, flavour, 0, RETOUR_RCU_DOMAIN_INIT(ops, name) }
+	{ { NULL, NULL }, 0, 0, NULL, NULL, flavour, 0, 0, NULL, RETOUR_RCU_DOMAIN_INIT(ops, name) }
 #define RETOUR_SRCU_INIT_(name, flavour) RETOUR_SRCU_INIT_OPS_(&retour_srcu_ops, name, flavour)
 
 /* When the object of a defined domain is loaded, and when it is closed. */
@@ -87,7 +89,10 @@ RETOUR_API void retour_srcu_module_going(struct retour_srcu_struct *ssp);
 #define RETOUR_DEFINE_SRCU_FAST_UPDOWN(name) RETOUR_DEFINE_SRCU_(, name, RETOUR_SRCU_FAST_UPDOWN)
 #define RETOUR_DEFINE_STATIC_SRCU_FAST_UPDOWN(name) RETOUR_DEFINE_SRCU_(static, name, RETOUR_SRCU_FAST_UPDOWN)
 
-/* Prepares *ssp, whatever is in it.  0 or -ENOMEM.  The name is not copied.  Ends with retour_cleanup_srcu_struct(). */
+/*
+ * Prepares *ssp, whatever is in it.  0, -ENOMEM, or -EINVAL: no such flavour.
+ * The name is not copied.  Ends with retour_cleanup_srcu_struct().
+ */
 RETOUR_API int retour_init_srcu_struct_named(struct retour_srcu_struct *ssp, const char *name,
 					     enum retour_srcu_flavour flavour);
 #define retour_init_srcu_struct_fast(ssp) retour_init_srcu_struct_named(ssp, #ssp, RETOUR_SRCU_FAST)
@@ -104,21 +109,24 @@ RETOUR_API int retour_cleanup_srcu_struct(struct retour_srcu_struct *ssp);
 /* The declared slow paths of readers; not to be called directly. */
 RETOUR_SLOW_API struct retour_srcu_bank *retour_srcu_read_lock_slow(struct retour_srcu_struct *ssp);
 RETOUR_SLOW_API struct retour_srcu_bank *retour_srcu_read_lock_slow_notrace(struct retour_srcu_struct *ssp);
-RETOUR_SLOW_API struct retour_srcu_bank *retour_srcu_down_read_slow(struct retour_srcu_struct *ssp);
+RETOUR_SLOW_API struct retour_srcu_bank *retour_srcu_read_lock_slow_updown(struct retour_srcu_struct *ssp);
+RETOUR_SLOW_API struct retour_srcu_bank *retour_srcu_read_lock_slow_updown_notrace(struct retour_srcu_struct *ssp);
 RETOUR_SLOW_API void retour_srcu_read_unlock_atomic(struct retour_srcu_bank *bank);
 RETOUR_SLOW_API void retour_srcu_read_unlock_slow(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank);
 RETOUR_SLOW_API void retour_srcu_read_unlock_slow_notrace(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank);
 
 /* The checks of code compiled with RETOUR_RCU_DEBUG. */
-RETOUR_API void retour_srcu_debug_flavour(const struct retour_srcu_struct *ssp, enum retour_srcu_flavour flavour);
-RETOUR_API void retour_srcu_debug_up(const struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank);
+RETOUR_API void retour_srcu_debug_flavour(struct retour_srcu_struct *ssp, enum retour_srcu_flavour flavour);
+RETOUR_API void retour_srcu_debug_up(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank);
 RETOUR_API bool retour_srcu_debug_held(const struct retour_srcu_struct *ssp);
 
+/* Readers of another flavour than the domain's find no bank; the slow path counts them and notes who they are. */
 RETOUR_INLINE struct retour_srcu_bank *
-retour_srcu_read_lock_(struct retour_srcu_struct *ssp, struct retour_srcu_bank *(*slow)(struct retour_srcu_struct *))
+retour_srcu_read_lock_(struct retour_srcu_struct *ssp, enum retour_srcu_flavour flavour,
+		       struct retour_srcu_bank *(*slow)(struct retour_srcu_struct *))
 {
 	/* (R) pairs with (Y): the pointer before the counters. */
-	struct retour_srcu_bank *bank = __atomic_load_n(&ssp->current_bank, __ATOMIC_CONSUME);
+	struct retour_srcu_bank *bank = __atomic_load_n(&ssp->current_bank[flavour], __ATOMIC_CONSUME);
 
 	retour_torture_delay();
 	if (retour_unlikely(!bank) || retour_unlikely(!retour_percpu_inc_(&bank->lock)))
@@ -149,7 +157,7 @@ RETOUR_INLINE void retour_srcu_read_unlock_(struct retour_srcu_struct *ssp, stru
 /* Begins a section; the cookie ends it.  No hook point is behind this pair.  Async-signal-safe. */
 RETOUR_INLINE struct retour_srcu_bank *retour_srcu_read_lock_fast_notrace(struct retour_srcu_struct *ssp)
 {
-	return retour_srcu_read_lock_(ssp, retour_srcu_read_lock_slow_notrace);
+	return retour_srcu_read_lock_(ssp, RETOUR_SRCU_FAST, retour_srcu_read_lock_slow_notrace);
 }
 
 /* Ends a section; at most one system call.  Async-signal-safe. */
@@ -166,7 +174,7 @@ RETOUR_INLINE struct retour_srcu_bank *retour_srcu_read_lock_fast(struct retour_
 #ifdef RETOUR_RCU_DEBUG
 	retour_srcu_debug_flavour(ssp, RETOUR_SRCU_FAST);
 #endif
-	bank = retour_srcu_read_lock_(ssp, retour_srcu_read_lock_slow);
+	bank = retour_srcu_read_lock_(ssp, RETOUR_SRCU_FAST, retour_srcu_read_lock_slow);
 #ifdef RETOUR_RCU_DEBUG
 	retour_rcu_debug_lock(&ssp->domain, bank);
 #endif
@@ -182,16 +190,62 @@ RETOUR_INLINE void retour_srcu_read_unlock_fast(struct retour_srcu_struct *ssp, 
 	retour_srcu_read_unlock_(ssp, bank, retour_srcu_read_unlock_slow);
 }
 
+/* The two pairs for domains defined with ..._UPDOWN, where also down and up count. */
+RETOUR_INLINE struct retour_srcu_bank *retour_srcu_read_lock_fast_updown_notrace(struct retour_srcu_struct *ssp)
+{
+	return retour_srcu_read_lock_(ssp, RETOUR_SRCU_FAST_UPDOWN, retour_srcu_read_lock_slow_updown_notrace);
+}
+
+RETOUR_INLINE void retour_srcu_read_unlock_fast_updown_notrace(struct retour_srcu_struct *ssp,
+							       struct retour_srcu_bank *bank)
+{
+	retour_srcu_read_unlock_(ssp, bank, retour_srcu_read_unlock_slow_notrace);
+}
+
+RETOUR_INLINE struct retour_srcu_bank *retour_srcu_read_lock_fast_updown(struct retour_srcu_struct *ssp)
+{
+	struct retour_srcu_bank *bank;
+
+#ifdef RETOUR_RCU_DEBUG
+	retour_srcu_debug_flavour(ssp, RETOUR_SRCU_FAST_UPDOWN);
+#endif
+	bank = retour_srcu_read_lock_(ssp, RETOUR_SRCU_FAST_UPDOWN, retour_srcu_read_lock_slow_updown);
+#ifdef RETOUR_RCU_DEBUG
+	retour_rcu_debug_lock(&ssp->domain, bank);
+#endif
+	return bank;
+}
+
+RETOUR_INLINE void retour_srcu_read_unlock_fast_updown(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank)
+{
+#ifdef RETOUR_RCU_DEBUG
+	retour_srcu_debug_flavour(ssp, RETOUR_SRCU_FAST_UPDOWN);
+	retour_rcu_debug_unlock(&ssp->domain, bank);
+#endif
+	retour_srcu_read_unlock_(ssp, bank, retour_srcu_read_unlock_slow);
+}
+
 /*
  * The form for sections that begin in one thread and end in another; the
  * hand-over itself must order the two.  Domains defined with ..._UPDOWN.
+ * There is no guard: such a section does not end with a scope.
  */
+RETOUR_INLINE struct retour_srcu_bank *retour_srcu_down_read_fast_notrace(struct retour_srcu_struct *ssp)
+{
+	return retour_srcu_read_lock_fast_updown_notrace(ssp);
+}
+
+RETOUR_INLINE void retour_srcu_up_read_fast_notrace(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank)
+{
+	retour_srcu_read_unlock_fast_updown_notrace(ssp, bank);
+}
+
 RETOUR_INLINE struct retour_srcu_bank *retour_srcu_down_read_fast(struct retour_srcu_struct *ssp)
 {
 #ifdef RETOUR_RCU_DEBUG
 	retour_srcu_debug_flavour(ssp, RETOUR_SRCU_FAST_UPDOWN);
 #endif
-	return retour_srcu_read_lock_(ssp, retour_srcu_down_read_slow);
+	return retour_srcu_read_lock_(ssp, RETOUR_SRCU_FAST_UPDOWN, retour_srcu_read_lock_slow_updown);
 }
 
 RETOUR_INLINE void retour_srcu_up_read_fast(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank)
@@ -307,36 +361,30 @@ struct retour_srcu_guard {
 	struct retour_srcu_bank *bank;
 };
 
-RETOUR_INLINE struct retour_srcu_guard retour_srcu_guard_begin_(struct retour_srcu_struct *ssp)
-{
-	struct retour_srcu_guard guard = { ssp, retour_srcu_read_lock_fast(ssp) };
-
-	return guard;
-}
-
-RETOUR_INLINE void retour_srcu_guard_end_(const struct retour_srcu_guard *guard)
-{
-	retour_srcu_read_unlock_fast(guard->ssp, guard->bank);
-}
-
-RETOUR_INLINE struct retour_srcu_guard retour_srcu_guard_begin_notrace_(struct retour_srcu_struct *ssp)
-{
-	struct retour_srcu_guard guard = { ssp, retour_srcu_read_lock_fast_notrace(ssp) };
-
-	return guard;
-}
-
-RETOUR_INLINE void retour_srcu_guard_end_notrace_(const struct retour_srcu_guard *guard)
-{
-	retour_srcu_read_unlock_fast_notrace(guard->ssp, guard->bank);
-}
+#define RETOUR_SRCU_GUARD_FUNCTIONS_(kind)                                     \
+	RETOUR_INLINE struct retour_srcu_guard retour_srcu_guard_begin_##kind(struct retour_srcu_struct *ssp) \
+	{                                                                      \
+		struct retour_srcu_guard guard = { ssp, retour_srcu_read_lock_##kind(ssp) }; \
+									       \
+		return guard;                                                  \
+	}                                                                      \
+	RETOUR_INLINE void retour_srcu_guard_end_##kind(const struct retour_srcu_guard *guard) \
+	{                                                                      \
+		retour_srcu_read_unlock_##kind(guard->ssp, guard->bank);       \
+	}
+RETOUR_SRCU_GUARD_FUNCTIONS_(fast)
+RETOUR_SRCU_GUARD_FUNCTIONS_(fast_notrace)
+RETOUR_SRCU_GUARD_FUNCTIONS_(fast_updown)
+RETOUR_SRCU_GUARD_FUNCTIONS_(fast_updown_notrace)
 
 #define RETOUR_SRCU_GUARD_(ssp, kind)                                          \
 	__attribute__((cleanup(retour_srcu_guard_end_##kind), unused))         \
 	struct retour_srcu_guard RETOUR_JOIN_(retour_srcu_guard_, __COUNTER__) = \
 		retour_srcu_guard_begin_##kind(ssp)
-#define retour_guard_srcu_fast(ssp) RETOUR_SRCU_GUARD_(ssp, )
-#define retour_guard_srcu_fast_notrace(ssp) RETOUR_SRCU_GUARD_(ssp, notrace_)
+#define retour_guard_srcu_fast(ssp) RETOUR_SRCU_GUARD_(ssp, fast)
+#define retour_guard_srcu_fast_notrace(ssp) RETOUR_SRCU_GUARD_(ssp, fast_notrace)
+#define retour_guard_srcu_fast_updown(ssp) RETOUR_SRCU_GUARD_(ssp, fast_updown)
+#define retour_guard_srcu_fast_updown_notrace(ssp) RETOUR_SRCU_GUARD_(ssp, fast_updown_notrace)
 
 #ifdef __cplusplus
 }

@@ -81,9 +81,11 @@ static struct retour_srcu_bank *of_cpu(struct retour_srcu_bank *bank, unsigned i
 
 struct retour_srcu_bank *area_slot(struct retour_srcu_bank *bank)
 {
+	/* Threads differ in the pages of their thread pointers; multiplied by the golden ratio, their upper bits do. */
+	unsigned int hash = (unsigned int)((unsigned long)__builtin_thread_pointer() >> 12) * 0x9e3779b1u;
+
 	percpu_register_thread();
-	/* Threads differ in the pages of their thread pointers. */
-	return of_cpu(bank, ((unsigned long)__builtin_thread_pointer() >> 12) % percpu_possible());
+	return of_cpu(bank, (unsigned long)hash * percpu_possible() >> 32);
 }
 
 static unsigned long sum_locks(struct retour_srcu_bank *bank, unsigned int n)

@@ -15,7 +15,6 @@
 #include "rcu/reader.h"
 #include "rcu/report.h"
 #include "rcu/sys.h"
-#include "retour/srcu.h"
 
 #define SLOTS 8
 
@@ -163,11 +162,4 @@ void held_check_wait(const struct retour_rcu_domain *domain, const void *where)
 	if (held)
 		held_complain(RETOUR_RCU_BLOCKING, "a thread waits in a section that may not block", held->domain, where,
 			      held->where);
-}
-
-void held_check_flavour(const struct retour_srcu_struct *ssp, enum retour_srcu_flavour flavour, const void *where)
-{
-	if (ssp->flavour != (unsigned int)flavour)
-		held_complain(RETOUR_RCU_WRONG_FLAVOUR, "a reader of another flavour than the domain's", &ssp->domain,
-			      where, NULL);
 }

@@ -3,7 +3,7 @@
 #ifndef RETOUR_RCU_HELD_H
 #define RETOUR_RCU_HELD_H
 
-#include "retour/srcu.h"
+#include "retour/rcu_types.h"
 
 /* Reports that this thread's call at `where` is wrong, because of the section that began at `section` or NULL. */
 void held_complain(enum retour_rcu_report_kind kind, const char *text, const struct retour_rcu_domain *domain,
@@ -14,8 +14,5 @@ void held_complain(enum retour_rcu_report_kind kind, const char *text, const str
  * domain where it must not; `where` is the program's call.
  */
 void held_check_wait(const struct retour_rcu_domain *domain, const void *where);
-
-/* Reports if the domain is for another kind of readers. */
-void held_check_flavour(const struct retour_srcu_struct *ssp, enum retour_srcu_flavour flavour, const void *where);
 
 #endif

@@ -10,17 +10,23 @@ enum mode { UNDECIDED, MEMBARRIER, READER_FENCES };
 
 static unsigned int mode;
 
+static __attribute__((noinline)) enum mode decide(void)
+{
+	unsigned int undecided = UNDECIDED;
+	enum mode found =
+		sys_membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0 ? MEMBARRIER : READER_FENCES;
+
+	/* Threads that decide at the same time must agree, and what the first one found is as good. */
+	if (__atomic_compare_exchange_n(&mode, &undecided, found, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		return found;
+	return undecided;
+}
+
 bool membarrier_usable(void)
 {
-	unsigned int decided = __atomic_load_n(&mode, __ATOMIC_RELAXED), undecided = UNDECIDED;
+	enum mode decided = __atomic_load_n(&mode, __ATOMIC_RELAXED);
 
-	if (decided == UNDECIDED) {
-		decided = sys_membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0 ? MEMBARRIER : READER_FENCES;
-		/* Threads that decide at the same time must agree, and what the first one found is as good. */
-		if (!__atomic_compare_exchange_n(&mode, &undecided, decided, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-			decided = undecided;
-	}
-	return decided == MEMBARRIER;
+	return (decided == UNDECIDED ? decide() : decided) == MEMBARRIER;
 }
 
 /*

@@ -96,13 +96,19 @@ static long sys_rseq(int flags)
  * Once for each thread, so not again in a handler after its destructors.  If
  * it cannot be undone at the thread's end it is not done.
  */
-void percpu_register_thread(void)
+static __attribute__((noinline)) void register_thread(void)
 {
-	if (&__rseq_offset || register_tried || !exit_key_usable)
+	if (register_tried || !exit_key_usable)
 		return;
 	register_tried = true;
 	if (sys_rseq(0) == 0)
 		pthread_setspecific(exit_key, &own_rseq);
+}
+
+void percpu_register_thread(void)
+{
+	if (!&__rseq_offset)
+		register_thread();
 }
 
 /*

@@ -10,6 +10,7 @@
 #include "rcu/area.h"
 #include "rcu/callback.h"
 #include "rcu/domain.h"
+#include "rcu/flavour.h"
 #include "rcu/gp.h"
 #include "rcu/held.h"
 #include "rcu/membarrier.h"
@@ -28,7 +29,7 @@ static void publish_bank(struct retour_srcu_struct *ssp)
 
 	/* (Y) pairs with (R): the area before the pointer to it. */
 	if (membarrier_usable())
-		__atomic_store_n(&ssp->current_bank, area_bank(area, area->index), __ATOMIC_RELEASE);
+		__atomic_store_n(&ssp->current_bank[ssp->flavour], area_bank(area, area->index), __ATOMIC_RELEASE);
 }
 
 /* The domain's area, made if there is none. */
@@ -63,38 +64,73 @@ static void show_reader(struct retour_srcu_struct *ssp, struct retour_srcu_area 
 	/* (f) pairs with (L): has_readers before the loads of the first section. */
 	full_fence();
 	/* (Y), but not publish_bank(): who is not the leader must not undo a flip. */
-	__atomic_compare_exchange_n(&ssp->current_bank, &none,
+	__atomic_compare_exchange_n(&ssp->current_bank[ssp->flavour], &none,
 				    area_bank(area, __atomic_load_n(&area->index, __ATOMIC_RELAXED)), false,
 				    __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 }
 
-struct retour_srcu_bank *retour_srcu_read_lock_slow_notrace(struct retour_srcu_struct *ssp)
+/* Counts a section of the bank without rseq. */
+static struct retour_srcu_bank *count_atomically(struct retour_srcu_bank *bank)
+{
+	__atomic_fetch_add(&area_slot(bank)->atomic_lock, 1, __ATOMIC_RELAXED);
+	if (mutant(srcu_wrong_cookie))
+		return retour_srcu_bank_index_(bank) ? bank - 1 : bank + 1;
+	return bank;
+}
+
+/* For a reader that finds none: the first, one of another flavour, or any where readers need fences. */
+static __attribute__((noinline)) struct retour_srcu_bank *
+lock_without_bank(struct retour_srcu_struct *ssp, enum retour_srcu_flavour flavour, const void *where)
 {
 	struct retour_srcu_area *area = attach(ssp);
-	struct retour_srcu_bank *bank = area_bank(area, __atomic_load_n(&area->index, __ATOMIC_RELAXED));
+	struct retour_srcu_bank *bank;
 
-	if (!__atomic_load_n(&ssp->current_bank, __ATOMIC_RELAXED))
+	if (ssp->flavour != (unsigned int)flavour)
+		flavour_note(ssp, where);
+	if (!__atomic_load_n(&ssp->current_bank[ssp->flavour], __ATOMIC_RELAXED))
 		show_reader(ssp, area);
-	__atomic_fetch_add(&area_slot(bank)->atomic_lock, 1, __ATOMIC_RELAXED);
+	bank = count_atomically(area_bank(area, __atomic_load_n(&area->index, __ATOMIC_RELAXED)));
 	/* (R) and (f) as a fence. */
 	if (!membarrier_usable())
 		full_fence();
-	if (mutant(srcu_wrong_cookie))
-		return area_bank(area, !__atomic_load_n(&area->index, __ATOMIC_RELAXED));
 	return bank;
+}
+
+/* Where there is a bank but no rseq, or a sequence was aborted, there is nothing to do but to count. */
+static struct retour_srcu_bank *lock_slow_notrace(struct retour_srcu_struct *ssp, enum retour_srcu_flavour flavour,
+						  const void *where)
+{
+	/* (R) pairs with (Y). */
+	struct retour_srcu_bank *bank = __atomic_load_n(&ssp->current_bank[flavour], __ATOMIC_CONSUME);
+
+	return bank ? count_atomically(bank) : lock_without_bank(ssp, flavour, where);
 }
 
 static struct retour_srcu_bank *lock_slow(struct retour_srcu_struct *ssp, enum retour_srcu_flavour flavour,
 					  const void *where)
 {
-	bool first = !__atomic_load_n(&ssp->has_readers, __ATOMIC_RELAXED);
-	struct retour_srcu_bank *bank = retour_srcu_read_lock_slow_notrace(ssp);
+	/* (R) */
+	struct retour_srcu_bank *bank = __atomic_load_n(&ssp->current_bank[flavour], __ATOMIC_CONSUME);
+	bool first;
 
-	if (first) {
-		held_check_flavour(ssp, flavour, where);
+	if (bank)
+		return count_atomically(bank);
+	first = !__atomic_load_n(&ssp->has_readers, __ATOMIC_RELAXED);
+	bank = lock_without_bank(ssp, flavour, where);
+	flavour_tell(ssp);
+	if (first)
 		hook(RETOUR_RCU_EVENT_READER_CLAIM, &ssp->domain, 0);
-	}
 	return bank;
+}
+
+struct retour_srcu_bank *retour_srcu_read_lock_slow_notrace(struct retour_srcu_struct *ssp)
+{
+	return lock_slow_notrace(ssp, RETOUR_SRCU_FAST, __builtin_return_address(0));
+}
+
+struct retour_srcu_bank *retour_srcu_read_lock_slow_updown_notrace(struct retour_srcu_struct *ssp)
+{
+	return lock_slow_notrace(ssp, RETOUR_SRCU_FAST_UPDOWN, __builtin_return_address(0));
 }
 
 struct retour_srcu_bank *retour_srcu_read_lock_slow(struct retour_srcu_struct *ssp)
@@ -102,7 +138,7 @@ struct retour_srcu_bank *retour_srcu_read_lock_slow(struct retour_srcu_struct *s
 	return lock_slow(ssp, RETOUR_SRCU_FAST, __builtin_return_address(0));
 }
 
-struct retour_srcu_bank *retour_srcu_down_read_slow(struct retour_srcu_struct *ssp)
+struct retour_srcu_bank *retour_srcu_read_lock_slow_updown(struct retour_srcu_struct *ssp)
 {
 	return lock_slow(ssp, RETOUR_SRCU_FAST_UPDOWN, __builtin_return_address(0));
 }
@@ -191,6 +227,7 @@ void srcu_run(struct retour_rcu_domain *domain)
 	fence_after_atomic();
 	if (!__atomic_load_n(&ssp->has_readers, __ATOMIC_RELAXED) && !mutant(srcu_unused_membarrier))
 		return;
+	flavour_tell(ssp);
 	area = attach(ssp);
 	old = area_bank(area, area->index);
 	idle = area_bank(area, !area->index);
@@ -255,6 +292,8 @@ bool retour_srcu_readers_active(const struct retour_srcu_struct *ssp)
 
 int retour_init_srcu_struct_named(struct retour_srcu_struct *ssp, const char *name, enum retour_srcu_flavour flavour)
 {
+	if (flavour != RETOUR_SRCU_FAST && flavour != RETOUR_SRCU_FAST_UPDOWN)
+		return -EINVAL;
 	domain_unregister(&ssp->domain);
 	*ssp = (struct retour_srcu_struct)RETOUR_SRCU_INIT_(name, flavour);
 	if (area_is_shared(attach(ssp)))
@@ -272,7 +311,7 @@ static bool give_area_back(struct retour_srcu_struct *ssp)
 	if (!seq_begin(&ssp->domain.gp, &at) && !mutant(cleanup_under_leader))
 		return false;
 	area = ssp->area;
-	__atomic_store_n(&ssp->current_bank, NULL, __ATOMIC_RELAXED);
+	__atomic_store_n(&ssp->current_bank[ssp->flavour], NULL, __ATOMIC_RELAXED);
 	__atomic_store_n(&ssp->has_readers, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&ssp->area, NULL, __ATOMIC_RELAXED);
 	area_put(area);
@@ -284,6 +323,7 @@ int retour_cleanup_srcu_struct(struct retour_srcu_struct *ssp)
 {
 	int err;
 
+	flavour_tell(ssp);
 	if (retour_srcu_readers_active(ssp))
 		return -EBUSY;
 	err = callback_stop(&ssp->domain, __builtin_return_address(0));

@@ -42,6 +42,7 @@ static void rcu_unlock_notrace(void *cookie)
 READER(srcu, retour_srcu_read_lock_fast, retour_srcu_read_unlock_fast, &torture_srcu)
 READER(srcu_notrace, retour_srcu_read_lock_fast_notrace, retour_srcu_read_unlock_fast_notrace, &torture_srcu)
 READER(updown, retour_srcu_down_read_fast, retour_srcu_up_read_fast, &torture_updown)
+READER(updown_notrace, retour_srcu_down_read_fast_notrace, retour_srcu_up_read_fast_notrace, &torture_updown)
 READER(tasks, retour_rcu_read_lock_tasks_trace, retour_rcu_read_unlock_tasks_trace)
 READER(tasks_notrace, retour_rcu_read_lock_tasks_trace_notrace, retour_rcu_read_unlock_tasks_trace_notrace)
 
@@ -93,7 +94,8 @@ static const struct torture_ops domains[] = {
 	{ "rcu", rcu_lock, rcu_unlock, rcu_lock_notrace, rcu_unlock_notrace, .bound = true, .boosted = true,
 	  UPDATER_OPS(rcu) },
 	{ "srcu", srcu_lock, srcu_unlock, srcu_notrace_lock, srcu_notrace_unlock, UPDATER_OPS(srcu) },
-	{ "updown", updown_lock, updown_unlock, updown_lock, updown_unlock, .handed_over = true, UPDATER_OPS(updown) },
+	{ "updown", updown_lock, updown_unlock, updown_notrace_lock, updown_notrace_unlock, .handed_over = true,
+	  UPDATER_OPS(updown) },
 	{ "tasks-trace", tasks_lock, tasks_unlock, tasks_notrace_lock, tasks_notrace_unlock, .bound = true,
 	  UPDATER_OPS(tasks) },
 };

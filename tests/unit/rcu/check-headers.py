@@ -33,6 +33,7 @@ int use(void)
 {
 	retour_guard_rcu();
 	retour_guard_srcu_fast(&one);
+	retour_guard_srcu_fast_updown(&two);
 	retour_guard_rcu_tasks_trace();
 	struct item *item = retour_rcu_dereference(items);
 	int sum = item->value + retour_srcu_dereference(items, &one)->value;

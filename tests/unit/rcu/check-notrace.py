@@ -41,6 +41,10 @@ extern void (*pointer)(void);
 READERS = CALLERS + r"""
 READER(rcu) { retour_rcu_read_lock_notrace(); retour_rcu_read_unlock_notrace(); }
 READER(srcu) { retour_srcu_read_unlock_fast_notrace(&domain, retour_srcu_read_lock_fast_notrace(&domain)); }
+READER(updown) {
+	retour_srcu_read_unlock_fast_updown_notrace(&domain, retour_srcu_read_lock_fast_updown_notrace(&domain));
+	retour_srcu_up_read_fast_notrace(&domain, retour_srcu_down_read_fast_notrace(&domain));
+}
 READER(tasks_trace) { retour_rcu_read_unlock_tasks_trace_notrace(retour_rcu_read_lock_tasks_trace_notrace()); }
 #ifdef __cplusplus
 }

@@ -372,6 +372,57 @@ TEST(a_first_reader_of_the_wrong_flavour_is_reported)
 	CHECK_STR(last_report.domain, "&updown");
 	CHECK(retour_cleanup_srcu_struct(&fast) == 0);
 	CHECK(retour_cleanup_srcu_struct(&updown) == 0);
+	CHECK(retour_init_srcu_struct_named(&fast, "neither", (enum retour_srcu_flavour)2) == -EINVAL);
+}
+
+TEST(a_reader_of_the_wrong_flavour_is_reported_also_if_it_is_not_the_first)
+{
+	struct retour_srcu_struct fast, updown;
+
+	retour_rcu_set_report(keep_report, NULL);
+	CHECK(retour_init_srcu_struct_fast(&fast) == 0);
+	CHECK(retour_init_srcu_struct_fast_updown(&updown) == 0);
+	retour_srcu_read_unlock_fast(&fast, retour_srcu_read_lock_fast(&fast));
+	retour_srcu_read_unlock_fast_updown(&updown, retour_srcu_read_lock_fast_updown(&updown));
+	retour_srcu_up_read_fast(&updown, retour_srcu_down_read_fast(&updown));
+	CHECK(reports == 0);
+	retour_srcu_read_unlock_fast_updown(&fast, retour_srcu_read_lock_fast_updown(&fast));
+	CHECK(reports == 1 && last_report.kind == RETOUR_RCU_WRONG_FLAVOUR && last_report.tid == gettid());
+	CHECK(is_call_site(last_report.where));
+	retour_srcu_read_unlock_fast(&updown, retour_srcu_read_lock_fast(&updown));
+	CHECK(reports == 2);
+	CHECK_STR(last_report.domain, "&updown");
+	/* The first suffices. */
+	retour_srcu_read_unlock_fast(&updown, retour_srcu_read_lock_fast(&updown));
+	CHECK(reports == 2);
+	CHECK(retour_cleanup_srcu_struct(&fast) == 0);
+	CHECK(retour_cleanup_srcu_struct(&updown) == 0);
+}
+
+static void *misuse_notrace(void *arg)
+{
+	retour_srcu_read_unlock_fast_notrace(arg, retour_srcu_read_lock_fast_notrace(arg));
+	return (void *)(long)gettid();
+}
+
+TEST(a_notrace_reader_of_the_wrong_flavour_is_reported_later)
+{
+	struct retour_srcu_struct updown;
+	pthread_t thread;
+	void *tid;
+
+	retour_rcu_set_report(keep_report, NULL);
+	for (int i = 0; i < 2; i++) {
+		CHECK(retour_init_srcu_struct_fast_updown(&updown) == 0);
+		CHECK(pthread_create(&thread, NULL, misuse_notrace, &updown) == 0);
+		CHECK(pthread_join(thread, &tid) == 0);
+		CHECK(reports == i);
+		if (i == 0)
+			retour_synchronize_srcu(&updown);
+		CHECK(retour_cleanup_srcu_struct(&updown) == 0);
+		CHECK(reports == i + 1 && last_report.kind == RETOUR_RCU_WRONG_FLAVOUR);
+		CHECK(last_report.tid == (long)tid && is_call_site(last_report.where));
+	}
 }
 
 int main(int argc, char **argv)

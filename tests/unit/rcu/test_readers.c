@@ -24,9 +24,13 @@ TEST(sections_nest)
 	}
 }
 
+RETOUR_DEFINE_STATIC_SRCU_FAST_UPDOWN(test_updown);
+
 TEST(guards_end_with_their_scope)
 {
 	{
+		retour_guard_srcu_fast_updown(&test_updown);
+		retour_guard_srcu_fast_updown_notrace(&test_updown);
 		retour_guard_rcu();
 		retour_guard_srcu_fast(&test_srcu);
 		retour_guard_srcu_fast_notrace(&test_srcu);
@@ -35,9 +39,21 @@ TEST(guards_end_with_their_scope)
 		retour_guard_rcu_tasks_trace_notrace();
 		for_each_domain(d)
 			CHECK(d->held());
+		CHECK(retour_srcu_read_lock_held(&test_updown));
 	}
 	for_each_domain(d)
 		CHECK(!d->held());
+	CHECK(!retour_srcu_read_lock_held(&test_updown));
+}
+
+TEST(down_and_up_have_a_notrace_form)
+{
+	struct retour_srcu_bank *bank = retour_srcu_down_read_fast_notrace(&test_updown);
+
+	CHECK(retour_srcu_readers_active(&test_updown));
+	retour_srcu_up_read_fast_notrace(&test_updown, bank);
+	CHECK(!retour_srcu_readers_active(&test_updown));
+	retour_synchronize_srcu(&test_updown);
 }
 
 static atomic_int handled;
