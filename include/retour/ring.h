@@ -159,7 +159,9 @@ RETOUR_API struct retour_ring_counts retour_ring_reader_counts(const struct reto
  * publish moves data_head over the records that are complete, then
  * [data_tail, data_head) can be read and data_tail moved.  Losses since the
  * last call are in *lost (may be NULL), without the abandoned records that the
- * caller meets.  Discard mode.  Returns the page.
+ * caller meets.  If cap_user_time_zero is set, time_zero, time_mult and time_shift convert the
+ * times of these records to CLOCK_MONOTONIC, as perf_event_open(2) says; else they are it.
+ * Discard mode.  Returns the page.
  */
 RETOUR_API struct perf_event_mmap_page *retour_ring_reader_publish(struct retour_ring_reader *reader,
 								   unsigned int ring, uint64_t *lost);

@@ -69,3 +69,20 @@ uint64_t clock_convert(struct clock_anchor first, struct clock_anchor last, uint
 
 	return span ? first.ns + (uint64_t)(since * (int64_t)(last.ns - first.ns) / span) : first.ns;
 }
+
+bool clock_scale(struct clock_anchor first, struct clock_anchor last, struct clock_scale *scale)
+{
+	uint64_t cycles = last.cycles - first.cycles, ns = last.ns - first.ns;
+	unsigned __int128 mult;
+
+	if ((int64_t)cycles <= 0 || (int64_t)ns <= 0)
+		return false;
+	scale->shift = 32;
+	while ((mult = ((unsigned __int128)ns << scale->shift) / cycles) > UINT32_MAX && scale->shift)
+		scale->shift--;
+	if (!mult || mult > UINT32_MAX)
+		return false;
+	scale->mult = (uint32_t)mult;
+	scale->zero = last.ns - (uint64_t)((unsigned __int128)last.cycles * scale->mult >> scale->shift);
+	return true;
+}

@@ -28,4 +28,14 @@ struct clock_anchor clock_take_anchor(void);
 /* The time of a counter value on the line through two anchors, whatever they are. */
 uint64_t clock_convert(struct clock_anchor first, struct clock_anchor last, uint64_t cycles);
 
+/* The same line as perf_event_mmap_page has it: ns = zero + (cycles * mult >> shift), in 128 bits. */
+struct clock_scale {
+	uint64_t zero;
+	uint32_t mult;
+	uint16_t shift;
+};
+
+/* Exact at the last anchor, and to a part in 2^30 of the distance from it.  False: the anchors are no line. */
+bool clock_scale(struct clock_anchor first, struct clock_anchor last, struct clock_scale *scale);
+
 #endif

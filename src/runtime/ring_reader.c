@@ -261,6 +261,24 @@ struct retour_ring_counts retour_ring_reader_counts(const struct retour_ring_rea
 	return reader->cursors[ring].counts;
 }
 
+/* The caller is the page's only reader, so it needs no seqlock. */
+static void publish_clock(struct retour_ring_reader *reader, struct perf_event_mmap_page *page)
+{
+	struct clock_scale scale;
+
+	if (!reader->first.cycles)
+		return;
+	reader->last = clock_take_anchor();
+	if (!clock_scale(reader->first, reader->last, &scale))
+		return;
+	page->time_mult = scale.mult;
+	page->time_shift = scale.shift;
+	page->time_zero = scale.zero;
+	/* As if the event had been enabled when the set was made. */
+	page->time_offset = scale.zero - reader->first.ns;
+	page->cap_user_time = page->cap_user_time_zero = 1;
+}
+
 struct perf_event_mmap_page *retour_ring_reader_publish(struct retour_ring_reader *reader, unsigned int ring,
 							uint64_t *lost)
 {
@@ -279,6 +297,7 @@ struct perf_event_mmap_page *retour_ring_reader_publish(struct retour_ring_reade
 		*lost = cursor->lost;
 		cursor->lost = 0;
 	}
+	publish_clock(reader, &page->perf);
 	return &page->perf;
 }
 

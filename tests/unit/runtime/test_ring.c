@@ -330,6 +330,39 @@ TEST(the_clock_is_converted)
 	close_rings();
 }
 
+/* As perf_event_open(2) has it. */
+static uint64_t time_by_page(const struct perf_event_mmap_page *page, uint64_t clock)
+{
+	uint64_t rest = clock & ((1ull << page->time_shift) - 1);
+
+	if (!page->cap_user_time_zero)
+		return clock;
+	return page->time_zero + (clock >> page->time_shift) * page->time_mult +
+	       ((rest * page->time_mult) >> page->time_shift);
+}
+
+TEST(the_page_converts_the_clock)
+{
+	enum { SLACK = 20000000 };
+
+	open_rings(RETOUR_RING_DISCARD, DATA, 0);
+	for (int i = 0; i < 200; i++) {
+		uint64_t before = now(), clock = retour_ring_clock(ring), after = now(), first = clock, time;
+		const struct perf_event_mmap_page *page = retour_ring_reader_publish(reader, 0, NULL);
+
+		time = time_by_page(page, clock);
+		CHECK(time + SLACK >= before && time <= after + SLACK);
+		CHECK(page->cap_user_time == page->cap_user_time_zero);
+		usleep(1000);
+		/* Between publishes it goes on at the same rate. */
+		before = now();
+		clock = retour_ring_clock(ring);
+		time = time_by_page(page, clock);
+		CHECK(clock > first && time + SLACK >= before);
+	}
+	close_rings();
+}
+
 /* Any system call but read, write and exit would be the end of the thread; the library's own threads stay. */
 TEST(writing_makes_no_system_call)
 {
