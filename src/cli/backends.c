@@ -14,14 +14,14 @@
 #define NATIVE_FIRST	(PERF_FIRST | FEATURE(DEFERRED_CHAINS))
 
 const struct backend_kind backend_kinds[N_BACKENDS] = {
-	{ "bpf", true, BPF_FIRST,
+	{ "bpf", true, false, BPF_FIRST,
 	  BPF_FIRST | FEATURE(USER_NAMESPACE) | FEATURE(BTF) | FEATURE(TASK_WORK) | FEATURE(CAP_BPF) |
 	  FEATURE(CAP_PERFMON) | FEATURE(BPF_PROGRAM) | FEATURE(PERF_EVENTS) | FEATURE(BPF_WALKER), 0 },
-	{ "native", false, NATIVE_FIRST,
+	{ "native", false, false, NATIVE_FIRST,
 	  NATIVE_FIRST | FEATURE(PERF_EVENTS_OWN), FEATURE(PERF_EVENTS) },
-	{ "stack", true, PERF_FIRST,
+	{ "stack", true, false, PERF_FIRST,
 	  PERF_FIRST | FEATURE(PERF_EVENTS_OWN) | FEATURE(STACK_COPIES), FEATURE(PERF_EVENTS) },
-	{ "agent", true, 0, 0, 0 },
+	{ "agent", true, true, 0, 0, 0 },
 };
 
 const struct backend_kind *backend_find(const char *name)
@@ -40,6 +40,11 @@ struct backend_verdict backend_judge(struct machine *machine, const struct backe
 	if (!session_has_backend(kind->name)) {
 		snprintf(verdict.why, sizeof(verdict.why), "not built in this version");
 		verdict.remedy = "use another backend";
+		return verdict;
+	}
+	if (kind->in_process && whole_machine) {
+		snprintf(verdict.why, sizeof(verdict.why), "it records a command that it starts, or what uses libretour");
+		verdict.remedy = "record -- CMD, or what another backend needs";
 		return verdict;
 	}
 	obstacle = machine_obstacle(machine, kind->needs | (whole_machine ? kind->needs_for_machine : 0));

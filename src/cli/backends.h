@@ -10,6 +10,7 @@ enum { N_BACKENDS = 4 };
 struct backend_kind {
 	const char *name;
 	bool automatic;			/* auto may take it */
+	bool in_process;		/* works inside the programs, with events of its own, and sees nothing else */
 	uint64_t needs_first;		/* features whose lack a try would not show, or not survive … */
 	uint64_t needs;			/* … those and the others … */
 	uint64_t needs_for_machine;	/* … and these to record more than this user's own processes */

@@ -3,12 +3,14 @@
 #ifndef RETOUR_CLI_EVENTS_H
 #define RETOUR_CLI_EVENTS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct cli_event {
 	const char *name;
 	uint32_t type;		/* perf_event_attr.type and .config */
 	uint64_t config;
+	bool in_process;	/* of backend agent alone */
 	const char *description;
 };
 

@@ -27,21 +27,22 @@ enum {
 enum {
 	DEFAULT_FREQUENCY = 999,
 	DEFAULT_DEPTH = 1024,
+	MAX_PATTERN = 100,
 	POLL_MS = 100, LIVE_NS = 200000000,
 };
 
 static const struct cli_option options[] = {
 	{ 'F', "frequency", "HZ", "samples a second and CPU, 1 to 20000 (default 999)" },
 	{ 'c', "count", "N", "a sample every N events, instead of so many a second" },
-	{ 'e', "event", "EVENT", "what to sample on, see retour list; may be given several times "
-				 "(default cycles, or cpu-clock where there is none)" },
+	{ 'e', "event", "EVENT", "what to sample on, see retour list, or PROVIDER:GLOB, tracepoints of programs "
+				 "that use libretour; may be given several times (default cycles, or cpu-clock where there is none)" },
 	{ 'a', "all-cpus", NULL, "record the whole machine" },
 	{ 'p', "pid", "PID[,PID]...", "record these processes and the descendants they start from now on" },
 	{ 't', "tid", "TID[,TID]...", "record only these threads" },
 	{ 'o', "output", "FILE", "the recording to write (default retour.data), - for standard output" },
 	{ OPT_DURATION, "duration", "S", "end after so many seconds" },
 	{ OPT_BACKEND, "backend", "auto|bpf|native|stack|agent",
-	  "how chains are obtained (default auto: bpf, or else stack); see retour doctor" },
+	  "how chains are obtained (default auto: bpf, or else stack, or agent for a command); see retour doctor" },
 	{ OPT_MAX_DEPTH, "max-depth", "N", "user frames kept of a chain, 1 to 4096 (default 1024); "
 					   "a deeper chain counts as truncated" },
 	{ OPT_DEFERRED_RECORDS, "deferred-records", NULL,
@@ -59,6 +60,8 @@ struct request {
 	struct targets targets;
 	const char *output;
 	char **command;		/* NULL: none */
+	VEC(char *) patterns;	/* of tracepoints, which events refer to */
+	bool in_process;	/* an event is of backend agent */
 	const char **cmdline;	/* of retour itself, for the file */
 	const struct backend_kind *backend;	/* NULL: auto */
 	double duration_s;	/* 0: until something else ends it */
@@ -70,6 +73,9 @@ struct request {
 static void request_deinit(struct request *r)
 {
 	vec_free(&r->events);
+	vec_each(&r->patterns, pattern)
+		free(*pattern);
+	vec_free(&r->patterns);
 	targets_deinit(&r->targets);
 	free(r->cmdline);
 }
@@ -97,18 +103,37 @@ static void catch_signals(void)
 	sigaction(SIGHUP, &action, NULL);
 }
 
+/* PROVIDER:GLOB */
+static struct session_event parse_pattern(struct request *r, const char *text)
+{
+	char *pattern = strdup(text);
+
+	if (text[0] == ':' || !strchr(text, ':')[1] || strlen(text) > MAX_PATTERN)
+		cli_usage_error(&cli_record, "tracepoints are PROVIDER:NAME with wildcards, not '%s'", text);
+	if (!pattern || !vec_push(&r->patterns, pattern))
+		exit(cli_fail(error_nomem()));
+	r->in_process = true;
+	return (struct session_event){ .name = pattern };
+}
+
+static struct session_event parse_event(struct request *r, const char *name)
+{
+	const struct cli_event *event = cli_event_find(name);
+
+	if (!event)
+		cli_usage_error(&cli_record, "unknown event '%s' ('retour list' shows the events)", name);
+	r->in_process |= event->in_process;
+	return (struct session_event){ event->name, event->type, event->config };
+}
+
 static void add_events(struct request *r, const char *list)
 {
 	char *copy = strdup(list), *rest = copy;
 
 	for (char *name; copy && (name = strsep(&rest, ",")) != NULL;) {
-		const struct cli_event *event = cli_event_find(name);
-
-		if (!event)
-			cli_usage_error(&cli_record, "unknown event '%s' ('retour list' shows the events)", name);
 		if (r->events.len == SESSION_MAX_EVENTS)
 			cli_usage_error(&cli_record, "at most %d events", SESSION_MAX_EVENTS);
-		vec_push(&r->events, (struct session_event){ event->name, event->type, event->config });
+		vec_push(&r->events, strchr(name, ':') ? parse_pattern(r, name) : parse_event(r, name));
 	}
 	free(copy);
 }
@@ -198,6 +223,10 @@ static void parse(struct request *r, int argc, char **argv)
 		cli_usage_error(&cli_record, "--json and -o - both want standard output");
 	if (!r->command && !r->targets.pids.len)
 		r->all_cpus = true;
+	if (r->in_process && r->backend && !r->backend->in_process)
+		cli_usage_error(&cli_record, "wall-clock and tracepoints are events of backend agent");
+	if (r->in_process)
+		r->backend = backend_find("agent");
 }
 
 /* Until a signal, the end of the targets, or the end of the time. */
@@ -238,7 +267,7 @@ static struct error *run(const struct request *r, struct targets *targets, struc
 	if (err)
 		return err;
 	if (r->command)
-		err = targets_start_command(targets);
+		err = targets_start_command(targets, session_environment(session));
 	if (!err)
 		err = record_until_end(r, session);
 	finish_err = session_finish(session);
@@ -268,6 +297,7 @@ static struct error *open_session(const struct request *r, struct machine *machi
 			.events = r->events.data, .n_events = r->events.len,
 			.scope = r->all_cpus ? SESSION_SYSTEM : r->threads ? SESSION_THREADS : SESSION_PROCESSES,
 			.pids = r->targets.pids.data, .n_pids = r->all_cpus ? 0 : r->targets.pids.len,
+			.command = r->command ? r->command[0] : NULL,
 			.frequency = r->period ? 0 : r->frequency, .period = r->period, .max_depth = r->max_depth,
 			.deferred_records = r->deferred_records, .output = r->output, .cmdline = r->cmdline,
 		},
@@ -286,6 +316,8 @@ static struct error *record_request(struct request *r, int argc, char **argv, st
 		return error_nomem();
 	r->cmdline[0] = "retour";
 	memcpy(r->cmdline + 1, argv, (size_t)argc * sizeof(*argv));
+	if (!r->events.len && r->backend && r->backend->in_process)
+		add_events(r, "cpu-clock");
 	if (!r->events.len)
 		add_events(r, machine_feature(&machine, FEATURE_CYCLES)->available ? "cycles" : "cpu-clock");
 	if (r->command)

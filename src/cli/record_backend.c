@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 static bool is_considered(const struct backend_wish *wish, const struct backend_kind *kind)
 {
@@ -19,11 +20,12 @@ static bool wants_machine(const struct backend_wish *wish)
 	return wish->session.scope == SESSION_SYSTEM;
 }
 
-static uint64_t events_of(const struct backend_wish *wish)
+/* What the kernel has to have for the events. */
+static uint64_t events_of(const struct backend_wish *wish, const struct backend_kind *kind)
 {
 	uint64_t features = 0;
 
-	for (size_t i = 0; i < wish->session.n_events; i++)
+	for (size_t i = 0; !kind->in_process && i < wish->session.n_events; i++)
 		features |= machine_feature_named(wish->session.events[i].name);
 	return features;
 }
@@ -51,9 +53,10 @@ static struct error *explain(const struct backend_wish *wish, struct machine *ma
 			     const struct backend_kind *kind, const struct error *err, bool *has_all)
 {
 	const struct backend_verdict verdict = backend_judge(machine, kind, wants_machine(wish));
-	const struct machine_feature *silent = machine_obstacle(machine, events_of(wish)), *missing;
+	const struct machine_feature *silent = machine_obstacle(machine, events_of(wish, kind)), *missing;
 
-	*has_all = verdict.usable;
+	/* Where another backend works as well, its reason says more. */
+	*has_all = verdict.usable && !kind->in_process;
 	if (!verdict.usable)
 		return error_new(EOPNOTSUPP, "backend %s is not usable, %s (remedy: %s)", kind->name, verdict.why,
 				 verdict.remedy);
@@ -62,6 +65,8 @@ static struct error *explain(const struct backend_wish *wish, struct machine *ma
 	missing = missing_right(wish, machine, err->code);
 	if (missing)
 		return lacking(missing, err->code, err->text);
+	if (strstr(err->text, "(remedy: "))
+		return error_new(err->code, "backend %s failed: %s", kind->name, err->text);
 	return error_new(err->code, "backend %s failed: %s (remedy: %s)", kind->name, err->text,
 			 machine_remedy_of(err->code));
 }
@@ -72,7 +77,7 @@ static struct error *try_backend(const struct backend_wish *wish, struct machine
 	struct session_options options = wish->session;
 
 	/* An event may open and never fire. */
-	if (machine_obstacle(machine, kind->needs_first | events_of(wish)))
+	if (machine_obstacle(machine, kind->needs_first | events_of(wish, kind)))
 		return error_new(EOPNOTSUPP, "it was not tried");
 	options.backend = kind->name;
 	return session_create(&options, ret);

@@ -2,8 +2,9 @@
 /*
  * Targets by pidfd, so that a reused process ID is never taken for one of
  * them.  The command and its parent share a socket pair that closes on exec:
- * the parent's byte lets the child go, the child's answer is the errno of a
- * failed exec, and end of file means that it succeeded.
+ * the parent's packets are "NAME=VALUE" for the environment, an empty text lets
+ * the child go; its answer is the errno of a failed exec, and end of file
+ * means that it succeeded.
  */
 #include "cli/targets.h"
 
@@ -23,6 +24,8 @@
 #ifndef PIDFD_THREAD
 #define PIDFD_THREAD O_EXCL
 #endif
+
+enum { MAX_VARIABLE = 65536 };
 
 void targets_init(struct targets *targets)
 {
@@ -78,10 +81,16 @@ struct error *targets_add(struct targets *targets, pid_t pid, bool thread)
 __attribute__((noreturn)) static void become_command(int gate, char **argv)
 {
 	int code;
-	char go;
 
-	if (read(gate, &go, 1) != 1)
-		_exit(127);
+	for (;;) {
+		char *text = calloc(1, MAX_VARIABLE);
+
+		if (!text || read(gate, text, MAX_VARIABLE - 1) < 1)
+			_exit(127);
+		if (!text[0])
+			break;
+		putenv(text);
+	}
 	execvp(argv[0], argv);
 	code = errno;
 	if (write(gate, &code, sizeof(code)) != sizeof(code))
@@ -94,7 +103,7 @@ struct error *targets_add_command(struct targets *targets, char **argv)
 	int gate[2];
 	pid_t pid;
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, gate))
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, gate))
 		return error_errno(errno, "cannot start %s", argv[0]);
 	pid = fork();
 	if (pid == 0) {
@@ -111,13 +120,23 @@ struct error *targets_add_command(struct targets *targets, char **argv)
 	return targets_add(targets, pid, false);
 }
 
-struct error *targets_start_command(struct targets *targets)
+static bool send_text(int gate, const char *text)
+{
+	size_t size = strlen(text) + 1;
+
+	return size < MAX_VARIABLE && send(gate, text, size, MSG_NOSIGNAL) == (ssize_t)size;
+}
+
+struct error *targets_start_command(struct targets *targets, const char *const *environment)
 {
 	_cleanup_close_ int gate = steal_fd(&targets->gate);
 	int code = 0;
 	ssize_t n;
 
-	if (send(gate, "", 1, MSG_NOSIGNAL) != 1)
+	while (environment && *environment)
+		if (!send_text(gate, *environment++))
+			return error_new(EIO, "cannot start %s: its environment is too long", targets->command);
+	if (!send_text(gate, ""))
 		return error_errno(errno, "cannot start %s", targets->command);
 	do
 		n = read(gate, &code, sizeof(code));

@@ -27,8 +27,8 @@ void targets_deinit(struct targets *targets);
 ERROR_CHECK struct error *targets_add(struct targets *targets, pid_t pid, bool thread);
 /* Forks a child that waits before it becomes argv[0]. */
 ERROR_CHECK struct error *targets_add_command(struct targets *targets, char **argv);
-/* Lets the command go; fails if it cannot be executed. */
-ERROR_CHECK struct error *targets_start_command(struct targets *targets);
+/* Lets the command go, with "NAME=VALUE"s (NULL: none) in its environment; fails if it cannot be executed. */
+ERROR_CHECK struct error *targets_start_command(struct targets *targets, const char *const *environment);
 
 /* Have all targets ended?  Without targets: never. */
 bool targets_ended(const struct targets *targets);

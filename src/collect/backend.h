@@ -30,6 +30,8 @@ struct backend {
 	void (*destroy)(void *backend);
 	/* The attributes of the rings' side-band event. */
 	const struct perf_event_attr *(*ring_attr)(void *backend);
+	/* What the environment of the command gets, "NAME=VALUE", NULL-terminated (optional). */
+	const char *const *(*environment)(void *backend);
 	/* Side-band records flow from here on (optional) … */
 	struct error *(*start)(void *backend);
 	/* … and samples from here on, until disable. */
@@ -50,6 +52,6 @@ struct backend {
 	void (*counters)(void *backend, struct backend_counters *ret);
 };
 
-extern const struct backend backend_bpf, backend_native, backend_stack;
+extern const struct backend backend_bpf, backend_native, backend_stack, backend_agent;
 
 #endif

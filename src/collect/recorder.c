@@ -188,6 +188,70 @@ void recorder_queue_side_band(struct recorder *r, const struct perf_event_header
 	recorder_queue(r, EVENT_SIDE_BAND, time, header, header->size);
 }
 
+/* ---- records made up from /proc ---------------------------------------------------- */
+
+struct synthesized {
+	struct perf_event_header header;
+	unsigned char room[MAX_SYNTHESIZED + PERF_EVENTS_TRAILER];
+};
+
+/* With the trailer that the rings' records have; false if it is too long. */
+static bool make_synthesized(struct synthesized *ret, uint64_t time, uint32_t type, uint16_t misc, uint32_t pid,
+			     uint32_t tid, const void *body, size_t size)
+{
+	struct {
+		uint32_t pid, tid;
+		uint64_t time;
+		uint32_t cpu, reserved;
+		uint64_t identifier;
+	} trailer = { pid, tid, time, 0, 0, 0 };
+
+	if (size > MAX_SYNTHESIZED)
+		return false;
+	ret->header = (struct perf_event_header){ type, misc, sizeof(ret->header) + size + sizeof(trailer) };
+	memcpy(ret->room, body, size);
+	memcpy(ret->room + size, &trailer, sizeof(trailer));
+	return true;
+}
+
+/* ---- what comes later --------------------------------------------------------------- */
+
+struct update {
+	struct recorder *recorder;
+	uint64_t time;
+};
+
+static bool is_known(struct recorder *r, const struct synthesized_mmap2 *map)
+{
+	const struct process_mapping *known = process_tracker_find(r->processes, map->pid, map->addr);
+
+	return known && known->start == map->addr && known->end == map->addr + map->len &&
+	       known->pgoff == map->pgoff && !strcmp(known->path, map->filename);
+}
+
+static void queue_new_mapping(void *arg, uint32_t type, uint16_t misc, uint32_t pid, uint32_t tid, const void *body,
+			      size_t size)
+{
+	struct update *update = arg;
+	struct synthesized synthesized;
+
+	if (type == PERF_RECORD_MMAP2 && !is_known(update->recorder, body) &&
+	    make_synthesized(&synthesized, update->time, type, misc, pid, tid, body, size))
+		recorder_queue_side_band(update->recorder, &synthesized.header);
+}
+
+void recorder_add_process(struct recorder *r, uint32_t pid)
+{
+	scope_add(&r->scope, pid);
+}
+
+void recorder_update_process(struct recorder *r, uint32_t pid, uint64_t time)
+{
+	struct update update = { r, time };
+
+	synthesize_process(pid, queue_new_mapping, &update);
+}
+
 struct taking {
 	struct recorder *recorder;
 	recorder_take_fn fn;
@@ -238,27 +302,20 @@ static void take_synthesized(void *arg, uint32_t type, uint16_t misc, uint32_t p
 			     size_t size)
 {
 	struct recorder *r = arg;
-	struct {
-		uint32_t pid, tid;
-		uint64_t time;
-		uint32_t cpu, reserved;
-		uint64_t identifier;
-	} trailer = { pid, tid, r->start_ns, 0, 0, 0 };
-	struct perf_event_header header = { type, misc, sizeof(header) + size + sizeof(trailer) };
 	size_t at = r->synthesized.len;
+	struct synthesized synthesized;
 	struct perfdata_record record;
 	struct parse_result result;
 
-	if (size > MAX_SYNTHESIZED || !vec_reserve(&r->synthesized, at + header.size))
+	if (!make_synthesized(&synthesized, r->start_ns, type, misc, pid, tid, body, size) ||
+	    !vec_reserve(&r->synthesized, at + synthesized.header.size))
 		return;
-	memcpy(r->synthesized.data + at, &header, sizeof(header));
-	memcpy(r->synthesized.data + at + sizeof(header), body, size);
-	memcpy(r->synthesized.data + at + sizeof(header) + size, &trailer, sizeof(trailer));
-	if (!parse_record(&r->ring_table, r->synthesized.data + at, header.size, NULL, &record, &result))
+	memcpy(r->synthesized.data + at, &synthesized, synthesized.header.size);
+	if (!parse_record(&r->ring_table, r->synthesized.data + at, synthesized.header.size, NULL, &record, &result))
 		return;
 	process_tracker_feed(r->processes, &record);
 	if (scope_feed(&r->scope, &record) || record.pid == PROCESS_KERNEL_PID)
-		r->synthesized.len += header.size;
+		r->synthesized.len += synthesized.header.size;
 }
 
 bool recorder_write_synthesized(struct recorder *r)

@@ -49,6 +49,11 @@ void recorder_queue(struct recorder *recorder, enum recorder_event kind, uint64_
 /* As recorder_queue(), for a record of the kernel that is no sample; its time is in its trailer. */
 void recorder_queue_side_band(struct recorder *recorder, const struct perf_event_header *header);
 
+/* A process belongs to the recording. */
+void recorder_add_process(struct recorder *recorder, uint32_t pid);
+/* Queues, as of a time, what a process has mapped beyond what is known. */
+void recorder_update_process(struct recorder *recorder, uint32_t pid, uint64_t time);
+
 /* ---- for backends, when the turn of an event has come --------------------- */
 
 typedef void (*recorder_take_fn)(void *arg, enum recorder_event kind, const void *data, uint32_t size);

@@ -37,7 +37,7 @@ struct session {
 	uint64_t start_ns, end_ns, looked_ns, flushed_ns;
 };
 
-static const struct backend *const backends[] = { &backend_bpf, &backend_native, &backend_stack };
+static const struct backend *const backends[] = { &backend_bpf, &backend_native, &backend_stack, &backend_agent };
 
 static const struct backend *find_backend(const char *name)
 {
@@ -114,6 +114,11 @@ struct error *session_create(const struct session_options *options, struct sessi
 		return err;
 	*ret = steal_ptr(s);
 	return NULL;
+}
+
+const char *const *session_environment(struct session *s)
+{
+	return s->ops->environment ? s->ops->environment(s->backend) : NULL;
 }
 
 struct error *session_start(struct session *s)

@@ -14,16 +14,22 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/types.h>
 
 enum { SESSION_MAX_EVENTS = 5, SESSION_MAX_DEPTH = 4096, SESSION_MAX_FREQUENCY = 20000 };
 #define SESSION_MAX_PERIOD (1ULL << 40)
 
 struct session_event {
-	const char *name;
+	const char *name;	/* or PROVIDER:GLOB, tracepoints of the program */
 	uint32_t type;		/* perf_event_attr.type and .config */
 	uint64_t config;
 };
+
+static inline bool session_event_is_pattern(const struct session_event *event)
+{
+	return strchr(event->name, ':');
+}
 
 enum session_scope {
 	SESSION_SYSTEM,		/* every CPU */
@@ -39,6 +45,7 @@ struct session_options {
 	enum session_scope scope;
 	const pid_t *pids;
 	size_t n_pids;
+	const char *command;			/* that the one pid is about to become, or NULL */
 	uint32_t frequency;			/* Hz; 0: by period */
 	uint64_t period;			/* a sample every so many events */
 	uint32_t max_depth;			/* user frames */
@@ -68,6 +75,8 @@ bool session_has_backend(const char *name);
  * kernel, ESRCH a target that is gone.
  */
 ERROR_CHECK struct error *session_create(const struct session_options *options, struct session **ret);
+/* What the environment of the command has to get, "NAME=VALUE", NULL-terminated; or NULL. */
+const char *const *session_environment(struct session *session);
 /* Creates the file, and sampling begins; what runs already is entered into the file. */
 ERROR_CHECK struct error *session_start(struct session *session);
 /* Waits for records at most timeout_ms, then takes what there is.  A signal ends the wait early. */

@@ -76,12 +76,23 @@ TEST(own_processes_need_less_than_the_machine)
 
 TEST(a_backend_that_was_not_built_says_so_without_a_probe)
 {
+	const struct backend_kind kind = { .name = "imaginary" };
 	struct machine machine = { 0 };
-	struct backend_verdict verdict = backend_judge(&machine, backend_find("agent"), false);
+	struct backend_verdict verdict = backend_judge(&machine, &kind, false);
 
 	CHECK(!verdict.usable);
 	CHECK_STR(verdict.why, "not built in this version");
 	CHECK(verdict.remedy);
+	for (int i = 0; i < N_FEATURES; i++)
+		CHECK(!machine.features[i].name);
+}
+
+TEST(the_agent_needs_nothing_and_never_sees_the_machine)
+{
+	struct machine machine = { 0 };
+
+	CHECK(backend_judge(&machine, backend_find("agent"), false).usable);
+	CHECK(!backend_judge(&machine, backend_find("agent"), true).usable);
 	for (int i = 0; i < N_FEATURES; i++)
 		CHECK(!machine.features[i].name);
 }
@@ -92,7 +103,7 @@ TEST(names_lead_to_features_and_backends)
 	CHECK_U64(machine_feature_named("no such feature"), 0);
 	CHECK_U64(machine_feature_named("cap-bpf"), FEATURE(CAP_BPF));
 	for (const struct cli_event *event = cli_events; event->name; event++)
-		CHECK(machine_feature_named(event->name));
+		CHECK(event->in_process || machine_feature_named(event->name));
 }
 
 TEST(a_feature_that_is_missing_for_real_has_a_remedy)

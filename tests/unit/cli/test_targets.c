@@ -27,7 +27,7 @@ TEST(a_command_waits_until_it_is_let_go)
 	CHECK_U64(t.pids.len, 1);
 	poll(NULL, 0, 50);
 	CHECK(!targets_ended(&t));
-	CHECK_OK(targets_start_command(&t));
+	CHECK_OK(targets_start_command(&t, NULL));
 	wait_for_end(&t);
 	int status = targets_finish_command(&t);
 
@@ -43,7 +43,7 @@ TEST(a_command_that_cannot_run_is_an_error_with_its_name)
 
 	targets_init(&t);
 	CHECK_OK(targets_add_command(&t, argv));
-	err = targets_start_command(&t);
+	err = targets_start_command(&t, NULL);
 	CHECK(err);
 	CHECK_U64(err->code, ENOENT);
 	CHECK(strstr(err->text, "/nonexistent/program"));
@@ -73,7 +73,7 @@ TEST(a_command_that_still_runs_is_asked_to_end)
 
 	targets_init(&t);
 	CHECK_OK(targets_add_command(&t, argv));
-	CHECK_OK(targets_start_command(&t));
+	CHECK_OK(targets_start_command(&t, NULL));
 	CHECK(targets_finish_command(&t) == -1);
 	wait_for_end(&t);
 	int status = targets_finish_command(&t);

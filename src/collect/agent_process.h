@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One agent as the recorder sees it: the process that it came with, those forked
+ * from that, which write into the same rings, and what is believed of what the
+ * rings say.  They may speak of themselves only, and who is one of them is for
+ * the kernel to say; all else is counted and dropped.
+ */
+#ifndef RETOUR_COLLECT_AGENT_PROCESS_H
+#define RETOUR_COLLECT_AGENT_PROCESS_H
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/vec.h"
+#include "collect/recorder.h"
+#include "runtime/agent_protocol.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct retour_ring_reader;
+
+enum agent_process_state {
+	AGENT_PROCESS_NEW,		/* HELLO is awaited */
+	AGENT_PROCESS_ASKED,		/* RINGS are awaited */
+	AGENT_PROCESS_RECORDED,
+	AGENT_PROCESS_ENDED,		/* its last events wait for their turn */
+};
+
+/* A tracepoint of the process and what it is in the recording. */
+struct agent_process_tracepoint {
+	struct agent_tracepoint description;
+	uint32_t event;
+};
+
+/* A process that has the rings. */
+struct agent_member {
+	struct agent_process *of;
+	struct hash_node node;		/* by said */
+	uint32_t said, pid;		/* its id as it sees it itself, and ours */
+	int pidfd;			/* -1: it has ended, or is another program now */
+};
+
+struct agent_process {
+	enum agent_process_state state;
+	uint32_t pid;			/* of the first member */
+	bool same_namespace;		/* its ids are ours */
+	bool attached;			/* it was there before: its socket stays open */
+	int socket;			/* -1: closed */
+	int watch;			/* an epoll that is to see members end, the caller's */
+	uint64_t secret;		/* its cookies are nobody else's, nor of an earlier program in it */
+	uint64_t since;			/* when it came; no record is older */
+	uint64_t ended;
+	uint64_t unknown_code;		/* since when a chain leads through it; 0: there is none */
+	uint32_t unknown_code_pid;
+	uint64_t updated;		/* when it was last looked for */
+	struct retour_ring_reader *rings;
+	uint64_t rings_inode;
+	struct hash members, tasks;
+	uint32_t n_alive;		/* of the members */
+	VEC(struct agent_process_tracepoint) tracepoints;
+	uint64_t samples, lost, foreign;	/* taken over, lost in rings, dropped */
+};
+
+/* What is queued for a sample and for a description, in front of it; a chain is a struct agent_chain. */
+struct agent_queued {
+	struct agent_process *process;
+	uint32_t tracepoint;		/* of a sample: its id */
+	uint32_t reserved;
+};
+
+/*
+ * A process by the descriptor of its connection, which is then its, also on
+ * failure; pid is who the kernel says is at the other end.  watch is an epoll
+ * that gets the pidfds of members with an agent_member_tag().
+ */
+ERROR_CHECK struct error *agent_process_create(int socket, uint32_t pid, int watch, struct agent_process **ret);
+void agent_process_destroy(struct agent_process *process);
+
+/* Opens the rings behind a descriptor that stays the caller's. */
+ERROR_CHECK struct error *agent_process_open_rings(struct agent_process *process, int fd);
+
+/* In an epoll's data a member is told from other pointers by its lowest bit. */
+static inline void *agent_member_tag(struct agent_member *member)
+{
+	return (char *)member + 1;
+}
+
+static inline struct agent_member *agent_member_of_tag(void *tag)
+{
+	return (uintptr_t)tag & 1 ? (struct agent_member *)((char *)tag - 1) : NULL;
+}
+
+/* Has it ended?  Then, or if it has become another program, it is no member any more. */
+bool agent_member_has_ended(const struct agent_member *member);
+void agent_member_leave(struct agent_member *member);
+/* NULL if there is no living member of this id. */
+struct agent_member *agent_process_member(struct agent_process *process, uint32_t pid);
+
+/* Queues what is in the rings; the last time once no member is left. */
+void agent_process_drain(struct agent_process *process, struct recorder *recorder, bool last);
+
+/* NULL if it was not described. */
+struct agent_process_tracepoint *agent_process_tracepoint(struct agent_process *process, uint32_t id);
+
+#endif
