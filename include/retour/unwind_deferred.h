@@ -50,15 +50,24 @@ RETOUR_API void retour_unwind_regs_of_signal(struct retour_unwind_regs *regs, co
  * becomes how it ends.  The stack must be the calling thread's or one that
  * stands still; bad memory ends the chain.
  *
- * Rules come from .eh_frame_hdr of the loaded objects, found by
- * _dl_find_object() (glibc 2.35), and from frame pointers in code outside of
- * all objects and where there is no such function.  x86-64 only: elsewhere chains have one entry.
+ * Rules come from .eh_frame_hdr of the loaded objects, and from frame pointers
+ * in code outside of them.  glibc before 2.35 cannot say at any moment which objects
+ * there are: see retour_unwind_update_objects().  x86-64 only: elsewhere chains have one entry.
  */
 RETOUR_API unsigned int retour_unwind_user(const struct retour_unwind_regs *regs, unsigned long *entries,
 					   unsigned int max, enum retour_unwind_end *end);
 
 /* The chain of the caller: entries[0] lies in the calling function. */
 RETOUR_API unsigned int retour_unwind_here(unsigned long *entries, unsigned int max, enum retour_unwind_end *end);
+
+/*
+ * Where glibc has no _dl_find_object() (before 2.35): what walks know of the
+ * loaded objects is as of the library's start, of the last
+ * retour_unwind_deferred_init(), or of this call, for after dlopen().  Elsewhere nothing
+ * is needed, and nothing done.  From any thread, not from signal handlers: takes the
+ * loader's lock, and allocates; without memory what was known stays.
+ */
+RETOUR_API void retour_unwind_update_objects(void);
 
 /* ---- Runtime sections ---- */
 

@@ -221,6 +221,7 @@ int retour_unwind_deferred_init(struct retour_unwind_work *work, retour_unwind_c
 	unsigned long old = get(&taken);
 	int bit;
 
+	retour_unwind_update_objects();
 	do {
 		if (!~old)
 			return -EBUSY;

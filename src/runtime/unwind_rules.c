@@ -36,22 +36,6 @@ struct slot {
 
 static struct slot slots[ENTRIES];
 
-int _dl_find_object(void *address, struct dl_find_object *result) __attribute__((weak));
-
-static bool find_object(struct unwind_object *object, unsigned long pc)
-{
-	struct dl_find_object found;
-
-	if (pc >= object->start && pc < object->end)
-		return true;
-	if (!_dl_find_object || _dl_find_object((void *)pc, &found))
-		return false;
-	object->start = (unsigned long)found.dlfo_map_start;
-	object->end = (unsigned long)found.dlfo_map_end;
-	object->header = found.dlfo_eh_frame;
-	return true;
-}
-
 /* .eh_frame reaches at most to the object's end. */
 static bool find_tables(const struct unwind_object *object, struct cfi_section *section, struct fde_index *index)
 {
@@ -214,7 +198,7 @@ struct unwind_rule unwind_rule_at(struct unwind_object *object, unsigned long pc
 	struct slot *slot = slot_of(pc);
 	struct unwind_rule rule;
 
-	if (!find_object(object, pc))
+	if (!unwind_object_find(object, pc))
 		return (struct unwind_rule){ .cfa_kind = RULE_CFA_FP };
 	return load_slot(slot, object, pc, &rule) ? rule : miss(slot, object, pc);
 }

@@ -6,15 +6,8 @@
 #ifndef RETOUR_RUNTIME_UNWIND_RULES_H
 #define RETOUR_RUNTIME_UNWIND_RULES_H
 
-#include <dlfcn.h>
-
+#include "runtime/unwind_objects.h"
 #include "unwind/rule.h"
-
-/* The object of the last pc: most callers are in the same one. */
-struct unwind_object {
-	unsigned long start, end;
-	const unsigned char *header;	/* .eh_frame_hdr; NULL: none */
-};
 
 /*
  * RULE_CFA_NONE where an object has no entry, RULE_CFA_FP for code outside of

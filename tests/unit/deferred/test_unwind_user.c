@@ -300,6 +300,7 @@ static void run_plugin(const char *path, void (*fn)(void *))
 	void (*run)(void (*)(void *), void *);
 
 	CHECK(plugin);
+	retour_unwind_update_objects();
 	run = (void (*)(void (*)(void *), void *))dlsym(plugin, "plugin_run");
 	CHECK(run);
 	run(fn, NULL);
