@@ -35,6 +35,7 @@ enum retour_mutant {
 	MUTANT_cleanup_under_leader,	/* the area is given back amid a grace period */
 	MUTANT_fork_double_call,	/* batch is advanced after the call */
 	MUTANT_fork_keeps_readers,	/* the child keeps its parent's other threads */
+	MUTANT_fork_loses_claim,	/* a claim that a handler's fork interrupted is not the child's */
 	MUTANT_fork_leader_waits,	/* the child's leader waits for its parent's other threads */
 	MUTANT_no_boost,		/* readers are waited for without lending them a priority */
 	MUTANT_dead_reader_hangs,	/* ESRCH is not looked at */

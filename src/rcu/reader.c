@@ -23,7 +23,17 @@
 static struct retour_rcu_reader first_slab[FIRST] = { [READER_SHARED] = { .tid = READER_SHARED_TID } };
 static struct retour_rcu_reader *slabs[SLABS] = { first_slab };
 static unsigned long count;
-static unsigned long hint = READER_SHARED + 1;	/* where to look first for a free record */
+static unsigned long hint = READER_SHARED + 1;	/* where to look next for a free record */
+static unsigned long suspect = READER_SHARED + 1;	/* ... for one whose thread is dead */
+
+/*
+ * A claim looks at so many records, and asks the kernel for so many threads:
+ * threads in any number do not make a first section long.  If that was too few
+ * it takes a fresh record, so they are more than there were threads at a time,
+ * but not many more: the next claims look further.
+ */
+#define LOOKS 16
+#define ASKS 2
 
 /* pthread_setspecific() of one of the first keys stores two words; of a later one it may allocate. */
 #define FIRST_KEYS 32
@@ -109,26 +119,36 @@ static bool take(struct retour_rcu_reader *reader, int tid)
 					   __ATOMIC_RELAXED);
 }
 
-static bool take_free(unsigned long from, unsigned long to, unsigned long *index)
+/* One that its thread gave back, if the next few are not all in use. */
+static struct retour_rcu_reader *take_free(void)
 {
-	for (*index = from; *index < to; ++*index)
-		if (take(reader_at(*index), 0))
-			return true;
-	return false;
+	unsigned long end = reader_count(), at = __atomic_load_n(&hint, __ATOMIC_RELAXED);
+
+	for (int looks = LOOKS; looks && end > READER_SHARED + 1; looks--) {
+		struct retour_rcu_reader *reader = reader_at(at = at < end ? at : READER_SHARED + 1);
+
+		__atomic_store_n(&hint, ++at, __ATOMIC_RELAXED);
+		if (take(reader, 0))
+			return reader;
+	}
+	return NULL;
 }
 
-/* Of threads that ended without running their destructors for the last claim. */
-static bool take_dead(unsigned long to, unsigned long *index)
+/* One of a thread that ended without running its destructors for the last claim, if among the next suspects. */
+static struct retour_rcu_reader *take_dead(void)
 {
-	for (*index = READER_SHARED + 1; *index < to; ++*index) {
-		struct retour_rcu_reader *reader = reader_at(*index);
+	unsigned long end = reader_count(), at = __atomic_load_n(&suspect, __ATOMIC_RELAXED);
+
+	for (int asks = ASKS; asks && end > READER_SHARED + 1; asks--) {
+		struct retour_rcu_reader *reader = reader_at(at = at < end ? at : READER_SHARED + 1);
 		int tid = __atomic_load_n(&reader->tid, __ATOMIC_RELAXED);
 
+		__atomic_store_n(&suspect, ++at, __ATOMIC_RELAXED);
 		/* Who died in a section is left to the leader, which tells. */
 		if (tid > 0 && is_unused(reader) && thread_is_dead(tid) && take(reader, tid))
-			return true;
+			return reader;
 	}
-	return false;
+	return NULL;
 }
 
 static bool grow(int slab)
@@ -146,54 +166,61 @@ static bool grow(int slab)
 	return true;
 }
 
-/* Where the slabs that exist end. */
-static unsigned long capacity(int *slab)
+/* One that nobody had before. */
+static struct retour_rcu_reader *take_fresh(void)
 {
-	for (*slab = 1; *slab < SLABS && __atomic_load_n(&slabs[*slab], __ATOMIC_RELAXED); ++*slab)
-		;
-	return slab_start(*slab);
+	for (;;) {
+		unsigned long index = reader_count() > READER_SHARED ? reader_count() : READER_SHARED + 1;
+		int slab = slab_of(index);
+		bool taken;
+
+		if (slab == SLABS || (!__atomic_load_n(&slabs[slab], __ATOMIC_RELAXED) && !grow(slab)))
+			return NULL;
+		/* If not, who took it is about to raise the count, or is the thread that this handler interrupted. */
+		taken = take(reader_at(index), 0);
+		raise_count(index + 1);
+		if (taken)
+			return reader_at(index);
+	}
 }
 
-static bool find(unsigned long *index)
+/* Makes the record, which is the calling thread's, its own; false: a handler has claimed one meanwhile, which stays. */
+static bool adopt(struct retour_rcu_reader *reader)
 {
-	unsigned long from = __atomic_load_n(&hint, __ATOMIC_RELAXED);
-	int slab;
+	struct retour_rcu_reader *none = NULL;
+	int tid;
 
-	for (;;) {
-		unsigned long end = capacity(&slab);
-
-		if (take_free(from, end, index) || take_free(READER_SHARED + 1, from < end ? from : end, index) ||
-		    take_dead(end, index))
-			return true;
-		if (slab == SLABS || !grow(slab))
-			return false;
-		from = end;
+	__atomic_store_n(&reader->where, NULL, __ATOMIC_RELAXED);
+	__atomic_store_n(&reader->tasks_trace[0], 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&reader->tasks_trace[1], 0, __ATOMIC_RELAXED);
+	if (!__atomic_compare_exchange_n(&own, &none, reader, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+		/* (k) pairs with (l). */
+		__atomic_store_n(&reader->tid, 0, __ATOMIC_RELEASE);
+		return false;
 	}
+	/* A handler may have forked meanwhile: then the tid is the parent's, or none.  From here on a fork sets it. */
+	while (!mutant(fork_loses_claim) && (tid = sys_gettid()) != __atomic_load_n(&reader->tid, __ATOMIC_RELAXED))
+		__atomic_store_n(&reader->tid, tid, __ATOMIC_RELAXED);
+	return true;
 }
 
 struct retour_rcu_reader *reader_claim(void)
 {
-	struct retour_rcu_reader *none = NULL, *reader;
-	unsigned long index;
+	struct retour_rcu_reader *reader;
 
 	if (own)
 		return own;
-	if (!find(&index)) {
+	reader = take_free();
+	if (!reader)
+		reader = take_dead();
+	if (!reader)
+		reader = take_fresh();
+	if (!reader) {
 		raise_count(READER_SHARED + 1);
 		return NULL;
 	}
-	reader = reader_at(index);
-	__atomic_store_n(&reader->where, NULL, __ATOMIC_RELAXED);
-	__atomic_store_n(&reader->tasks_trace[0], 0, __ATOMIC_RELAXED);
-	__atomic_store_n(&reader->tasks_trace[1], 0, __ATOMIC_RELAXED);
-	raise_count(index + 1);
-	__atomic_store_n(&hint, index + 1, __ATOMIC_RELAXED);
-	/* A handler may have claimed one meanwhile: that one stays. */
-	if (!__atomic_compare_exchange_n(&own, &none, reader, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
-		/* (k) pairs with (l). */
-		__atomic_store_n(&reader->tid, 0, __ATOMIC_RELEASE);
+	if (!adopt(reader))
 		return own;
-	}
 	/* (G) pairs with (L): the claim before the loads of the first section. */
 	if (!mutant(no_claim_fence))
 		full_fence();
@@ -230,12 +257,13 @@ bool reader_report(struct retour_rcu_reader *reader)
 	return true;
 }
 
-static void lower_hint(const struct retour_rcu_reader *reader)
+/* The next claim finds it at once. */
+static void hint_at(const struct retour_rcu_reader *reader)
 {
 	for (int slab = 0; slab < SLABS && slabs[slab]; slab++) {
-		unsigned long index = reader - slabs[slab], old = __atomic_load_n(&hint, __ATOMIC_RELAXED);
+		unsigned long index = reader - slabs[slab];
 
-		if (index < FIRST << slab && index + slab_start(slab) < old)
+		if (index < FIRST << slab)
 			__atomic_store_n(&hint, index + slab_start(slab), __ATOMIC_RELAXED);
 	}
 }
@@ -256,7 +284,7 @@ static void give_back(void *value)
 	reader_report(reader);
 	/* (k) pairs with (l). */
 	__atomic_store_n(&reader->tid, 0, __ATOMIC_RELEASE);
-	lower_hint(reader);
+	hint_at(reader);
 }
 
 void reader_free_dead(struct retour_rcu_reader *reader, int tid)

@@ -48,6 +48,7 @@ FOUND_ELSEWHERE = {
     "srcu_lock_first": "tests/model: a whole section must fit between two sums, in the bank that is left",
     "cleanup_under_leader": "tests/unit: torture cleans nothing up",
     "fork_leader_waits": "tests/unit: handlers of torture do not fork",
+    "fork_loses_claim": "tests/unit: handlers of torture do not fork",
     "rseq_stays": "tests/unit: only where libc has no rseq",
     "lost_poll": "tests/unit: other grace periods come to its help",
     "lost_worker": "tests/unit: a barrier creates the worker",

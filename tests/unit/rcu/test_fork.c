@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* fork() of a threaded process, with readers, updaters and callbacks in flight. */
 #include "domains.h"
+#include "steps.h"
 
 static atomic_int called;
 
@@ -350,6 +351,52 @@ TEST(a_process_may_exit_with_callbacks_queued)
 		exit(0);
 	}
 	child_succeeds(pid);
+}
+
+static atomic_int step, fork_at;
+static volatile pid_t step_child;
+
+static void fork_once(const void *pc)
+{
+	if (step++ < fork_at)
+		return;
+	steps_end();
+	step_child = fork();
+}
+
+/* In the child too. */
+static void *read_amid_a_fork(void *arg)
+{
+	steps_begin();
+	retour_rcu_read_lock();
+	steps_end();
+	if (step_child == 0 && step > fork_at) {
+		struct retour_rcu_reader *own = retour_rcu_reader;
+
+		_exit(own && own->tid == gettid() && own->nesting == 1 ? 0 : 1);
+	}
+	retour_rcu_read_unlock();
+	return NULL;
+}
+
+TEST(a_handler_may_fork_at_any_instruction_of_a_first_section)
+{
+	pthread_t thread;
+
+	if (!steps_init(fork_once, 0))
+		SKIP("single steps are made on x86-64 only");
+	retour_rcu_read_lock();
+	if (!retour_rcu_reader)
+		SKIP("readers need fences");
+	retour_rcu_read_unlock();
+	do {
+		step = 0;
+		CHECK(pthread_create(&thread, NULL, read_amid_a_fork, NULL) == 0);
+		CHECK(pthread_join(thread, NULL) == 0);
+		if (step > fork_at)
+			child_succeeds(step_child);
+	} while (step > fork_at++);
+	CHECK(fork_at > 50);
 }
 
 int main(int argc, char **argv)

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Readers: nesting, first use in handlers, threads that come and go, no memory. */
 #include <errno.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+#include "../filter.h"
 #include "domains.h"
 
 TEST(sections_nest)
@@ -370,6 +372,40 @@ TEST(readers_do_without_memory)
 	for (int i = 0; i < THREADS; i++)
 		CHECK(pthread_join(threads[i], NULL) == 0);
 	pthread_join(last, NULL);
+}
+
+static sem_t has_read, may_leave;
+
+static void *count_questions(void *arg)
+{
+	CHECK(signal(SIGSYS, count_system_call) != SIG_ERR);
+	CHECK(FILTER(0, SECCOMP_RET_ALLOW, FILTER_JUMP(SYS_tgkill, 0, 1), FILTER_RETURN(SECCOMP_RET_TRAP)) == 0);
+	system_calls = 0;
+	retour_rcu_read_lock();
+	retour_rcu_read_unlock();
+	*(int *)arg = system_calls;
+	sem_post(&has_read);
+	sem_wait(&may_leave);
+	return NULL;
+}
+
+TEST(a_first_section_asks_for_few_of_the_threads)
+{
+	enum { THREADS = 200 };
+	pthread_t threads[THREADS];
+	int questions[THREADS];
+
+	sem_init(&has_read, 0, 0);
+	sem_init(&may_leave, 0, 0);
+	for (int i = 0; i < THREADS; i++) {
+		CHECK(pthread_create(&threads[i], NULL, count_questions, &questions[i]) == 0);
+		sem_wait(&has_read);
+		CHECK(questions[i] <= 2);
+	}
+	for (int i = 0; i < THREADS; i++)
+		sem_post(&may_leave);
+	for (int i = 0; i < THREADS; i++)
+		CHECK(pthread_join(threads[i], NULL) == 0);
 }
 
 int main(int argc, char **argv)
