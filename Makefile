@@ -17,7 +17,7 @@ help:
 	@echo 'make demo          record this machine for five seconds, make $(BUILD)/demo/profile.html'
 	@echo 'make check         run every test'
 	@echo 'make check-vm      run the tests that need a newer kernel, in a virtual machine; check-vm-all: in every kernel'
-	@echo 'make check-mutants  show that the RCU tests find deliberate bugs'
+	@echo 'make check-mutants  show that the tests of libretour find deliberate bugs'
 	@echo 'make install       install under PREFIX (default /usr/local), below DESTDIR'
 	@echo 'make bench-record  measure against perf, into bench/results/'
 	@echo 'make bench-backends  measure the backends, here and in a virtual machine, into bench/results/'
@@ -55,8 +55,8 @@ check-vm check-vm-all:
 check-mutants:
 	@tools/install-deps.sh build
 	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
-	@$(NINJA) mutants
-	@python3 tests/torture/mutants.py $(BUILD)
+	@$(NINJA) all mutants
+	@python3 tests/mutants.py $(BUILD)
 
 install: all
 	@meson configure $(BUILD) -Dprefix=$(PREFIX)

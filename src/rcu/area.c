@@ -114,8 +114,10 @@ unsigned long area_sections(struct retour_srcu_bank *bank)
 	unsigned int n = percpu_possible();
 	unsigned long locks = 0, unlocks;
 
-	if (mutant(srcu_lock_first))
+	if (mutant(srcu_lock_first)) {
 		locks = sum_locks(bank, n);
+		retour_torture_delay();
+	}
 	unlocks = sum_unlocks(bank, n);
 	retour_torture_delay();
 	if (!mutant(srcu_lock_first))

@@ -9,7 +9,7 @@ enum retour_runtime_mutant {
 	MUTANT_none,
 	MUTANT_patch_no_skip,		/* the rest of an instruction is written while it is executed */
 	MUTANT_patch_bytewise,		/* its beginning, in two stores */
-	MUTANT_patch_no_sync,		/* other CPUs are not told to fetch it anew: no test shows it, see docs/runtime.md */
+	MUTANT_patch_no_sync,		/* other CPUs are not told to fetch it anew */
 	MUTANT_patch_over_foreign,	/* a debugger's breakpoint is overwritten */
 	MUTANT_sites_no_fork_lock,	/* a child is forked with sites in pieces */
 	MUTANT_probes_no_grace_period,	/* arrays of probes are freed at once */

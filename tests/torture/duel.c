@@ -6,10 +6,12 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "torture/torture.h"
 
 #define CELLS 1024
+#define HANG_SECONDS 8
 #define MEMBARRIER_SPINS 70000	/* for longer than a membarrier takes, about */
 
 /* Each on lines of its own, so that only what the domain does orders them. */
@@ -49,6 +51,20 @@ static void wait_for_start(void)
 	spin(torture_random() % 1024);
 }
 
+/* What is stored next stays in the store buffer, behind stores to lines that are in no cache. */
+static void fill_store_buffer(void)
+{
+#ifdef __x86_64__
+	static struct cell cold[8];
+
+	for (int i = 0; i < 8; i++)
+		__builtin_ia32_clflush(&cold[i]);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	for (int i = 0; i < 8; i++)
+		__atomic_store_n(&cold[i].age, 1, __ATOMIC_RELAXED);
+#endif
+}
+
 static void read_cell(unsigned int longest_us)
 {
 	void *cookie = torture->lock();
@@ -77,6 +93,8 @@ static void *reader_main(void *arg)
 	for (; !is_over(); sections++) {
 		if (one_in(2))
 			wait_for_start();
+		if (one_in(2))
+			fill_store_buffer();
 		read_cell(0);
 	}
 	return (void *)sections;
@@ -100,7 +118,7 @@ static void replace_cell(unsigned long n)
 	__atomic_store_n(&started, n, __ATOMIC_RELAXED);
 	retour_rcu_assign_pointer(current, fresh);
 	__atomic_store_n(&old->age, 1, __ATOMIC_RELAXED);
-	torture->expedited();
+	n % 2 ? torture->expedited() : torture->synchronize();
 	__atomic_store_n(&old->age, 2, __ATOMIC_RELAXED);
 }
 
@@ -115,6 +133,8 @@ static void duel(double for_seconds, int n, void *(*reader)(void *), void (*prep
 	for (int i = 0; i < n; i++)
 		readers[i] = start(reader, NULL);
 	prepare();
+	/* Nobody watches, so a lost wake-up is a hang. */
+	alarm(for_seconds + HANG_SECONDS);
 	end = seconds_now() + for_seconds;
 	while (!torture_failure() && seconds_now() < end)
 		for (int i = 0; i < 100 && !torture_failure(); i++)
@@ -124,6 +144,7 @@ static void duel(double for_seconds, int n, void *(*reader)(void *), void (*prep
 		pthread_join(readers[i], &result);
 		sections += (unsigned long)result;
 	}
+	alarm(0);
 	printf("# %lu sections against %lu grace periods\n", sections, rounds);
 }
 

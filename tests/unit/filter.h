@@ -6,8 +6,11 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -52,6 +55,28 @@ static inline int refuse_writable_text(void)
 		      FILTER_AND(PROT_WRITE | PROT_EXEC),
 		      FILTER_JUMP(PROT_WRITE | PROT_EXEC, 0, 1),
 		      FILTER_RETURN(SECCOMP_RET_ERRNO | EPERM));
+}
+
+/* The calling thread waits in it until another one lets it.  A file descriptor, see seccomp_unotify(2), or -1. */
+static inline int stop_at_system_call(int call)
+{
+	return FILTER(SECCOMP_FILTER_FLAG_NEW_LISTENER, SECCOMP_RET_ALLOW,
+		      FILTER_JUMP(call, 0, 1),
+		      FILTER_RETURN(SECCOMP_RET_USER_NOTIF));
+}
+
+/* False if none comes within a moment. */
+static inline bool let_system_call(int listener, void (*look)(void))
+{
+	struct pollfd ready = { .fd = listener, .events = POLLIN };
+	struct seccomp_notif notif = { .id = 0 };
+	struct seccomp_notif_resp resp = { .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE };
+
+	if (poll(&ready, 1, 20) != 1 || ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &notif))
+		return false;
+	look();
+	resp.id = notif.id;
+	return ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &resp) == 0;
 }
 
 static volatile int system_calls;

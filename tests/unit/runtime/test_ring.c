@@ -282,13 +282,18 @@ static void *write_until_told(void *arg)
 	return NULL;
 }
 
+/* For what may hang, in seconds. */
+#ifndef PATIENCE
+#define PATIENCE 30
+#endif
+
 /* The reader would wait for longer than the test may last. */
 TEST(the_watermark_wakes)
 {
 	bool stop = false;
 	pthread_t writer;
 
-	alarm(30);
+	alarm(PATIENCE);
 	open_rings(RETOUR_RING_DISCARD, DATA, DATA / 2);
 	CHECK(!retour_ring_reader_wait(reader, 1000000));
 	pthread_create(&writer, NULL, write_until_told, &stop);
@@ -370,7 +375,7 @@ TEST(writing_makes_no_system_call)
 	char c;
 	pid_t pid;
 
-	alarm(30);
+	alarm(PATIENCE);
 	open_rings(RETOUR_RING_DISCARD, DATA, 0);
 	CHECK(!pipe(done));
 	pid = fork();

@@ -287,6 +287,54 @@ TEST(a_breakpoint_at_a_site_stays)
 	CHECK(other_unlikely());
 }
 
+static const unsigned char *watched;
+static unsigned char seen[3][5];
+static int syncs;
+static int listener = -1;
+static bool switched;
+
+static void look_at_site(void)
+{
+	if (syncs < 3)
+		memcpy(seen[syncs], watched, sizeof(seen[0]));
+	syncs++;
+}
+
+static void *switch_watched(void *arg)
+{
+	int fd = stop_at_system_call(SYS_membarrier);
+
+	if (fd < 0)
+		SKIP("no seccomp notifications here");
+	__atomic_store_n(&listener, fd, __ATOMIC_RELEASE);
+	CHECK(retour_static_key_enable(&other) == 0);
+	__atomic_store_n(&switched, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* No processor at hand shows that one is missing. */
+TEST(each_step_of_a_switch_is_behind_a_membarrier)
+{
+	unsigned char before[5], after[5];
+	pthread_t thread;
+
+	if (!text_is_written())
+		SKIP("text may not be written here");
+	watched = code_of(&other);
+	memcpy(before, watched, sizeof(before));
+	CHECK(pthread_create(&thread, NULL, switch_watched, NULL) == 0);
+	while (__atomic_load_n(&listener, __ATOMIC_ACQUIRE) < 0)
+		sched_yield();
+	while (let_system_call(listener, look_at_site) || !__atomic_load_n(&switched, __ATOMIC_ACQUIRE))
+		;
+	CHECK(pthread_join(thread, NULL) == 0);
+	memcpy(after, watched, sizeof(after));
+	CHECK(syncs == 3);
+	CHECK(!memcmp(seen[0], "\xeb\x03", 2) && !memcmp(seen[0] + 2, before + 2, 3));
+	CHECK(!memcmp(seen[1], "\xeb\x03", 2) && !memcmp(seen[1] + 2, after + 2, 3));
+	CHECK(!memcmp(seen[2], after, 5) && memcmp(after, before, 5));
+}
+
 TEST(a_filter_that_comes_late_is_reported)
 {
 	if (!text_is_written())
