@@ -227,6 +227,8 @@ static void hand_over(const struct domain *d)
 	if (!retour_srcu_read_lock_held(&handed) || !retour_srcu_readers_active(&handed))
 		_exit(4);
 	retour_srcu_up_read_fast(&handed, bank);
+	retour_guard_srcu_fast_updown(&handed);
+	retour_guard_srcu_fast_updown_notrace(&handed);
 }
 
 TEST(readers)
