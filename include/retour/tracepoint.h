@@ -40,6 +40,8 @@
 #ifndef RETOUR_TRACEPOINT_H
 #define RETOUR_TRACEPOINT_H
 
+#include <stdint.h>
+
 #include "srcu.h"
 #include "static_key.h"
 #include "tracepoint_map.h"
@@ -119,6 +121,24 @@ RETOUR_API int retour_tracepoint_for_each(int (*fn)(const struct retour_tracepoi
  */
 RETOUR_API void retour_tracepoint_set_coming(void (*fn)(const struct retour_tracepoint *tp, void *arg), void *arg);
 
+/*
+ * The probe of recorders, which fits every tracepoint: the object that fires it
+ * makes an array of the arguments, each the lowest bytes of its value, and calls
+ * record with it and with the address of the site.  Its data are:
+ */
+#define RETOUR_TRACEPOINT_RECORD ((void (*)(void))8)
+struct retour_tracepoint_recorder {
+	void (*record)(struct retour_tracepoint_recorder *recorder, const uint64_t *values, const void *site);
+};
+
+RETOUR_INLINE uint64_t retour_tracepoint_value_(const void *value, size_t size)
+{
+	uint64_t ret = 0;
+
+	__builtin_memcpy(&ret, value, size < sizeof(ret) ? size : sizeof(ret));
+	return ret;
+}
+
 /* From the name of a tracepoint: NULL if there is none.  Valid as long as its object is loaded. */
 RETOUR_API struct retour_tracepoint *retour_tracepoint_find(const char *provider, const char *name);
 
@@ -162,6 +182,7 @@ template <typename T> struct retour_field_of_<const T> : retour_field_of_<T> {};
 #define RETOUR_TP_PARAM_(type, name) type name
 #define RETOUR_TP_TYPE_(type, name) type
 #define RETOUR_TP_NAME_(type, name) name
+#define RETOUR_TP_VALUE_(type, name) retour_tracepoint_value_((const void *)&name, sizeof(name))
 #define RETOUR_TP_FIELD_(type, name) { #name, #type, sizeof(type), RETOUR_FIELD_KIND_(type) }
 #define RETOUR_TP_IS_SIGNED_(type) (RETOUR_FIELD_KIND_(type) == RETOUR_FIELD_SIGNED)
 
@@ -230,7 +251,7 @@ template <typename T> struct retour_field_of_<const T> : retour_field_of_<T> {};
  * comma if there are any.  Weak and hidden: one in an object, in as many files as include it.
  */
 #define RETOUR_TP_BODY_(kind, provider, tpname, id, params, args, more_params, more_args, more_types, \
-			more_operands, specs, fields)                          \
+			more_operands, specs, fields, values)                  \
 	static const struct retour_tracepoint_field retour_fields_##id[] = {   \
 		RETOUR_STRIP_ fields                                           \
 	};                                                                     \
@@ -248,10 +269,18 @@ template <typename T> struct retour_field_of_<const T> : retour_field_of_<T> {};
 		/* (P) pairs with (Q): the probes before the pointer to them. */ \
 		struct retour_tracepoint_func *retour_func =                   \
 			retour_rcu_dereference_raw_notrace(retour_tracepoint_##id.funcs); \
-		for (; retour_func && retour_func->func; retour_func++)        \
-			((void (*)(void *RETOUR_STRIP_ more_types))            \
-			 __atomic_load_n(&retour_func->func, __ATOMIC_RELAXED)) \
-				(retour_func->data RETOUR_STRIP_ more_args);   \
+		for (; retour_func && retour_func->func; retour_func++) {      \
+			void (*retour_probe)(void) = __atomic_load_n(&retour_func->func, __ATOMIC_RELAXED); \
+			if (retour_probe == RETOUR_TRACEPOINT_RECORD) {        \
+				const uint64_t retour_values[] = { RETOUR_STRIP_ values }; \
+				struct retour_tracepoint_recorder *retour_recorder = \
+					(struct retour_tracepoint_recorder *)retour_func->data; \
+				retour_recorder->record(retour_recorder, retour_values, __builtin_return_address(0)); \
+			} else {                                               \
+				((void (*)(void *RETOUR_STRIP_ more_types))retour_probe) \
+					(retour_func->data RETOUR_STRIP_ more_args); \
+			}                                                      \
+		}                                                              \
 		RETOUR_TP_UNLOCK_##kind(retour_bank);                     \
 	}                                                                      \
 	RETOUR_INLINE void trace_##id params                                   \
@@ -285,7 +314,8 @@ template <typename T> struct retour_field_of_<const T> : retour_field_of_<T> {};
 
 #define RETOUR_TP_END_ { NULL, NULL, 0, 0 }
 #define RETOUR_TP_NONE_(kind, provider, name)                                 \
-	RETOUR_TP_BODY_(kind, provider, name, provider##_##name, (void), (), (), (), (), (), "", (RETOUR_TP_END_))
+	RETOUR_TP_BODY_(kind, provider, name, provider##_##name, (void), (), (), (), (), (), "", (RETOUR_TP_END_), \
+			(0))
 #define RETOUR_TP_SOME_(kind, map, provider, name, ...)                       \
 	RETOUR_TP_BODY_(kind, provider, name, provider##_##name,              \
 			(map(RETOUR_TP_PARAM_, RETOUR_COMMA_, __VA_ARGS__)),   \
@@ -295,7 +325,8 @@ template <typename T> struct retour_field_of_<const T> : retour_field_of_<T> {};
 			(, map(RETOUR_TP_TYPE_, RETOUR_COMMA_, __VA_ARGS__)),  \
 			(, map(RETOUR_TP_OPERAND_, RETOUR_COMMA_, __VA_ARGS__)), \
 			map(RETOUR_TP_SPEC_, RETOUR_SPACE_, __VA_ARGS__),      \
-			(map(RETOUR_TP_FIELD_, RETOUR_COMMA_, __VA_ARGS__), RETOUR_TP_END_))
+			(map(RETOUR_TP_FIELD_, RETOUR_COMMA_, __VA_ARGS__), RETOUR_TP_END_), \
+			(map(RETOUR_TP_VALUE_, RETOUR_COMMA_, __VA_ARGS__)))
 
 #define RETOUR_TP_2(kind, provider, name) RETOUR_TP_NONE_(kind, provider, name)
 #define RETOUR_TP_3(kind, ...) RETOUR_TP_SOME_(kind, RETOUR_MAP_1, __VA_ARGS__)

@@ -10,17 +10,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "rcu/sys.h"
 #include "runtime/agent_maps.h"
 #include "runtime/agent_socket.h"
+#include "runtime/ring_owner.h"
+#include "runtime/trace_record.h"
 
 /* Of the list, of what it holds, and of the reading of mappings.  Held over a fork; blocks signals, as a handler might fork. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct recording *recordings;
+pid_t agent_thread;
 static sigset_t fork_saved;
 static pid_t fork_parent;
 
@@ -81,7 +82,7 @@ void retour_agent_thread_end(void)
 	agent_lock(&saved);
 	for (struct recording *r = recordings; r; r = r->next) {
 		sampler_disarm(&r->sampler, sys_gettid());
-		agent_write_exit(r);
+		agent_write_exit(r, sys_gettid());
 	}
 	agent_unlock(&saved);
 	errno = saved_errno;
@@ -101,29 +102,63 @@ void retour_agent_thread_named(void)
 	errno = saved_errno;
 }
 
-/* Threads that were there before the recording. */
+static void read_name(pid_t tid, char name[17])
+{
+	char path[64];
+	ssize_t n = 0;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/comm", tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		n = read(fd, name, 16);
+		close(fd);
+	}
+	name[n > 0 ? n : 0] = '\0';
+	name[strcspn(name, "\n")] = '\0';
+}
+
+/* Threads that are not armed, be it that they were there before the recording or that nobody told us. */
 static void take_in_threads(struct recording *recording)
 {
 	DIR *tasks = opendir("/proc/self/task");
 	struct dirent *entry;
 
 	while (tasks && (entry = readdir(tasks))) {
-		char path[64], name[17] = "";
 		pid_t tid = atoi(entry->d_name);
-		int fd;
+		char name[17];
 
-		snprintf(path, sizeof(path), "/proc/self/task/%d/comm", tid);
-		fd = tid > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-		if (fd < 0)
+		if (tid <= 0 || tid == __atomic_load_n(&agent_thread, __ATOMIC_RELAXED) || sampler_has(&recording->sampler, tid))
 			continue;
-		if (read(fd, name, sizeof(name) - 1) > 0)
-			name[strcspn(name, "\n")] = '\0';
-		close(fd);
+		read_name(tid, name);
 		agent_write_comm(recording, tid, name, tid == agent_pid());
 		sampler_arm(&recording->sampler, tid);
 	}
 	if (tasks)
 		closedir(tasks);
+}
+
+static bool has_ended(pid_t tid, void *recording)
+{
+	if (sys_call(SYS_tgkill, agent_pid(), tid, 0, 0, 0, 0) != -ESRCH)
+		return false;
+	agent_write_exit(recording, tid);
+	return true;
+}
+
+bool agent_update_threads(void)
+{
+	sigset_t saved;
+	bool any;
+
+	agent_lock(&saved);
+	for (struct recording *r = recordings; r; r = r->next) {
+		sampler_disarm_if(&r->sampler, has_ended, r);
+		take_in_threads(r);
+	}
+	any = recordings != NULL;
+	agent_unlock(&saved);
+	return any;
 }
 
 /* ---- mappings ------------------------------------------------------------------ */
@@ -207,7 +242,16 @@ static void after_fork_child(void)
 
 static void prepare_forks(void)
 {
+	/* Rings know the thread's id anew before we write. */
+	owner_prepare();
 	pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+}
+
+void agent_prepare_forks(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, prepare_forks);
 }
 
 /* ---- recorders -------------------------------------------------------------------- */
@@ -215,11 +259,9 @@ static void prepare_forks(void)
 /* Publishes the recording with all there is to say of the process now. */
 static void begin(struct recording *recording)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	sigset_t saved;
 
-	/* After the rings' own handlers, which know the thread's id anew. */
-	pthread_once(&once, prepare_forks);
+	agent_prepare_forks();
 	agent_lock(&saved);
 	recording->next = recordings;
 	__atomic_store_n(&recordings, recording, __ATOMIC_RELAXED);
@@ -228,11 +270,36 @@ static void begin(struct recording *recording)
 	agent_unlock(&saved);
 }
 
-static int answer_session(int fd, const struct agent_message *message, int page, pid_t recorder)
+void agent_end(struct recording *recording)
+{
+	struct recording **at = &recordings;
+	sigset_t saved;
+
+	agent_lock(&saved);
+	while (*at != recording)
+		at = &(*at)->next;
+	__atomic_store_n(at, recording->next, __ATOMIC_RELAXED);
+	agent_unlock(&saved);
+	recording_close(recording);
+}
+
+struct recording *agent_find_over(void)
+{
+	struct recording *r;
+	sigset_t saved;
+
+	agent_lock(&saved);
+	for (r = recordings; r && !recording_is_over(r); r = r->next)
+		;
+	agent_unlock(&saved);
+	return r;
+}
+
+static int answer_session(int fd, const struct agent_message *message, int page, pid_t recorder,
+			  struct recording **ret)
 {
 	struct agent_message answer = { .kind = AGENT_RINGS };
-	struct recording *recording;
-	int err = page < 0 ? -EINVAL : recording_open(&message->session, page, recorder, &recording), rings;
+	int err = page < 0 ? -EINVAL : recording_open(&message->session, page, recorder, ret), rings;
 
 	if (err) {
 		answer.kind = AGENT_REFUSED;
@@ -240,67 +307,50 @@ static int answer_session(int fd, const struct agent_message *message, int page,
 		agent_send(fd, &answer, -1);
 		return err;
 	}
-	rings = retour_ring_take_fd(recording->ring);
-	begin(recording);
+	rings = retour_ring_take_fd((*ret)->ring);
+	begin(*ret);
 	err = agent_send(fd, &answer, rings);
 	close(rings);
+	if (err)
+		agent_end(*ret);
 	return err;
 }
 
-int agent_serve(int fd, pid_t recorder)
+static int answer_list(int fd)
+{
+	struct agent_message answer = { .kind = AGENT_TRACEPOINT };
+	struct agent_tracepoint *list;
+	unsigned int n = trace_record_list(&list);
+	int err = 0;
+
+	for (unsigned int i = 0; i < n && !err; i++) {
+		answer.tracepoint = list[i];
+		err = agent_send(fd, &answer, -1);
+	}
+	free(list);
+	answer.kind = AGENT_DONE;
+	return err ? err : agent_send(fd, &answer, -1);
+}
+
+int agent_serve(int fd, pid_t recorder, struct recording **ret)
 {
 	struct agent_message message;
 	int err = agent_send_hello(fd), page;
 
-	if (!err)
+	while (!err) {
 		err = agent_receive(fd, &message, &page);
-	if (err)
-		return err;
-	if (message.kind == AGENT_SESSION)
-		err = answer_session(fd, &message, page, recorder);
-	else
-		err = message.kind == AGENT_QUIT ? -ECANCELED : -EPROTO;
-	if (page >= 0)
-		close(page);
+		if (err)
+			break;
+		if (message.kind == AGENT_SESSION)
+			err = answer_session(fd, &message, page, recorder, ret);
+		else if (message.kind == AGENT_LIST)
+			err = answer_list(fd);
+		else
+			err = message.kind == AGENT_QUIT ? -ECANCELED : -EPROTO;
+		if (page >= 0)
+			close(page);
+		if (message.kind == AGENT_SESSION)
+			break;
+	}
 	return err;
-}
-
-/* ---- start ---------------------------------------------------------------------------- */
-
-/* A recorder that hangs does not hang the program. */
-static int connect_to(const char *path)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	struct timeval patience = { .tv_sec = 5 };
-	int fd, err = 0;
-
-	if (strlen(path) >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	strcpy(address.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) ||
-	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) ||
-	    connect(fd, (struct sockaddr *)&address, sizeof(address))) {
-		err = -errno;
-		close(fd);
-	}
-	return err ? err : fd;
-}
-
-/* The program runs on whatever happens here. */
-__attribute__((constructor(104))) static void start(void)
-{
-	const char *path = getenv(AGENT_ENVIRONMENT);
-	int saved_errno = errno, fd;
-	pid_t recorder;
-
-	fd = path && *path == '/' ? connect_to(path) : -1;
-	if (fd >= 0) {
-		if (agent_peer_is_trusted(fd, &recorder) && !agent_serve(fd, recorder))
-			sampler_admit(false);
-		close(fd);
-	}
-	errno = saved_errno;
 }

@@ -12,6 +12,7 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "retour/rcu_types.h"
 
@@ -29,15 +30,36 @@ RETOUR_API bool retour_agent_seen_blocked(void);
 RETOUR_API void retour_agent_sigaction(const struct sigaction *action, struct sigaction *old);
 RETOUR_API void retour_agent_sigmask(int how, const sigset_t *set, sigset_t *old);
 
+/*
+ * Lets recorders attach, unless the program was started by one or RETOUR_AGENT says
+ * "off".  sampled: the signal is taken now, so that no thread blocks it meanwhile.
+ */
+RETOUR_API void retour_agent_offer(bool sampled);
+
 /* ---- inside the library ---------------------------------------------------- */
 
-struct agent_message;
+struct recording;
 
 /*
- * Answers the recorder at the other end of a socket: until it has its rings, or
+ * Answers the recorder at the other end of a socket, until it has its rings or
  * wants nothing.  It must have been found trustworthy; what it says is checked.
- * 0: a recording began; -errno otherwise.
+ * 0: *ret has begun; -errno otherwise.
  */
-int agent_serve(int fd, pid_t recorder);
+int agent_serve(int fd, pid_t recorder, struct recording **ret);
+
+/* Ends a recording that began. */
+void agent_end(struct recording *recording);
+
+/* The first recording that its recorder wants no more, or NULL. */
+struct recording *agent_find_over(void);
+
+/* Takes in threads that have begun, and forgets those that have ended.  True if there is a recording. */
+bool agent_update_threads(void);
+
+/* Has forks looked after from now on. */
+void agent_prepare_forks(void);
+
+/* The agent's own thread, 0: there is none.  It is not one of the program's. */
+extern pid_t agent_thread;
 
 #endif

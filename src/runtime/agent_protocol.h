@@ -19,7 +19,8 @@
  *			TRACEPOINT for each and DONE; or REFUSED
  *
  * After RINGS the rings say everything, as records of perf's ABI, in discard
- * mode.  Times in them are values of retour_ring_clock().
+ * mode.  Times in them are values of retour_ring_clock().  Who reads one ring after
+ * the other may meet a record before an earlier one of another ring.
  */
 #ifndef RETOUR_RUNTIME_AGENT_PROTOCOL_H
 #define RETOUR_RUNTIME_AGENT_PROTOCOL_H
@@ -61,7 +62,7 @@ struct agent_event {
 
 struct agent_session {
 	uint32_t n_events;
-	uint32_t max_depth;		/* user frames */
+	uint32_t max_depth;		/* user frames; 0: no chains */
 	uint64_t ring_bytes;		/* per CPU, as in retour_ring_options; 0: as the agent likes */
 	struct agent_event events[AGENT_MAX_EVENTS];
 };

@@ -36,26 +36,49 @@ static pid_t own_tid(void)
 	return tid != RING_NOBODY ? (pid_t)tid : sys_gettid();
 }
 
-int agent_write_sample(struct recording *recording, const struct sample_place *place)
+int agent_begin_sample(struct recording *recording, const struct sample_place *place, unsigned int raw_size,
+		       struct retour_ring_record *record)
 {
-	struct retour_ring_record record;
-	int err = retour_ring_reserve(recording->ring, sizeof(struct agent_sample), &record);
+	int err = retour_ring_reserve(recording->ring, sizeof(struct agent_sample) + raw_size, record);
 
 	if (err)
 		return err;
-	*(struct agent_sample *)record.data = (struct agent_sample){
+	*(struct agent_sample *)record->data = (struct agent_sample){
 		.time = retour_ring_clock(recording->ring), .cookie = place->cookie, .ip = place->ip,
 		.period = place->period, .pid = agent_pid(), .tid = own_tid(), .cpu = sched_getcpu(),
-		.event = place->event, .reason = place->reason,
+		.event = place->event, .reason = place->reason, .raw_size = raw_size,
 	};
-	retour_ring_commit(recording->ring, &record, AGENT_RECORD_SAMPLE, PERF_RECORD_MISC_USER);
 	return 0;
+}
+
+void agent_end_sample(struct recording *recording, const struct retour_ring_record *record)
+{
+	retour_ring_commit(recording->ring, record, AGENT_RECORD_SAMPLE, PERF_RECORD_MISC_USER);
+}
+
+int agent_write_sample(struct recording *recording, const struct sample_place *place)
+{
+	struct retour_ring_record record;
+	int err = agent_begin_sample(recording, place, 0, &record);
+
+	if (!err)
+		agent_end_sample(recording, &record);
+	return err;
+}
+
+void agent_write_tracepoint(struct recording *recording, const struct agent_tracepoint *tracepoint)
+{
+	struct retour_ring_record record;
+
+	if (retour_ring_reserve(recording->ring, sizeof(*tracepoint), &record))
+		return;
+	memcpy(record.data, tracepoint, sizeof(*tracepoint));
+	retour_ring_commit(recording->ring, &record, AGENT_RECORD_TRACEPOINT, 0);
 }
 
 int agent_write_chain(struct recording *recording, const struct retour_unwind_stacktrace *trace, uint64_t cookie)
 {
-	unsigned int max = recording->wanted.max_depth ? recording->wanted.max_depth : RETOUR_UNWIND_MAX_ENTRIES;
-	unsigned int n = trace->nr < max ? trace->nr : max;
+	unsigned int max = recording->wanted.max_depth, n = trace->nr < max ? trace->nr : max;
 	struct retour_ring_record record;
 	struct agent_chain *chain;
 	int err = retour_ring_reserve(recording->ring, sizeof(*chain) + n * sizeof(chain->ips[0]), &record);
@@ -102,7 +125,7 @@ void agent_write_comm(struct recording *recording, pid_t tid, const char *name, 
 	retour_ring_commit(recording->ring, &record, PERF_RECORD_COMM, is_exec ? PERF_RECORD_MISC_COMM_EXEC : 0);
 }
 
-static void write_task(struct recording *recording, uint32_t type, pid_t parent)
+static void write_task(struct recording *recording, uint32_t type, pid_t tid, pid_t parent)
 {
 	struct {
 		uint32_t pid, ppid, tid, ptid;
@@ -114,9 +137,9 @@ static void write_task(struct recording *recording, uint32_t type, pid_t parent)
 	if (retour_ring_reserve(recording->ring, sizeof(*task), &record))
 		return;
 	task = record.data;
-	task->trailer = trailer(recording, own_tid());
+	task->trailer = trailer(recording, tid);
 	task->pid = agent_pid();
-	task->tid = own_tid();
+	task->tid = tid;
 	task->ppid = task->ptid = parent;
 	task->time = task->trailer.time;
 	retour_ring_commit(recording->ring, &record, type, 0);
@@ -124,12 +147,12 @@ static void write_task(struct recording *recording, uint32_t type, pid_t parent)
 
 void agent_write_fork(struct recording *recording, pid_t parent)
 {
-	write_task(recording, PERF_RECORD_FORK, parent);
+	write_task(recording, PERF_RECORD_FORK, own_tid(), parent);
 }
 
-void agent_write_exit(struct recording *recording)
+void agent_write_exit(struct recording *recording, pid_t tid)
 {
-	write_task(recording, PERF_RECORD_EXIT, agent_pid());
+	write_task(recording, PERF_RECORD_EXIT, tid, agent_pid());
 }
 
 void agent_write_mapping(struct recording *recording, const struct agent_mapping *mapping)

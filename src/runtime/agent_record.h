@@ -17,14 +17,22 @@ struct sample_place {
 };
 
 int agent_write_sample(struct recording *recording, const struct sample_place *place);
+
+/* The same with raw data: between the two the caller fills sample->raw, raw_size bytes. */
+int agent_begin_sample(struct recording *recording, const struct sample_place *place, unsigned int raw_size,
+		       struct retour_ring_record *record);
+void agent_end_sample(struct recording *recording, const struct retour_ring_record *record);
+
+/* A tracepoint of this recording, before its samples. */
+void agent_write_tracepoint(struct recording *recording, const struct agent_tracepoint *tracepoint);
 int agent_write_chain(struct recording *recording, const struct retour_unwind_stacktrace *trace, uint64_t cookie);
 
 /* A thread's name, at the start of its program or a later one. */
 void agent_write_comm(struct recording *recording, pid_t tid, const char *name, bool is_exec);
 /* The calling thread was forked from a process. */
 void agent_write_fork(struct recording *recording, pid_t parent);
-/* The calling thread ends. */
-void agent_write_exit(struct recording *recording);
+/* A thread ends. */
+void agent_write_exit(struct recording *recording, pid_t tid);
 
 struct agent_mapping {
 	uint64_t start, end, offset, inode;

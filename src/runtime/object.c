@@ -7,6 +7,8 @@
 #include "runtime/static_key.h"
 #include "runtime/tracepoint.h"
 
+void (*object_came)(const struct retour_object *object);
+
 /* If the executable segment is the one with the object's first site, tells the object. */
 static int find_text(struct dl_phdr_info *info, size_t size, void *arg)
 {
@@ -45,6 +47,8 @@ void retour_object_coming(struct retour_object *object)
 	/* What cannot be written goes on testing its keys. */
 	sites_update();
 	sites_unlock(&saved);
+	if (object_came)
+		object_came(object);
 }
 
 void retour_object_going(struct retour_object *object)

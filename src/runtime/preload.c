@@ -232,4 +232,5 @@ __attribute__((constructor)) static void prepare(void)
 	pthread_sigmask(SIG_BLOCK, NULL, NULL);
 	sigprocmask(SIG_BLOCK, NULL, NULL);
 	sigaction(SIGCHLD, NULL, NULL);
+	retour_agent_offer(true);
 }

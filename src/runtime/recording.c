@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -12,53 +11,17 @@
 #include <ucontext.h>
 
 #include "base/reason.h"
-#include "rcu/sys.h"
 #include "retour/rcu.h"
+#include "runtime/agent_chain.h"
 #include "runtime/agent_record.h"
-#include "runtime/unwind_buffer.h"
-#include "runtime/unwind_user.h"
+#include "runtime/trace_record.h"
 
 /* A shorter period would leave no time for the program. */
 #define MIN_PERIOD 50000u
 
 #define recording_of(member, pointer) ((struct recording *)((char *)(pointer) - offsetof(struct recording, member)))
 
-bool recording_runs(const struct recording *recording)
-{
-	return __atomic_load_n(&recording->page->state, __ATOMIC_RELAXED) == AGENT_RUNNING;
-}
-
-/* A recorder that was killed stops nothing. */
-bool recording_is_over(const struct recording *recording)
-{
-	return __atomic_load_n(&recording->page->state, __ATOMIC_RELAXED) == AGENT_STOPPED ||
-	       (recording->recorder > 0 &&
-		sys_call(SYS_kill, recording->recorder, 0, 0, 0, 0, 0) == -ESRCH);
-}
-
 /* ---- samples ---------------------------------------------------------------- */
-
-static void deliver(struct retour_unwind_work *work, const struct retour_unwind_stacktrace *trace, uint64_t cookie)
-{
-	agent_write_chain(recording_of(work, work), trace, cookie);
-}
-
-/* The entry was in pieces: the chain is walked at once, under a name of its own, which no entry has. */
-static uint64_t walk_now(struct recording *recording, const void *ucontext)
-{
-	struct unwind_buffer *buffer = unwind_buffer_get();
-	struct retour_unwind_stacktrace trace;
-	uint64_t cookie = retour_ring_clock(recording->ring) & ~1ull;
-
-	if (!buffer)
-		return 0;
-	retour_unwind_regs_of_signal(&buffer->regs, ucontext);
-	trace.entries = buffer->entries;
-	trace.nr = unwind_user(&buffer->regs, 0, buffer->entries, RETOUR_UNWIND_MAX_ENTRIES, &trace.end);
-	agent_write_chain(recording, &trace, cookie);
-	unwind_buffer_put(buffer);
-	return cookie;
-}
 
 /* On an alternate stack of the program's: is there room for a walk? */
 static bool has_stack(const void *ucontext)
@@ -86,18 +49,16 @@ static bool take_sample(struct sampler *sampler, unsigned int clock, unsigned in
 		.ip = ip_of(ucontext), .event = recording->event_of_clock[clock],
 		.period = times * sampler->clocks[clock].period,
 	};
-	int ret;
 
 	if (!recording_runs(recording))
 		return !recording_is_over(recording);
 	if (!has_stack(ucontext)) {
 		place.reason = REASON_NO_STACK;
-	} else {
-		ret = retour_unwind_deferred_request(&recording->work, &place.cookie);
-		if (ret == -EAGAIN)
-			place.cookie = walk_now(recording, ucontext);
-		if (!place.cookie)
-			place.reason = ret == -EAGAIN ? REASON_NO_SCRATCH : REASON_NOT_RETURNED;
+	} else if (!agent_request_chain(recording, &place)) {
+		struct retour_unwind_regs regs;
+
+		retour_unwind_regs_of_signal(&regs, ucontext);
+		agent_walk_now(recording, &regs, 0, &place);
 	}
 	/* The rings of a recorder that was killed stay full. */
 	return agent_write_sample(recording, &place) != -ENOSPC || !recording_is_over(recording);
@@ -146,12 +107,14 @@ static int start(struct recording *recording, int page)
 	err = retour_ring_create(&options, &recording->ring);
 	if (err)
 		goto unmap;
-	err = retour_unwind_deferred_init(&recording->work, deliver);
+	err = retour_unwind_deferred_init(&recording->work, agent_chain_comes);
 	if (err)
 		goto destroy;
 	err = sampler_start(&recording->sampler);
-	if (!err)
+	if (!err) {
+		trace_record_start(recording);
 		return 0;
+	}
 	retour_unwind_deferred_cancel(&recording->work);
 destroy:
 	retour_ring_destroy(recording->ring);
@@ -192,6 +155,7 @@ int recording_open(const struct agent_session *wanted, int page, pid_t recorder,
 
 void recording_close(struct recording *recording)
 {
+	trace_record_stop(recording);
 	sampler_stop(&recording->sampler);
 	/* Handlers that found the sampler have written; nobody asks any more, and then nobody is called. */
 	retour_synchronize_rcu();

@@ -6,6 +6,7 @@
 #ifndef RETOUR_RUNTIME_RECORDING_H
 #define RETOUR_RUNTIME_RECORDING_H
 
+#include "rcu/sys.h"
 #include "retour/ring.h"
 #include "retour/unwind_deferred.h"
 #include "runtime/agent_protocol.h"
@@ -19,7 +20,10 @@ struct recording {
 	const struct agent_page *page;	/* the recorder's */
 	struct agent_session wanted;
 	pid_t recorder;
-	struct recording *next;
+	struct recorded_tracepoint *tracepoints;
+	unsigned int n_tracepoints;	/* numbers given to them */
+	struct recording *next_tracing;
+	struct recording *next;		/* the owner's */
 };
 
 /*
@@ -32,8 +36,17 @@ int recording_open(const struct agent_session *wanted, int page, pid_t recorder,
 /* Ends it: nobody writes or samples when it returns.  Not from a section or probe. */
 void recording_close(struct recording *recording);
 
-/* Does the recorder want records now?  And will it ever again? */
-bool recording_runs(const struct recording *recording);
-bool recording_is_over(const struct recording *recording);
+/* Does the recorder want records now?  Async-signal-safe. */
+static inline bool recording_runs(const struct recording *recording)
+{
+	return __atomic_load_n(&recording->page->state, __ATOMIC_RELAXED) == AGENT_RUNNING;
+}
+
+/* Will it never again?  A recorder that was killed has said nothing.  Async-signal-safe. */
+static inline bool recording_is_over(const struct recording *recording)
+{
+	return __atomic_load_n(&recording->page->state, __ATOMIC_RELAXED) == AGENT_STOPPED ||
+	       (recording->recorder > 0 && sys_call(SYS_kill, recording->recorder, 0, 0, 0, 0, 0) == -ESRCH);
+}
 
 #endif

@@ -92,7 +92,7 @@ static void on_signal(int sig, siginfo_t *info, void *ucontext)
 }
 
 /* Takes the highest signal with the default action.  The very highest is what others take first. */
-static int take_signal(void)
+int sampler_take_signal(void)
 {
 	struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK };
 
@@ -189,12 +189,17 @@ static struct sampled_thread *find(const struct sampler *sampler, pid_t tid)
 	return thread < end ? thread : NULL;
 }
 
+bool sampler_has(const struct sampler *sampler, pid_t tid)
+{
+	return find(sampler, tid) != NULL;
+}
+
 int sampler_arm(struct sampler *sampler, pid_t tid)
 {
 	struct sampled_thread *thread;
 	int err;
 
-	if (!sampler->n_clocks || find(sampler, tid))
+	if (find(sampler, tid))
 		return 0;
 	err = make_room(sampler);
 	if (err)
@@ -227,10 +232,10 @@ void sampler_disarm(struct sampler *sampler, pid_t tid)
 		remove_thread(sampler, thread);
 }
 
-void sampler_disarm_dead(struct sampler *sampler, bool (*alive)(pid_t tid))
+void sampler_disarm_if(struct sampler *sampler, bool (*over)(pid_t tid, void *arg), void *arg)
 {
 	for (size_t i = sampler->n_threads; i--;)
-		if (!alive(sampler->threads[i].tid))
+		if (over(sampler->threads[i].tid, arg))
 			remove_thread(sampler, &sampler->threads[i]);
 }
 
@@ -242,7 +247,7 @@ void sampler_after_fork(struct sampler *sampler)
 int sampler_start(struct sampler *sampler)
 {
 	unsigned int slot = 0;
-	int err = take_signal();
+	int err = sampler_take_signal();
 
 	if (err)
 		return err;

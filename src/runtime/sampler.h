@@ -52,12 +52,17 @@ void sampler_stop(struct sampler *sampler);
 /* Starts the clocks of a thread, at a random phase, unless they run.  0 or -errno, nothing done. */
 int sampler_arm(struct sampler *sampler, pid_t tid);
 
-/* Stops the clocks of one thread; of those for which alive() is false. */
+bool sampler_has(const struct sampler *sampler, pid_t tid);
+
+/* Stops the clocks of one thread; of those for which over() is true. */
 void sampler_disarm(struct sampler *sampler, pid_t tid);
-void sampler_disarm_dead(struct sampler *sampler, bool (*alive)(pid_t tid));
+void sampler_disarm_if(struct sampler *sampler, bool (*over)(pid_t tid, void *arg), void *arg);
 
 /* In a forked child, which has none of its parent's timers. */
 void sampler_after_fork(struct sampler *sampler);
+
+/* Takes the signal before the first sampler needs it.  0 or -errno as sampler_start(). */
+int sampler_take_signal(void);
 
 /* The signal, 0: none yet. */
 int sampler_signal(void);

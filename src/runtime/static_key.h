@@ -19,6 +19,9 @@
 void sites_lock(sigset_t *saved);
 void sites_unlock(const sigset_t *saved);
 
+/* Called when an object has become known, without the lock. */
+extern void (*object_came)(const struct retour_object *object);
+
 /* Under the lock; text and its protection are filled in. */
 void sites_add(struct retour_object *object);
 void sites_remove(struct retour_object *object);

@@ -182,7 +182,7 @@ static int replace(struct retour_tracepoint *tp, struct probes *probes)
 	return err;
 }
 
-static int add_probe(struct retour_tracepoint *tp, void (*probe)(void), void *data)
+int tracepoint_add_probe(struct retour_tracepoint *tp, void (*probe)(void), void *data)
 {
 	struct probes *old = probes_of(tp), *new;
 	size_t n = count(old);
@@ -203,7 +203,7 @@ static void no_probe(void)
 {
 }
 
-static int remove_probe(struct retour_tracepoint *tp, void (*probe)(void), void *data)
+int tracepoint_remove_probe(struct retour_tracepoint *tp, void (*probe)(void), void *data)
 {
 	struct probes *old = probes_of(tp), *new;
 	size_t n = count(old), i = find(old, probe, data);
@@ -229,7 +229,7 @@ int retour_tracepoint_probe_register(struct retour_tracepoint *tp, void (*probe)
 
 	sites_lock(&saved);
 	tracepoint_add(tp);
-	err = add_probe(tp, probe, data);
+	err = tracepoint_add_probe(tp, probe, data);
 	sites_unlock(&saved);
 	return err;
 }
@@ -240,7 +240,7 @@ int retour_tracepoint_probe_unregister(struct retour_tracepoint *tp, void (*prob
 	int err;
 
 	sites_lock(&saved);
-	err = remove_probe(tp, probe, data);
+	err = tracepoint_remove_probe(tp, probe, data);
 	sites_unlock(&saved);
 	return err;
 }
@@ -253,15 +253,32 @@ void retour_tracepoint_synchronize_unregister(void)
 		retour_synchronize_srcu(&retour_tracepoint_srcu);
 }
 
+/* The next from here on that is the first of its kind. */
+static struct retour_tracepoint *standing(struct retour_tracepoint *t)
+{
+	while (t && first_of(t) != t)
+		t = t->next;
+	return t;
+}
+
+struct retour_tracepoint *tracepoint_first(void)
+{
+	return standing(tracepoints);
+}
+
+struct retour_tracepoint *tracepoint_next(const struct retour_tracepoint *tp)
+{
+	return standing(tp->next);
+}
+
 int retour_tracepoint_for_each(int (*fn)(const struct retour_tracepoint *tp, void *arg), void *arg)
 {
 	sigset_t saved;
 	int ret = 0;
 
 	sites_lock(&saved);
-	for (struct retour_tracepoint *t = tracepoints; t && !ret; t = t->next)
-		if (first_of(t) == t)
-			ret = fn(t, arg);
+	for (struct retour_tracepoint *t = tracepoint_first(); t && !ret; t = tracepoint_next(t))
+		ret = fn(t, arg);
 	sites_unlock(&saved);
 	return ret;
 }

@@ -10,4 +10,12 @@
 void tracepoint_add(struct retour_tracepoint *tp);
 void tracepoint_remove(struct retour_tracepoint *tp);
 
+/* As the public ones, under the lock; for the calls of retour_tracepoint_set_coming() too. */
+int tracepoint_add_probe(struct retour_tracepoint *tp, void (*probe)(void), void *data);
+int tracepoint_remove_probe(struct retour_tracepoint *tp, void (*probe)(void), void *data);
+
+/* Under the lock: those that stand for their name and fields, one after the other. */
+struct retour_tracepoint *tracepoint_first(void);
+struct retour_tracepoint *tracepoint_next(const struct retour_tracepoint *tp);
+
 #endif

@@ -203,12 +203,17 @@ static void end_by(const struct origin *origin)
 	} while (retour_runtime_leave_() && !mutant(unwind_no_last_look));
 }
 
+void unwind_deferred_return(const struct retour_unwind_regs *regs, unsigned int skip)
+{
+	end_by(&(struct origin){ .regs = regs, .skip = skip });
+}
+
 void retour_runtime_return(void)
 {
 	struct retour_unwind_regs regs = { { 0 } };
 
 	unwind_regs_here(&regs);
-	end_by(&(struct origin){ .regs = &regs, .skip = 1 });
+	unwind_deferred_return(&regs, 1);
 }
 
 void retour_runtime_return_from_signal(const void *ucontext)

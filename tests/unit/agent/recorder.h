@@ -46,10 +46,12 @@ static char mapping_names[1 << 16];
 
 /* How the next session is to be. */
 static struct agent_session session = {
-	.n_events = 1, .events = { { .kind = AGENT_CPU_CLOCK, .period = 1000000 } },
+	.n_events = 1, .max_depth = 127, .events = { { .kind = AGENT_CPU_CLOCK, .period = 1000000 } },
 };
 /* What the recorder does to a process that said hello; false: the usual. */
 static bool (*on_hello)(int fd);
+/* Sees each record first; true: the usual does not. */
+static bool (*on_record)(const struct perf_event_header *header);
 
 static void make_page(unsigned int seals)
 {
@@ -187,6 +189,8 @@ static void take_record(const struct perf_event_header *header)
 	const uint32_t *ids = (const void *)(header + 1);
 	struct task *task;
 
+	if (on_record && on_record(header))
+		return;
 	switch (header->type) {
 	case AGENT_RECORD_SAMPLE:
 		CHECK(header->size >= sizeof(*header) + sizeof(*sample));
@@ -293,7 +297,7 @@ static int follow(pid_t pid, int output)
 }
 
 /* Runs a program under a recorder that wants its session; checks what holds for all. */
-static int record_argv(char **argv)
+static inline int record_argv(char **argv)
 {
 	int output, status;
 	pid_t pid;
@@ -312,7 +316,7 @@ static int record_argv(char **argv)
 }
 
 /* One of the subject's parts, which must succeed. */
-static void record(const char *part)
+static inline void record(const char *part)
 {
 	char *argv[] = { (char *)SUBJECT, (char *)part, NULL };
 	int status = record_argv(argv);
@@ -325,7 +329,7 @@ static void record(const char *part)
 	       seen.lost);
 }
 
-static struct task *task_named(const char *comm)
+static inline struct task *task_named(const char *comm)
 {
 	for (unsigned int i = 0; i < n_tasks; i++)
 		if (!strncmp(tasks[i].comm, comm, sizeof(tasks[i].comm)))

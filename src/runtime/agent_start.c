@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/* How recorder and agent meet: by RETOUR_AGENT, as the program starts, or later where the agent listens. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "runtime/agent.h"
+#include "runtime/agent_listen.h"
+#include "runtime/agent_socket.h"
+#include "runtime/sampler.h"
+#include "runtime/static_key.h"
+
+/* A recorder that hangs does not hang the program. */
+static int connect_to(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct timeval patience = { .tv_sec = 5 };
+	int fd, err = 0;
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(address.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) ||
+	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) ||
+	    connect(fd, (struct sockaddr *)&address, sizeof(address))) {
+		err = -errno;
+		close(fd);
+	}
+	return err ? err : fd;
+}
+
+/* Who was started by a recorder belongs to it, and needs no thread: nobody else attaches. */
+void retour_agent_offer(bool sampled)
+{
+	int saved_errno = errno;
+
+	if (getenv(AGENT_ENVIRONMENT))
+		return;
+	if (sampled)
+		sampler_take_signal();
+	agent_listen();
+	errno = saved_errno;
+}
+
+static void offer(const struct retour_object *object)
+{
+	if (object->tracepoints < object->tracepoints_end)
+		retour_agent_offer(false);
+}
+
+/* The program runs on whatever happens here. */
+__attribute__((constructor(104))) static void start(void)
+{
+	const char *path = getenv(AGENT_ENVIRONMENT);
+	int saved_errno = errno, fd;
+	struct recording *recording;
+	pid_t recorder;
+
+	object_came = offer;
+	fd = path && *path == '/' ? connect_to(path) : -1;
+	if (fd >= 0) {
+		if (agent_peer_is_trusted(fd, &recorder) && !agent_serve(fd, recorder, &recording))
+			sampler_admit(false);
+		close(fd);
+	}
+	errno = saved_errno;
+}

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Recording tracepoints; see trace_record.h.
+ *
+ * One probe fits all: sites give the arguments as an array of values, and what
+ * is kept of a tracepoint says where in the raw data each has its place.  Fields
+ * lie at growing offsets, so a value is stored as eight bytes, of which the next
+ * one overwrites what is too much.
+ */
+#include "runtime/trace_record.h"
+
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/agent_chain.h"
+#include "runtime/agent_record.h"
+#include "runtime/tracepoint.h"
+#include "runtime/unwind_deferred.h"
+#include "runtime/unwind_user.h"
+
+enum {
+	HEAD = 8,		/* what the raw data of all events begin with */
+	MAX_STRING = 4096,	/* with the 0 */
+};
+
+struct recorded_tracepoint {
+	struct retour_tracepoint_recorder recorder;	/* first */
+	struct recording *recording;
+	struct recorded_tracepoint *next;
+	uint64_t period, hits;
+	unsigned int event, n_fields, last_size, raw_size;	/* raw_size: without strings */
+	bool has_strings;
+	uint16_t offsets[AGENT_MAX_FIELDS];
+	struct agent_tracepoint told;
+};
+
+/* Recordings with tracepoints, and theirs: under the lock of the sites. */
+static struct recording *tracing;
+
+/* ---- when one fires ----------------------------------------------------------- */
+
+/* Nothing may be written behind it. */
+static void put_last(unsigned char *at, const uint64_t *value, unsigned int size)
+{
+	if (size == 8)
+		memcpy(at, value, 8);
+	else if (size == 4)
+		memcpy(at, value, 4);
+	else if (size == 2)
+		memcpy(at, value, 2);
+	else
+		*at = (unsigned char)*value;
+}
+
+static void put(struct agent_sample *sample, const struct recorded_tracepoint *tp, const uint64_t *values)
+{
+	unsigned char *raw = sample->raw;
+	struct {
+		uint16_t type;
+		uint8_t flags, preempt_count;
+		int32_t pid;
+	} head = { .type = tp->told.id, .pid = (int32_t)sample->tid };
+
+	memcpy(raw, &head, HEAD);
+	if (!tp->n_fields)
+		return;
+	for (unsigned int i = 0; i < tp->n_fields - 1; i++)
+		memcpy(raw + tp->offsets[i], &values[i], sizeof(values[i]));
+	put_last(raw + tp->offsets[tp->n_fields - 1], &values[tp->n_fields - 1], tp->last_size);
+}
+
+struct strings {
+	const char *text[AGENT_MAX_FIELDS];
+	uint16_t length[AGENT_MAX_FIELDS];	/* with the 0 */
+};
+
+/* Replaces the strings' values by their places behind the fields; returns the end of the last one. */
+static unsigned int place_strings(const struct recorded_tracepoint *tp, const uint64_t *values, uint64_t *placed,
+				  struct strings *strings)
+{
+	unsigned int end = tp->raw_size;
+
+	for (unsigned int i = 0; i < tp->n_fields; i++) {
+		placed[i] = values[i];
+		if (tp->told.fields[i].kind != RETOUR_FIELD_STRING)
+			continue;
+		strings->text[i] = values[i] ? (const char *)values[i] : "(null)";
+		strings->length[i] = strnlen(strings->text[i], MAX_STRING - 1) + 1;
+		placed[i] = end | (uint32_t)strings->length[i] << 16;
+		end += strings->length[i];
+	}
+	return end;
+}
+
+static void put_strings(struct agent_sample *sample, const struct recorded_tracepoint *tp, const struct strings *strings)
+{
+	unsigned char *at = sample->raw + tp->raw_size;
+
+	for (unsigned int i = 0; i < tp->n_fields; i++) {
+		if (tp->told.fields[i].kind != RETOUR_FIELD_STRING)
+			continue;
+		/* Whatever has become of the string meanwhile. */
+		memcpy(at, strings->text[i], strings->length[i] - 1);
+		at[strings->length[i] - 1] = '\0';
+		at += strings->length[i];
+	}
+}
+
+static void write_with_strings(struct recorded_tracepoint *tp, const struct sample_place *place,
+			       const uint64_t *values)
+{
+	uint64_t placed[AGENT_MAX_FIELDS];
+	struct strings strings;
+	unsigned int size = place_strings(tp, values, placed, &strings);
+	struct retour_ring_record record;
+
+	if (agent_begin_sample(tp->recording, place, size, &record))
+		return;
+	put(record.data, tp, placed);
+	put_strings(record.data, tp, &strings);
+	agent_end_sample(tp->recording, &record);
+}
+
+static void write_sample(struct recorded_tracepoint *tp, const struct sample_place *place, const uint64_t *values)
+{
+	struct retour_ring_record record;
+
+	if (tp->has_strings) {
+		write_with_strings(tp, place, values);
+	} else if (!agent_begin_sample(tp->recording, place, tp->raw_size, &record)) {
+		put(record.data, tp, values);
+		agent_end_sample(tp->recording, &record);
+	}
+}
+
+static void record_hit(struct retour_tracepoint_recorder *recorder, const uint64_t *values, const void *site)
+{
+	struct recorded_tracepoint *tp = (struct recorded_tracepoint *)recorder;
+	struct sample_place place = { .ip = (uintptr_t)site, .period = tp->period, .event = tp->event };
+	struct retour_unwind_regs regs;
+
+	if (!recording_runs(tp->recording))
+		return;
+	if (tp->period > 1 && __atomic_add_fetch(&tp->hits, 1, __ATOMIC_RELAXED) % tp->period)
+		return;
+	retour_runtime_enter();
+	/* Chains begin where the tracepoint is: without this function and the one that called it. */
+	if (!agent_request_chain(tp->recording, &place)) {
+		memset(&regs, 0, sizeof(regs));
+		unwind_regs_here(&regs);
+		agent_walk_now(tp->recording, &regs, 2, &place);
+	}
+	write_sample(tp, &place, values);
+	if (retour_runtime_leave_()) {
+		memset(&regs, 0, sizeof(regs));
+		unwind_regs_here(&regs);
+		unwind_deferred_return(&regs, 2);
+	}
+}
+
+/* ---- which --------------------------------------------------------------------- */
+
+static void copy_name(char *to, size_t size, const char *from)
+{
+	size_t n = strnlen(from, size - 1);
+
+	memset(to, 0, size);
+	memcpy(to, from, n);
+}
+
+/* Fields at their natural alignment, strings as their __data_loc. Returns where they end. */
+static unsigned int describe(const struct retour_tracepoint *tp, struct agent_tracepoint *told)
+{
+	unsigned int end = HEAD;
+
+	memset(told, 0, sizeof(*told));
+	copy_name(told->provider, sizeof(told->provider), tp->provider);
+	copy_name(told->name, sizeof(told->name), tp->name);
+	for (const struct retour_tracepoint_field *f = tp->fields; f->name && told->n_fields < AGENT_MAX_FIELDS; f++) {
+		struct agent_field *field = &told->fields[told->n_fields++];
+		unsigned int size = f->kind == RETOUR_FIELD_STRING ? 4 : f->size < 8 ? f->size : 8;
+
+		copy_name(field->name, sizeof(field->name), f->name);
+		copy_name(field->type, sizeof(field->type), f->type);
+		end = (end + size - 1) / size * size;
+		field->offset = end;
+		field->size = size;
+		field->kind = f->kind;
+		end += size;
+	}
+	return end;
+}
+
+static bool matches(const struct retour_tracepoint *tp, const struct agent_event *event)
+{
+	char name[2 * AGENT_MAX_NAME];
+
+	if (event->kind != AGENT_TRACEPOINTS)
+		return false;
+	snprintf(name, sizeof(name), "%s:%s", tp->provider, tp->name);
+	return !fnmatch(event->pattern, name, 0);
+}
+
+/* What was recorded of a tracepoint that has gone, for the same one that comes again. */
+static struct recorded_tracepoint *find(const struct recording *recording, const struct agent_tracepoint *told)
+{
+	struct recorded_tracepoint *r = recording->tracepoints;
+	size_t from = offsetof(struct agent_tracepoint, event);
+
+	while (r && memcmp((char *)&r->told + from, (const char *)told + from, sizeof(*told) - from))
+		r = r->next;
+	return r;
+}
+
+static struct recorded_tracepoint *new_recorded(struct recording *recording, unsigned int event,
+						const struct agent_tracepoint *told, unsigned int raw_size)
+{
+	struct recorded_tracepoint *r = recording->n_tracepoints < UINT16_MAX ? calloc(1, sizeof(*r)) : NULL;
+
+	if (!r)
+		return NULL;
+	r->recorder.record = record_hit;
+	r->recording = recording;
+	r->period = recording->wanted.events[event].period;
+	r->event = event;
+	r->n_fields = told->n_fields;
+	r->raw_size = raw_size;
+	r->told = *told;
+	r->told.id = ++recording->n_tracepoints;
+	r->last_size = told->n_fields ? told->fields[told->n_fields - 1].size : 0;
+	for (unsigned int i = 0; i < told->n_fields; i++) {
+		r->offsets[i] = told->fields[i].offset;
+		r->has_strings |= told->fields[i].kind == RETOUR_FIELD_STRING;
+	}
+	r->next = recording->tracepoints;
+	recording->tracepoints = r;
+	agent_write_tracepoint(recording, &r->told);
+	return r;
+}
+
+/* Under the lock. */
+static void record(struct recording *recording, struct retour_tracepoint *tp)
+{
+	for (unsigned int i = 0; i < recording->wanted.n_events; i++) {
+		struct recorded_tracepoint *r;
+		struct agent_tracepoint told;
+		unsigned int raw_size;
+
+		if (!matches(tp, &recording->wanted.events[i]))
+			continue;
+		raw_size = describe(tp, &told);
+		told.event = i;
+		r = find(recording, &told);
+		if (!r)
+			r = new_recorded(recording, i, &told, raw_size);
+		if (r)
+			tracepoint_add_probe(tp, RETOUR_TRACEPOINT_RECORD, r);
+	}
+}
+
+/* Under the lock: a tracepoint comes. */
+static void coming(const struct retour_tracepoint *tp, void *arg)
+{
+	for (struct recording *r = tracing; r; r = r->next_tracing)
+		record(r, (struct retour_tracepoint *)tp);
+}
+
+static bool wants_tracepoints(const struct recording *recording)
+{
+	for (unsigned int i = 0; i < recording->wanted.n_events; i++)
+		if (recording->wanted.events[i].kind == AGENT_TRACEPOINTS)
+			return true;
+	return false;
+}
+
+void trace_record_start(struct recording *recording)
+{
+	sigset_t saved;
+
+	if (!wants_tracepoints(recording))
+		return;
+	retour_tracepoint_set_coming(coming, NULL);
+	retour_static_key_batch_begin();
+	sites_lock(&saved);
+	recording->next_tracing = tracing;
+	tracing = recording;
+	for (struct retour_tracepoint *tp = tracepoint_first(); tp; tp = tracepoint_next(tp))
+		record(recording, tp);
+	sites_unlock(&saved);
+	retour_static_key_batch_end();
+}
+
+static void unlink_recording(const struct recording *recording)
+{
+	struct recording **at = &tracing;
+
+	while (*at != recording)
+		at = &(*at)->next_tracing;
+	*at = recording->next_tracing;
+}
+
+void trace_record_stop(struct recording *recording)
+{
+	struct recorded_tracepoint *next;
+	sigset_t saved;
+
+	if (!wants_tracepoints(recording))
+		return;
+	retour_static_key_batch_begin();
+	sites_lock(&saved);
+	unlink_recording(recording);
+	for (struct retour_tracepoint *tp = tracepoint_first(); tp; tp = tracepoint_next(tp))
+		for (struct recorded_tracepoint *r = recording->tracepoints; r; r = r->next)
+			tracepoint_remove_probe(tp, RETOUR_TRACEPOINT_RECORD, r);
+	sites_unlock(&saved);
+	retour_static_key_batch_end();
+	retour_tracepoint_synchronize_unregister();
+	for (; recording->tracepoints; recording->tracepoints = next) {
+		next = recording->tracepoints->next;
+		free(recording->tracepoints);
+	}
+}
+
+unsigned int trace_record_list(struct agent_tracepoint **ret)
+{
+	struct agent_tracepoint *list = NULL, *more;
+	unsigned int n = 0, room = 0;
+	sigset_t saved;
+
+	sites_lock(&saved);
+	for (struct retour_tracepoint *tp = tracepoint_first(); tp && n < UINT16_MAX; tp = tracepoint_next(tp)) {
+		if (n == room) {
+			room = room ? 2 * room : 64;
+			more = realloc(list, room * sizeof(*list));
+			if (!more)
+				break;
+			list = more;
+		}
+		describe(tp, &list[n]);
+		list[n].id = n + 1;
+		n++;
+	}
+	sites_unlock(&saved);
+	*ret = list;
+	return n;
+}

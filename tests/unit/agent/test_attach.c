@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: MIT */
+/* Recorders that attach to a program with tracepoints. */
+#include <dirent.h>
+#include <time.h>
+
+#include "recorder.h"
+#include "retour/tracepoint.h"
+
+/* What a sample's raw data begin with. */
+struct head {
+	uint16_t type;
+	uint8_t flags, preempt_count;
+	int32_t pid;
+};
+
+static pid_t program;
+static int output;
+static char agent_path[128];
+
+static void start_traced(const char *how)
+{
+	int ends[2];
+
+	CHECK(!pipe2(ends, O_CLOEXEC));
+	program = fork();
+	if (program == 0) {
+		dup2(ends[1], STDOUT_FILENO);
+		unsetenv("LD_PRELOAD");
+		unsetenv(AGENT_ENVIRONMENT);
+		execl(TRACED, TRACED, how, NULL);
+		_exit(127);
+	}
+	close(ends[1]);
+	output = ends[0];
+	snprintf(agent_path, sizeof(agent_path), AGENT_SOCKET, geteuid(), program);
+}
+
+static int connect_to(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	strcpy(address.sun_path, path);
+	for (int i = 0; i < 500; i++) {
+		if (!connect(fd, (struct sockaddr *)&address, sizeof(address)))
+			return fd;
+		usleep(10000);
+	}
+	CHECK(!"somebody listens");
+	return -1;
+}
+
+static int attach(void)
+{
+	int fd = connect_to(agent_path), none;
+	struct agent_message hello;
+
+	CHECK(receive_packet(fd, &hello, &none) && hello.kind == AGENT_HELLO);
+	return fd;
+}
+
+static void want_tracepoints(const char *pattern, unsigned int period)
+{
+	session = (struct agent_session){
+		.n_events = 1, .max_depth = 127, .events = { { .kind = AGENT_TRACEPOINTS, .period = period } },
+	};
+	strcpy(session.events[0].pattern, pattern);
+	if (page_fd < 0)
+		make_page(F_SEAL_SHRINK | F_SEAL_GROW);
+}
+
+/* Descriptions are read before there are samples: rings are read one after the other. */
+static void start_session(int fd)
+{
+	unsigned int n = n_readers;
+
+	page->state = AGENT_WAITING;
+	send_session(fd);
+	take_rings(fd);
+	CHECK(n_readers == n + 1);
+	read_rings();
+	page->state = AGENT_RUNNING;
+}
+
+static void read_for(unsigned int ms)
+{
+	for (unsigned int i = 0; i < ms / 10; i++) {
+		usleep(10000);
+		read_rings();
+	}
+}
+
+/* So many processes have fired more than once: each then knows that it is traced. */
+static void read_until_sampled(unsigned int n)
+{
+	for (int i = 0; i < 1000; i++) {
+		unsigned int sampled = 0;
+
+		for (unsigned int t = 0; t < n_tasks; t++)
+			sampled += tasks[t].samples > 4;
+		if (sampled >= n)
+			return;
+		read_for(10);
+	}
+	CHECK(!"it is sampled");
+}
+
+static void wait_for_end(void)
+{
+	char text[64] = "";
+	int status;
+
+	CHECK(waitpid(program, &status, 0) == program);
+	CHECK(read(output, text, sizeof(text) - 1) >= 0);
+	CHECK_STR(text, "done\n");
+	CHECK(status == 0);
+	/* The socket goes with the process. */
+	CHECK(access(agent_path, F_OK));
+}
+
+static struct agent_tracepoint told[64];
+static unsigned int n_told, n_of[64];
+static int last_id;
+
+static const struct agent_tracepoint *told_of(const char *name)
+{
+	for (unsigned int i = 0; i < n_told; i++)
+		if (!strcmp(told[i].name, name))
+			return &told[i];
+	return NULL;
+}
+
+static void check_string(const struct agent_sample *sample, unsigned int offset, const char *want)
+{
+	uint32_t loc;
+
+	memcpy(&loc, sample->raw + offset, 4);
+	CHECK((loc & 0xffff) + (loc >> 16) <= sample->raw_size && loc >> 16 == strlen(want) + 1);
+	CHECK_STR((const char *)sample->raw + (loc & 0xffff), want);
+}
+
+static void check_sample(const struct agent_sample *sample)
+{
+	struct head head;
+	int a, b;
+
+	memcpy(&head, sample->raw, sizeof(head));
+	CHECK(sample->raw_size >= sizeof(head) && head.type >= 1 && head.type <= n_told);
+	CHECK(head.pid == (int)sample->tid && !head.flags);
+	const struct agent_tracepoint *tp = &told[head.type - 1];
+
+	n_of[head.type - 1]++;
+	memcpy(&a, sample->raw + 8, 4);
+	memcpy(&b, sample->raw + 12, 4);
+	if (!strcmp(tp->name, "pair")) {
+		CHECK(sample->raw_size == 16 && a == -b && a > 0);
+		last_id = a;
+	} else if (!strcmp(tp->name, "request")) {
+		CHECK(a > 0);
+		check_string(sample, 12, a % 2 ? "/odd" : "");
+	} else if (!strcmp(tp->name, "small")) {
+		double d;
+		signed char c = (signed char)sample->raw[8];
+
+		memcpy(&d, sample->raw + 16, 8);
+		CHECK(sample->raw_size == 32 && c == (signed char)-(int)(d * 2));
+		CHECK((uint16_t)(sample->raw[10] | sample->raw[11] << 8) == (uint16_t)(d * 6));
+	} else {
+		CHECK_STR(tp->name, "tick");
+		CHECK(sample->raw_size == 8);
+	}
+}
+
+static uint64_t chain_first[2];
+
+static bool take(const struct perf_event_header *header)
+{
+	const struct agent_sample *sample = (const void *)(header + 1);
+	const struct agent_chain *chain = (const void *)(header + 1);
+
+	if (header->type == AGENT_RECORD_TRACEPOINT) {
+		CHECK(header->size >= sizeof(*header) + sizeof(told[0]) && n_told < 64);
+		memcpy(&told[n_told++], header + 1, sizeof(told[0]));
+		CHECK(told[n_told - 1].id == n_told);
+	} else if (header->type == AGENT_RECORD_SAMPLE && sample->raw_size) {
+		check_sample(sample);
+	} else if (header->type == AGENT_RECORD_CHAIN && chain->n > 2) {
+		chain_first[0] = chain->ips[0];
+		chain_first[1] = chain->ips[1];
+	}
+	return false;
+}
+
+TEST(list)
+{
+	struct agent_message ask = { .kind = AGENT_LIST, .size = offsetof(struct agent_message, version) }, answer;
+	unsigned int n_app = 0, n_retour = 0;
+	int fd, none;
+
+	start_traced(NULL);
+	fd = attach();
+	send_packet(fd, &ask, ask.size, -1);
+	for (;;) {
+		CHECK(receive_packet(fd, &answer, &none));
+		if (answer.kind == AGENT_DONE)
+			break;
+		CHECK(answer.kind == AGENT_TRACEPOINT);
+		n_app += !strcmp(answer.tracepoint.provider, "app");
+		n_retour += !strcmp(answer.tracepoint.provider, "retour");
+		if (strcmp(answer.tracepoint.name, "request"))
+			continue;
+		CHECK(answer.tracepoint.n_fields == 2 && answer.tracepoint.fields[0].size == 4);
+		CHECK_STR(answer.tracepoint.fields[1].name, "path");
+		CHECK_STR(answer.tracepoint.fields[1].type, "const char *");
+		CHECK(answer.tracepoint.fields[1].kind == RETOUR_FIELD_STRING);
+	}
+	CHECK(n_app == 4 && n_retour >= 8);
+	/* The same connection can then record. */
+	want_tracepoints("app:pair", 1);
+	start_session(fd);
+	read_until_sampled(1);
+	close(fd);
+	wait_for_end();
+}
+
+TEST(fields_and_chains)
+{
+	int fd;
+
+	on_record = take;
+	start_traced(NULL);
+	fd = attach();
+	want_tracepoints("app:*", 1);
+	start_session(fd);
+	for (int i = 0; i < 100 && seen.samples < 100; i++)
+		read_for(100);
+	close(fd);
+	wait_for_end();
+	read_rings();
+	CHECK(n_told == 4 && told_of("request") && told_of("small") && !seen.lost);
+	for (unsigned int i = 0; i < n_told; i++)
+		CHECK(n_of[i] >= 20);
+	CHECK(seen.chains == seen.samples && seen.complete == seen.chains);
+	/* The tracepoint's own function is not in the chain: it begins with its caller, and main() called that. */
+	CHECK(chain_first[0] && chain_first[1] != chain_first[0]);
+}
+
+/* Every third hit. */
+TEST(period)
+{
+	int fd;
+
+	on_record = take;
+	start_traced(NULL);
+	fd = attach();
+	want_tracepoints("app:pair", 3);
+	start_session(fd);
+	for (int i = 0; i < 100 && seen.samples < 20; i++)
+		read_for(100);
+	CHECK(n_told == 1 && seen.samples >= 20 && n_of[0] == seen.samples);
+	CHECK((unsigned int)last_id + 3 >= 3 * seen.samples);
+	close(fd);
+	wait_for_end();
+}
+
+/* Each has its own rings; the first to leave does not end the other's. */
+TEST(two_recorders)
+{
+	unsigned int before;
+	int first, second;
+
+	start_traced(NULL);
+	want_tracepoints("app:pair", 1);
+	first = attach();
+	start_session(first);
+	second = attach();
+	start_session(second);
+	CHECK(n_readers == 2);
+	read_until_sampled(1);
+	close(first);
+	read_for(200);
+	before = seen.samples;
+	for (int i = 0; i < 100 && seen.samples == before; i++)
+		read_for(100);
+	CHECK(seen.samples > before);
+	close(second);
+	wait_for_end();
+}
+
+TEST(stopped_by_the_page)
+{
+	int fd;
+
+	start_traced(NULL);
+	want_tracepoints("app:pair", 1);
+	fd = attach();
+	start_session(fd);
+	read_until_sampled(1);
+	page->state = AGENT_STOPPED;
+	wait_for_end();
+	close(fd);
+}
+
+/* A child goes on in the same rings, and can be attached to by itself. */
+TEST(child)
+{
+	int fd;
+
+	start_traced("fork");
+	want_tracepoints("app:pair", 1);
+	/* It has forked when it lists its child. */
+	usleep(100000);
+	fd = attach();
+	CHECK(fd >= 0);
+	for (DIR *d = opendir("/proc"); d;) {
+		struct dirent *e = readdir(d);
+		char path[64], text[256] = "";
+		int stat, child, parent = 0;
+
+		CHECK(e);
+		child = atoi(e->d_name);
+		snprintf(path, sizeof(path), "/proc/%d/stat", child);
+		stat = child > 0 ? open(path, O_RDONLY) : -1;
+		if (stat < 0)
+			continue;
+		CHECK(read(stat, text, sizeof(text) - 1) >= 0);
+		close(stat);
+		if (strrchr(text, ')'))
+			sscanf(strrchr(text, ')') + 1, " %*c %d", &parent);
+		if (parent != program)
+			continue;
+		closedir(d);
+		d = NULL;
+		snprintf(agent_path, sizeof(agent_path), AGENT_SOCKET, geteuid(), child);
+	}
+	start_session(fd);
+	int fd_of_child = attach();
+
+	start_session(fd_of_child);
+	read_until_sampled(2);
+	CHECK(n_readers == 2);
+	close(fd);
+	close(fd_of_child);
+	wait_for_end();
+}
+
+static int send_raw(const void *data, size_t size, int passed)
+{
+	struct agent_message answer;
+	int fd = attach(), none, error = 0;
+
+	send_packet(fd, data, size, passed);
+	/* Refused, or hung up on. */
+	if (receive_packet(fd, &answer, &none)) {
+		CHECK(answer.kind == AGENT_REFUSED && none < 0);
+		error = (int)answer.error;
+	}
+	close(fd);
+	return error;
+}
+
+TEST(hostile_recorders)
+{
+	struct agent_message message = { .kind = AGENT_SESSION, .size = session_size() };
+	int unsealed = memfd_create("unsealed", MFD_ALLOW_SEALING), plain = open("/dev/null", O_RDONLY), small;
+	int fd;
+
+	start_traced(NULL);
+	want_tracepoints("app:pair", 1);
+	message.session = session;
+	CHECK(unsealed >= 0 && !ftruncate(unsealed, 4096));
+	small = memfd_create("small", MFD_ALLOW_SEALING);
+	CHECK(!ftruncate(small, 2) && !fcntl(small, F_ADD_SEALS, F_SEAL_SHRINK));
+	CHECK(!send_raw("x", 1, -1));
+	CHECK(!send_raw(&message, 8, -1));
+	CHECK(!send_raw(&message, sizeof(message), -1));
+	CHECK(send_raw(&message, session_size(), -1) == EINVAL);
+	CHECK(send_raw(&message, session_size(), unsealed) == EINVAL);
+	CHECK(send_raw(&message, session_size(), plain) == EINVAL);
+	CHECK(send_raw(&message, session_size(), small) == EINVAL);
+	message.session.n_events = AGENT_MAX_EVENTS + 1;
+	CHECK(send_raw(&message, session_size(), page_fd) == EINVAL);
+	message.session.n_events = 1;
+	message.session.events[0].kind = 77;
+	CHECK(send_raw(&message, session_size(), page_fd) == EINVAL);
+	message.session.events[0].kind = AGENT_CPU_CLOCK;
+	CHECK(send_raw(&message, session_size(), page_fd) == EINVAL);
+	message.session.events[0] = session.events[0];
+	memset(message.session.events[0].pattern, 'x', AGENT_MAX_NAME);
+	CHECK(send_raw(&message, session_size(), page_fd) == EINVAL);
+	message.session = session;
+	message.session.ring_bytes = 12345;
+	CHECK(send_raw(&message, session_size(), page_fd) == EINVAL);
+	message.size = 1u << 30;
+	CHECK(!send_raw(&message, session_size(), page_fd));
+	message.size = session_size();
+	message.kind = 99;
+	CHECK(!send_raw(&message, session_size(), -1));
+	/* Who comes after them is served. */
+	fd = attach();
+	start_session(fd);
+	read_until_sampled(1);
+	close(fd);
+	wait_for_end();
+}
+
+/* More than fit come; who leaves makes room. */
+TEST(many_recorders)
+{
+	int fd[12], none, n = 0;
+	struct agent_message answer;
+
+	start_traced(NULL);
+	want_tracepoints("app:pair", 1);
+	for (int i = 0; i < 12; i++) {
+		fd[n] = connect_to(agent_path);
+		CHECK(receive_packet(fd[n], &answer, &none));
+		if (answer.kind == AGENT_REFUSED) {
+			CHECK(answer.error == EBUSY);
+			n_refused++;
+			close(fd[n]);
+			continue;
+		}
+		start_session(fd[n]);
+		n++;
+	}
+	CHECK(n == 8 && n_refused == 4 && n_readers == 8);
+	read_until_sampled(1);
+	close(fd[--n]);
+	fd[n] = attach();
+	while (n >= 0)
+		close(fd[n--]);
+	wait_for_end();
+}
+
+int main(int argc, char **argv)
+{
+	return test_main(argc, argv);
+}
