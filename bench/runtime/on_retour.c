@@ -13,8 +13,13 @@
 enum { EVENT = 1, CHAIN };
 
 struct event {
-	uint64_t time, cookie;
+	uint64_t time;
 	int a, b;
+};
+
+struct event_with_chain {
+	struct event event;
+	uint64_t cookie;
 };
 
 static struct retour_ring *ring;
@@ -26,7 +31,7 @@ static void record(void *data, int a, int b)
 
 	if (retour_ring_reserve(ring, sizeof(struct event), &record))
 		return;
-	*(struct event *)record.data = (struct event){ retour_ring_clock(ring), 0, a, b };
+	*(struct event *)record.data = (struct event){ retour_ring_clock(ring), a, b };
 	retour_ring_commit(ring, &record, EVENT, 0);
 }
 
@@ -60,9 +65,10 @@ static void record_with_chain(void *data, int a, int b)
 	uint64_t cookie = 0;
 
 	retour_unwind_deferred_request(&tracer, &cookie);
-	if (retour_ring_reserve(ring, sizeof(struct event), &record))
+	if (retour_ring_reserve(ring, sizeof(struct event_with_chain), &record))
 		return;
-	*(struct event *)record.data = (struct event){ retour_ring_clock(ring), cookie, a, b };
+	*(struct event_with_chain *)record.data =
+		(struct event_with_chain){ { retour_ring_clock(ring), a, b }, cookie };
 	retour_ring_commit(ring, &record, EVENT, 0);
 }
 
