@@ -102,6 +102,8 @@ void retour_rcu_debug_lock(const struct retour_rcu_domain *domain, const void *c
 	else if (!reader_process_is_known())
 		held_complain(RETOUR_RCU_NOT_WATCHING, "a reader in a forked child before its repair", domain, where,
 			      NULL);
+	else
+		reader_claim();	/* not only of retour_rcu's readers the end of the thread is to be known */
 	note_outermost(domain, cookie, where);
 	if (free)
 		take(free, domain, cookie, where);

@@ -79,6 +79,14 @@ READER(tasks_notrace, retour_rcu_read_lock_tasks_trace_notrace, retour_rcu_read_
 	static void id##_cond(unsigned long cookie)                            \
 	{                                                                      \
 		retour_cond_synchronize_##word(__VA_ARGS__ __VA_OPT__(, ) cookie); \
+	}                                                                      \
+	static unsigned long id##_start_poll_expedited(void)                   \
+	{                                                                      \
+		return retour_start_poll_synchronize_##word##_expedited(__VA_ARGS__); \
+	}                                                                      \
+	static void id##_cond_expedited(unsigned long cookie)                  \
+	{                                                                      \
+		retour_cond_synchronize_##word##_expedited(__VA_ARGS__ __VA_OPT__(, ) cookie); \
 	}
 
 UPDATER(rcu, rcu, retour_rcu_barrier)
@@ -88,7 +96,8 @@ UPDATER(tasks, rcu_tasks_trace, retour_rcu_barrier_tasks_trace)
 
 #define UPDATER_OPS(id)                                                        \
 	.synchronize = id##_synchronize, .expedited = id##_expedited, .call = id##_call, .barrier = id##_barrier, \
-	.get_state = id##_get_state, .start_poll = id##_start_poll, .poll = id##_poll, .cond = id##_cond
+	.get_state = id##_get_state, .start_poll = id##_start_poll, .poll = id##_poll, .cond = id##_cond, \
+	.start_poll_expedited = id##_start_poll_expedited, .cond_expedited = id##_cond_expedited
 
 static const struct torture_ops domains[] = {
 	{ "rcu", rcu_lock, rcu_unlock, rcu_lock_notrace, rcu_unlock_notrace, .bound = true, .boosted = true,

@@ -58,23 +58,41 @@ static void wait_expedited(void)
 	torture->expedited();
 }
 
-static void wait_poll(void)
+static void poll_until_over(unsigned long cookie)
 {
-	unsigned long cookie = torture->start_poll();
-
 	while (!torture->poll(cookie))
 		one_in(4) ? sleep_us(torture_random() % 100) : sched_yield();
 }
 
-static void wait_cond(void)
+static void wait_poll(void)
+{
+	poll_until_over(torture->start_poll());
+}
+
+static void wait_poll_expedited(void)
+{
+	poll_until_over(torture->start_poll_expedited());
+}
+
+static void wait_with(void (*cond)(unsigned long cookie))
 {
 	unsigned long cookie = torture->get_state();
 
 	if (one_in(2))
 		sleep_us(torture_random() % 200);
-	torture->cond(cookie);
+	cond(cookie);
 	if (!torture->poll(cookie))
 		torture_fail("a cookie is not complete after cond_synchronize");
+}
+
+static void wait_cond(void)
+{
+	wait_with(torture->cond);
+}
+
+static void wait_cond_expedited(void)
+{
+	wait_with(torture->cond_expedited);
 }
 
 /* Grace periods of others count too, if they began late enough. */
@@ -106,7 +124,8 @@ static const struct {
 } kinds[] = {
 	{ "synchronize", wait_synchronize }, { "call", NULL }, { "expedited", wait_expedited },
 	{ "start_poll", wait_poll }, { "barrier", wait_barrier }, { "cond", wait_cond },
-	{ "poll", wait_for_others },
+	{ "poll", wait_for_others }, { "start_poll_expedited", wait_poll_expedited },
+	{ "cond_expedited", wait_cond_expedited },
 };
 const unsigned int updater_kinds = sizeof(kinds) / sizeof(*kinds);
 

@@ -30,6 +30,8 @@ struct torture_ops {
 	unsigned long (*start_poll)(void);
 	bool (*poll)(unsigned long cookie);
 	void (*cond)(unsigned long cookie);
+	unsigned long (*start_poll_expedited)(void);
+	void (*cond_expedited)(unsigned long cookie);
 	bool bound;		/* sections are known to be the thread's that began them */
 	bool boosted;		/* readers are lent priorities */
 	bool handed_over;	/* most sections end in another thread */
