@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "collect/backend.h"
 #include "collect/copy_size.h"
+#include "collect/deep_threads.h"
 #include "collect/perf_events.h"
 #include "collect/stack_sample.h"
 #include "collect/stack_walk.h"
@@ -37,6 +38,7 @@ struct stack_backend {
 	struct dso_store *dsos;
 	struct perf_events *events;
 	struct copy_size *copy_sizes;		/* by group of the events */
+	struct deep_threads deep;
 	struct stack_walker walker;
 	stack_ips ips;				/* of the walk under way */
 	VEC(struct doubt) doubts;		/* by age */
@@ -46,25 +48,26 @@ struct stack_backend {
 	struct backend_counters counters;
 };
 
-/* The beginning of a record's trailer. */
-struct exec_event {
+/* The beginning of a record's trailer, and which of the two it was. */
+struct end_event {
 	uint32_t pid, tid;
 	uint64_t time;
+	bool exit;			/* or exec */
 };
 
 /* ---- draining --------------------------------------------------------------- */
 
-/* The recorder takes names; an execve is told to us too, as the only event of its kind. */
+/* The recorder takes names; the end of a program or a task is told to us too, as the only events of their kind. */
 static void side_band(struct stack_backend *b, const struct perf_event_header *header)
 {
-	struct exec_event exec;
+	struct end_event end = { .exit = header->type == PERF_RECORD_EXIT };
 
 	recorder_queue_side_band(b->recorder, header);
-	if (header->type != PERF_RECORD_COMM || !(header->misc & PERF_RECORD_MISC_COMM_EXEC) ||
+	if ((!end.exit && (header->type != PERF_RECORD_COMM || !(header->misc & PERF_RECORD_MISC_COMM_EXEC))) ||
 	    header->size < sizeof(*header) + PERF_EVENTS_TRAILER)
 		return;
-	memcpy(&exec, (const char *)header + header->size - PERF_EVENTS_TRAILER, sizeof(exec));
-	recorder_queue(b->recorder, EVENT_CHAIN, exec.time, &exec, sizeof(exec));
+	memcpy(&end, (const char *)header + header->size - PERF_EVENTS_TRAILER, offsetof(struct end_event, exit));
+	recorder_queue(b->recorder, EVENT_CHAIN, end.time, &end, sizeof(end));
 }
 
 /* A record has room for the whole copy that was asked for; what is empty of it is left behind. */
@@ -146,15 +149,63 @@ static enum reason why_not(struct stack_backend *b, const struct stack_sample *s
 	return s->abi == PERF_SAMPLE_REGS_ABI_64 ? REASON_NONE : REASON_COMPAT_TASK;
 }
 
+/* ---- the size of copies ------------------------------------------------------- */
+
+static void apply_choice(struct stack_backend *b, uint32_t group, bool changed)
+{
+	struct copy_size *size = &b->copy_sizes[group];
+
+	if (!size->samples && size->choice == COPY_WHOLE)
+		deep_threads_clear_suspects(&b->deep, group);
+	if (!changed)
+		return;
+	if (size->choice == COPY_SHORT && !deep_threads_add_suspects(&b->deep, group))
+		copy_size_give_up(size);
+	if (size->choice == COPY_WHOLE)
+		deep_threads_give_back(&b->deep, group);
+	perf_events_set_stack_size(b->events, group, size->choice);
+}
+
 static void adapt(struct stack_backend *b, const struct stack_sample *s, uint64_t reach)
 {
+	const bool deep = copy_size_is_deep(reach);
+	struct copy_size *size;
 	uint32_t group;
+	bool changed;
+
+	if (!perf_events_group_of(b->events, s->id, &group) || group >= perf_events_groups(b->events))
+		return;
+	size = &b->copy_sizes[group];
+	if (size->choice == COPY_WHOLE)
+		changed = copy_size_learn(size, deep_threads_suspect(&b->deep, s->tid, group, deep), false);
+	else if (!deep)
+		changed = copy_size_learn(size, false, false);
+	else if (deep_threads_has(&b->deep, s->tid))
+		return;			/* it was under way at the change */
+	else if (deep_threads_add(&b->deep, s->tid, group))
+		changed = copy_size_learn(size, true, reach > s->asked);
+	else
+		changed = reach > s->asked && copy_size_give_up(size);
+	apply_choice(b, group, changed);
+}
+
+/* Is the sample of a thread that others count for, its own events or those that it was served by? */
+static bool counts_elsewhere(struct stack_backend *b, const struct stack_sample *s)
+{
+	uint32_t group;
+	bool own;
 
 	if (!perf_events_group_of(b->events, s->id, &group))
-		return;
-	if (copy_size_learn(&b->copy_sizes[group], s->asked, reach))
-		perf_events_set_stack_size(b->events, group, b->copy_sizes[group].choice);
+		return false;
+	own = group >= perf_events_groups(b->events);
+	if (deep_threads_group(&b->deep, s->tid, s->time, own ? UINT32_MAX : group) == group)
+		return false;
+	if (!own && b->copy_sizes[group].choice == COPY_SHORT)
+		apply_choice(b, group, copy_size_learn(&b->copy_sizes[group], true, false));
+	return true;
 }
+
+/* ---- walks --------------------------------------------------------------------- */
 
 static enum reason walk(struct stack_backend *b, const struct stack_sample *s)
 {
@@ -216,6 +267,7 @@ static void stack_expire(void *backend, uint64_t time)
 	struct stack_backend *b = backend;
 
 	resolve(b, 0, 0, time, false);
+	deep_threads_expire(&b->deep, time);
 }
 
 /* Until execve has told the new program's name, the task is still the old one, without its stack. */
@@ -236,22 +288,29 @@ static bool has_exec(const struct stack_backend *b, uint32_t pid)
 	return false;
 }
 
-static void take_exec(struct stack_backend *b, const struct exec_event *exec)
+static void take_end(struct stack_backend *b, const struct end_event *end)
 {
-	b->execs[b->n_execs++ % KEPT_EXECS] = exec->pid;
-	resolve(b, exec->pid, 0, exec->time, true);
+	if (end->exit) {
+		deep_threads_exit(&b->deep, end->tid, end->time);
+		return;
+	}
+	b->execs[b->n_execs++ % KEPT_EXECS] = end->pid;
+	resolve(b, end->pid, 0, end->time, true);
 }
 
 static void take_sample(struct stack_backend *b, const struct stack_sample *s)
 {
-	enum reason reason = why_not(b, s);
 	struct sample_record record;
+	enum reason reason;
 	uint32_t event;
 
 	if (!perf_events_find(b->events, s->id, &event)) {
 		b->counters.lost_samples++;
 		return;
 	}
+	if (counts_elsewhere(b, s))
+		return;
+	reason = why_not(b, s);
 	fill_record(s, event, &record);
 	b->ips.len = 0;
 	if (!reason)
@@ -268,11 +327,11 @@ static void take_sample(struct stack_backend *b, const struct stack_sample *s)
 static void stack_take(void *backend, enum recorder_event kind, const void *data, uint32_t size)
 {
 	struct stack_backend *b = backend;
-	const struct exec_event *exec = data;
+	const struct end_event *end = data;
 	struct stack_sample sample;
 
 	if (kind == EVENT_CHAIN)
-		take_exec(b, exec);
+		take_end(b, end);
 	else if (stack_sample_parse(data, size, &sample))
 		take_sample(b, &sample);
 }
@@ -286,6 +345,7 @@ static void stack_destroy(void *backend)
 	dso_store_destroy(b->dsos);
 	rule_cache_destroy(b->rules);
 	perf_events_close(b->events);
+	deep_threads_free(&b->deep);
 	free(b->copy_sizes);
 	vec_free(&b->ips);
 	vec_free(&b->doubts);
@@ -320,6 +380,7 @@ static struct error *stack_create(const struct backend_context *context, void **
 	b->options = context->options;
 	b->recorder = context->recorder;
 	err = open_events(b, context->epoll_fd);
+	b->deep.events = b->events;
 	if (!err)
 		err = rule_cache_create(NULL, RULE_CACHE_SETS, NULL, &b->rules);
 	if (!err)
@@ -358,6 +419,13 @@ static void stack_disable(void *backend)
 	perf_events_disable(b->events);
 }
 
+static void stack_forget(void *backend, uint32_t tid)
+{
+	struct stack_backend *b = backend;
+
+	deep_threads_exit(&b->deep, tid, clock_monotonic_ns());
+}
+
 static void stack_follow_cpus(void *backend)
 {
 	struct stack_backend *b = backend;
@@ -385,5 +453,6 @@ static void stack_counters(void *backend, struct backend_counters *ret)
 const struct backend backend_stack = {
 	.name = "stack", .create = stack_create, .destroy = stack_destroy, .ring_attr = stack_ring_attr,
 	.enable = stack_enable, .disable = stack_disable, .drain = stack_drain, .take = stack_take,
-	.expire = stack_expire, .follow_cpus = stack_follow_cpus, .why_no_chain = stack_why_no_chain, .counters = stack_counters,
+	.expire = stack_expire, .follow_cpus = stack_follow_cpus, .forget = stack_forget,
+	.why_no_chain = stack_why_no_chain, .counters = stack_counters,
 };

@@ -24,6 +24,8 @@ enum {
 	MIN_RING = 128 << 10,		/* two of the largest records */
 	WAKEUP_BYTES = 256 << 10,	/* unread, at most */
 	OPEN_ATTEMPTS = 5,
+	MAX_OWN_GROUPS = 256,
+	MAX_OWN_EVENTS = 512,		/* descriptors of threads that have events of their own */
 };
 
 #define ALL_GROUPS UINT32_MAX
@@ -83,6 +85,12 @@ static bool rings_of_threads(const struct perf_events *e)
 	return of_threads(e) && !e->options.all_side_band;
 }
 
+/* A thread with events of its own has those of the first size only; its side-band records come anyway. */
+static bool is_own(const struct perf_events *e, uint32_t group)
+{
+	return group >= perf_events_groups(e);
+}
+
 struct perf_event_attr perf_events_side_band_attr(void)
 {
 	return (struct perf_event_attr){
@@ -97,7 +105,7 @@ struct perf_event_attr perf_events_side_band_attr(void)
 	};
 }
 
-static void init_event_attr(const struct perf_events *e, const struct session_event *event,
+static void init_event_attr(const struct perf_events *e, const struct session_event *event, uint32_t group,
 			    struct perf_event_attr *attr)
 {
 	*attr = e->options.event_attr;
@@ -114,7 +122,7 @@ static void init_event_attr(const struct perf_events *e, const struct session_ev
 	/* Events that share a ring must share its clock. */
 	attr->use_clockid = 1;
 	attr->clockid = CLOCK_MONOTONIC;
-	attr->inherit = e->options.scope == SESSION_PROCESSES;
+	attr->inherit = e->options.scope == SESSION_PROCESSES && !is_own(e, group);
 }
 
 /* Every thread has its events, on every CPU. */
@@ -214,7 +222,7 @@ static struct error *open_event(struct perf_events *e, size_t i, uint32_t size, 
 	struct perf_event_attr attr;
 	_cleanup_close_ int fd = -1;
 
-	init_event_attr(e, event, &attr);
+	init_event_attr(e, event, target->group, &attr);
 	if (e->options.n_stack_sizes)
 		attr.sample_stack_user = e->options.stack_sizes[size];
 	fd = perf_event_open(&attr, target->tid, cpu);
@@ -247,14 +255,15 @@ static struct error *open_side_band(struct perf_events *e, const struct target *
 
 static struct error *open_target(struct perf_events *e, const struct target *target, int cpu)
 {
-	struct error *err = rings_of_threads(e) ? open_side_band(e, target, cpu) : NULL;
+	const bool own = is_own(e, target->group);
+	struct error *err = rings_of_threads(e) && !own ? open_side_band(e, target, cpu) : NULL;
 
 	for (size_t i = 0; !err && target->sampled && i < e->options.n_events; i++) {
 		uint32_t size = 0;
 
 		do
 			err = open_event(e, i, size, target, cpu);
-		while (!err && ++size < e->options.n_stack_sizes);
+		while (!err && !own && ++size < e->options.n_stack_sizes);
 	}
 	return err;
 }
@@ -309,6 +318,19 @@ static void close_cpu(struct cpu *c)
 	vec_free(&c->side_bands);
 	perf_ring_close(&c->ring);
 	c->open = false;
+}
+
+static void close_group(struct cpu *c, uint32_t group)
+{
+	size_t kept = 0;
+
+	vec_each(&c->samplers, sampler) {
+		if (sampler->group != group)
+			c->samplers.data[kept++] = *sampler;
+		else
+			close(sampler->fd);
+	}
+	c->samplers.len = kept;
 }
 
 static struct error *open_cpu(struct perf_events *e, int cpu)
@@ -558,7 +580,7 @@ struct error *perf_events_open(const struct perf_events_options *options, struct
 	e->n_cpus = sysconf(_SC_NPROCESSORS_CONF);
 	e->cpus = calloc(e->n_cpus, sizeof(*e->cpus));
 	e->cpu_seen = calloc(e->n_cpus, sizeof(*e->cpu_seen));
-	e->stack_size = calloc(perf_events_groups(e), sizeof(*e->stack_size));
+	e->stack_size = calloc(perf_events_groups(e) + MAX_OWN_GROUPS, sizeof(*e->stack_size));
 	if (!e->cpus || !e->cpu_seen || !e->stack_size)
 		return error_nomem();
 	open_uevents(e);
@@ -596,6 +618,56 @@ void perf_events_set_stack_size(struct perf_events *e, uint32_t group, uint32_t 
 	e->stack_size[group] = number;
 	if (e->enabled)
 		control(e, group, PERF_EVENT_IOC_ENABLE);
+}
+
+/* ---- threads with events of their own ---------------------------------------- */
+
+uint32_t perf_events_own_groups(const struct perf_events *e)
+{
+	const size_t per_thread = (size_t)e->n_cpus * e->options.n_events;
+
+	for (size_t i = 0; i < e->options.n_events; i++)
+		if (is_shared(&e->options.events[i]))
+			return 0;
+	if (e->options.n_stack_sizes < 2)
+		return 0;
+	return MAX_OWN_EVENTS / per_thread < MAX_OWN_GROUPS ? (uint32_t)(MAX_OWN_EVENTS / per_thread) : MAX_OWN_GROUPS;
+}
+
+bool perf_events_add_thread(struct perf_events *e, pid_t tid, uint32_t group)
+{
+	const struct target target = { tid, group, true };
+	struct error *err = vec_push(&e->targets, target) ? NULL : error_nomem();
+
+	for (int cpu = 0; !err && cpu < e->n_cpus; cpu++)
+		if (e->cpus[cpu] && e->cpus[cpu]->open)
+			err = open_target(e, &target, cpu);
+	if (!err)
+		return true;
+	error_free(err);
+	perf_events_remove_group(e, group);
+	return false;
+}
+
+void perf_events_remove_group(struct perf_events *e, uint32_t group)
+{
+	size_t kept = 0;
+
+	vec_each(&e->targets, target)
+		if (target->group != group)
+			e->targets.data[kept++] = *target;
+	e->targets.len = kept;
+	for (int cpu = 0; cpu < e->n_cpus; cpu++)
+		if (e->cpus[cpu])
+			close_group(e->cpus[cpu], group);
+	hash_each_all(&e->ids, node) {
+		struct event_id *id = container_of(node, struct event_id, node);
+
+		if (id->group == group) {
+			hash_remove(&e->ids, node);
+			free(id);
+		}
+	}
 }
 
 struct error *perf_events_enable(struct perf_events *e)

@@ -85,6 +85,17 @@ uint32_t perf_events_groups(const struct perf_events *events);
 /* False: it is not known. */
 bool perf_events_group_of(const struct perf_events *events, uint64_t id, uint32_t *group);
 void perf_events_set_stack_size(struct perf_events *events, uint32_t group, uint32_t number);
+/*
+ * A thread may have events of its own besides, with the first size, in a group
+ * of its own: one of own_groups() from groups() on, that is not in use.  What it
+ * starts does not inherit them.  There are none where a sample that two events
+ * ask for is filled in only once (see perf_events_find()).
+ */
+uint32_t perf_events_own_groups(const struct perf_events *events);
+/* False: refused, or the thread has ended. */
+bool perf_events_add_thread(struct perf_events *events, pid_t tid, uint32_t group);
+/* Samples in the rings are not known any more. */
+void perf_events_remove_group(struct perf_events *events, uint32_t group);
 
 /* The attributes of the rings' event, for parsing their records. */
 const struct perf_event_attr *perf_events_ring_attr(const struct perf_events *events);

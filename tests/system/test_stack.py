@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Backend stack: the same chains from copies of the stack, of whatever runs, with and without rights."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -135,6 +136,54 @@ def grows():
     assert any(s['reason'] == SHORT for s in deep_ones), 'copies were not made smaller while stacks were shallow'
     late = deep_ones[len(deep_ones) // 2:]
     assert all(s['complete'] for s in late), f'{sum(not s["complete"] for s in late)} of {len(late)} cut'
+
+
+def run_time(pid):
+    """Seconds that a process of one thread has had a CPU."""
+    with open(f'/proc/{pid}/schedstat', encoding='ascii') as file:
+        return int(file.read().split()[0]) / 1e9
+
+
+def both_sizes(of_machine):
+    """One process is deep from the beginning, another becomes so: a cut copy of the second shows the small size,
+    whole ones of the first, at the same time, the large one.  False: there was no such time."""
+    path, frequency = retour.program('recursion'), 997 if of_machine else 1999
+    # What a process has started before is not recorded with it.
+    grows = ['sh', '-c', f'for i in 1 2 3 4 5 6; do {path} --count 3 --seconds 0.5; done; '
+             f'exec {path} --count 1500 --seconds 20']
+    with retour.Running('recursion', '--count', 1500, '--seconds', 30) as deep_one, contextlib.ExitStack() as others, \
+            subprocess.Popen(grows, stdout=subprocess.DEVNULL) as grower:
+        for _ in range(6 if of_machine else 0):     # most of the machine is to be shallow
+            others.enter_context(retour.Running('recursion', '--count', 3, '--seconds', 30))
+        before = run_time(deep_one.pid)
+        target = ['-a'] if of_machine else ['-p', f'{deep_one.pid},{grower.pid}']
+        recording = record(*target, '--max-depth', 4096, '--duration', 4, frequency=frequency)
+        most = (run_time(deep_one.pid) - before) * frequency
+        grower.kill()
+    samples = [s for s in recording.samples if s['pid'] == deep_one.pid]
+    grown = [s for s in recording.samples if s['pid'] == grower.pid and len(s['user']) > 100]
+    cut = [s for s in grown if s['reason'] == SHORT]
+    for deep_ones in samples, grown:
+        late = deep_ones[len(deep_ones) // 2:]
+        assert all(s['complete'] for s in late), f'{sum(not s["complete"] for s in late)} of {len(late)} cut'
+    # Where two events take samples of it, one counts.
+    assert len(samples) < 1.5 * most, f'{len(samples)} in the time for {most}'
+    return cut and sum(s['complete'] and s['time'] > cut[0]['time'] for s in samples) > 5
+
+
+def check_both_sizes(of_machine):
+    """What else the machine does may be deep as well."""
+    assert any(both_sizes(of_machine) for _ in range(3)), 'not both sizes of copies were in use'
+
+
+@tap.test('-a: deep stacks are copied whole, those of the others in short')
+def sizes_of_the_machine():
+    check_both_sizes(True)
+
+
+@tap.test('-p with two processes: each has its size of copies, and so has what they start')
+def sizes_of_processes():
+    check_both_sizes(False)
 
 
 @tap.test('32-bit programs are not walked')
