@@ -268,7 +268,7 @@ def own_process():
         with Sysctl('kernel.perf_event_paranoid', 2):
             environment = Environment(*AS_NOBODY, user=NOBODY)
             path = os.path.join(environment.folder, 'own.data')
-            done = environment.run('record', '-F', 1999, '-p', own.pid, '--duration', 0.5, '-o', path)
+            done = environment.run('record', '-F', 1999, '-p', own.pid, '--duration', 2, '-o', path)
         recording = environment.recording(done, path)
     finally:
         own.kill()
@@ -482,9 +482,12 @@ def bare_chroot():
     environment.check_auto()
 
 
+ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..'))
+
+
 def demo(environment):
     """Runs the demo as the user of the environment; its process."""
-    script = shared_copy(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'tools', 'demo.sh'))
+    script = shared_copy(os.path.join(ROOT, 'tools', 'demo.sh'))
     shutil.copy(environment.binary, os.path.join(environment.folder, 'retour'))
     return retour.run_other(*environment.prefix, script, environment.folder)
 
@@ -495,26 +498,61 @@ def root_demo():
     environment = Environment()
     done = demo(environment)
     assert done.returncode == 0, f'exited {done.returncode}: {done.stderr}'
-    check_demo(environment)
+    check_demo(environment.folder)
 
 
 @tap.test('the demo of a plain user')
 def plain_demo():
     need('sqlite3', 'xz')
     environment = Environment(*AS_NOBODY, user=NOBODY)
-    done = demo(environment)
+    check_plain_demo(environment, demo(environment), environment.folder)
+
+
+def copy_for(user, path, folder, leave_out):
+    """A copy of a tree, with the times of its files, that belongs to the user."""
+    shutil.copytree(path, folder, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*leave_out))
+    for parent, folders, files in os.walk(folder):
+        for name in ['.', *folders, *files]:
+            os.chown(os.path.join(parent, name), user, user, follow_symlinks=False)
+
+
+@tap.test('make demo of a plain user, in a tree of his own')
+def make_demo():
+    need('sqlite3', 'xz', 'make', 'ninja')
+    build = os.path.dirname(os.path.abspath(retour.RETOUR))
+    if not os.path.exists(os.path.join(build, 'build.ninja')):
+        raise tap.Skip('there is no build directory beside retour')
+    environment = Environment(*AS_NOBODY, user=NOBODY)
+    # Both keep their places to each other, so that nothing has to be built anew.
+    common = os.path.commonpath([ROOT, build])
+    root, copy = (os.path.join(environment.folder, os.path.relpath(path, common)) for path in (ROOT, build))
+    copy_for(NOBODY, ROOT, root, ['.git', '__pycache__', os.path.basename(build)])
+    copy_for(NOBODY, build, copy, ['asan', 'bench', 'tests', 'demo', 'meson-logs'])
+    with open(os.path.join(copy, 'build.ninja'), 'r+', encoding='utf-8') as file:
+        rules = file.read()
+        for python in set(re.findall(r'/[^ \n]+/python3(?= )', rules)):
+            if retour.run_other(*AS_NOBODY, 'test', '-x', python).returncode:     # it lies in root's home
+                rules = rules.replace(python, '/usr/bin/python3')
+        file.seek(0)
+        file.truncate()
+        file.write(rules)
+    done = retour.run_other(*environment.prefix, 'make', '--no-print-directory', '-C', root, 'demo', f'BUILD={copy}', timeout=900)
+    check_plain_demo(environment, done, copy)
+
+
+def check_plain_demo(environment, done, folder):
     # The copy it runs is another file to grant capabilities to.
     remedy = environment.backends['bpf']['remedy'].split('+ep')[0]
     assert remedy in done.stderr, f'{remedy!r} is not in {done.stderr!r}'
     if environment.usable() & set(AUTO_ORDER):
         assert done.returncode == 0, f'exited {done.returncode}: {done.stderr}'
-        check_demo(environment)
+        check_demo(folder)
     else:
         assert done.returncode != 0, 'nothing is usable, and yet it succeeded'
 
 
-def check_demo(environment):
-    folder = os.path.join(environment.folder, 'demo')
+def check_demo(folder):
+    folder = os.path.join(folder, 'demo')
     recording = retour.Recording(os.path.join(folder, 'retour.data'))
     seen = {s['comm'] for s in recording.samples}
     assert {'sqlite3', 'xz', 'python3'} <= seen, seen
