@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The programs of examples/ do what they say, and their tracepoints are there for everybody."""
+import json
 import os
 import re
 import shutil
@@ -108,6 +109,29 @@ def _():
         shown = f.read().split('```c\n')[1].split('```')[0]
     with open(os.path.join(SOURCES, 'probe.c'), encoding='utf-8') as f:
         assert f.read().endswith(shown)
+
+
+@test('its requests are recorded from outside, with the way to them')
+def _():
+    with Server() as server, tempfile.TemporaryDirectory() as folder:
+        data = os.path.join(folder, 'data')
+        recorder = subprocess.Popen([os.environ['RETOUR'], 'record', '-e', 'app:*', '-p', str(server.process.pid),
+                                     '--duration', '1', '-o', data], stderr=subprocess.PIPE, text=True)
+        asked = 0
+        while recorder.poll() is None:
+            server.get(f'/primes/{asked}')
+            asked += 1
+        said = recorder.stderr.read()
+        assert recorder.returncode == 0, said
+        samples = [json.loads(line) for line in
+                   output(os.environ['RETOUR'], 'script', '--json', '-i', data).splitlines()]
+        ways = [{frame['sym'] for frame in sample['user']} for sample in samples]
+        for function in ('answer', 'accept_one'):
+            assert any(function in way for way in ways), (said, ways[:4])
+        # Each leads to the program's beginning, and there are two a request.
+        assert all('_start' in way for way in ways), ways[:4]
+        assert len(samples) <= 2 * asked, (len(samples), asked)
+        assert server.get('/primes/10') == '4\n'
 
 
 @test('the C++ example finds and misses')
