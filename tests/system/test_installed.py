@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""libretour as it is installed: found by pkg-config, used from C and C++, shared and static, hidden where it should be."""
+import glob
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+
+from tap import Skip, main, test
+
+BUILD = os.path.dirname(os.path.abspath(os.environ['RETOUR']))
+VERSION = 'RETOUR_0.1'
+PROGRAM = r'''
+#include <retour/rcu.h>
+#include <retour/srcu.h>
+#include <retour/tracepoint.h>
+RETOUR_DEFINE_STATIC_SRCU_FAST(domain);
+RETOUR_TRACEPOINT(app, done, (int, n));
+static int called;
+static void done(struct retour_rcu_head *head)
+{
+	(void)head;
+	called++;
+}
+int main(void)
+{
+	struct retour_rcu_head heads[2];
+	struct retour_srcu_bank *bank = retour_srcu_read_lock_fast(&domain);
+
+	retour_rcu_read_lock();
+	retour_rcu_read_unlock();
+	retour_srcu_read_unlock_fast(&domain, bank);
+	retour_synchronize_rcu();
+	retour_call_rcu(&heads[0], done);
+	retour_call_srcu(&domain, &heads[1], done);
+	retour_rcu_barrier();
+	retour_srcu_barrier(&domain);
+	trace_app_done(called);
+	return called == 2 ? 0 : 1;
+}
+'''
+
+
+def output(*command, **env):
+    result = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                            check=False, timeout=100, env={**os.environ, **env})
+    assert result.returncode == 0, f'{" ".join(command)}: {result.stdout}'
+    return result.stdout
+
+
+class Installed:
+    """What `make install` puts below DESTDIR, and pkg-config there."""
+
+    def __enter__(self):
+        if not shutil.which('pkg-config'):
+            raise Skip('pkg-config is not installed')
+        self.folder = tempfile.TemporaryDirectory()
+        self.root = os.path.join(self.folder.name, 'root')
+        output('meson', 'install', '-C', BUILD, '--no-rebuild', '--quiet', '--tags', 'devel,runtime', '--destdir', self.root)
+        self.description = self.find('**/pkgconfig/retour.pc')
+        self.library = self.find('**/libretour.so')
+        self.archive = self.find('**/libretour.a')
+        return self
+
+    def __exit__(self, *_):
+        self.folder.cleanup()
+
+    def find(self, pattern):
+        found = glob.glob(os.path.join(self.root, pattern), recursive=True)
+        assert len(found) == 1, f'{pattern}: {found}'
+        return found[0]
+
+    def pkg_config(self, *options):
+        return output('pkg-config', *options, 'retour', PKG_CONFIG_LIBDIR=os.path.dirname(self.description),
+                      PKG_CONFIG_SYSROOT_DIR=self.root).split()
+
+    def compiled(self, compiler, *options):
+        """A program, with what pkg-config says, and how it says to link."""
+        static = ['--static'] if '-static' in options else []
+        program = os.path.join(self.folder.name, 'program')
+        source = program + ('.cpp' if compiler.endswith('++') else '.c')
+        with open(source, 'w', encoding='utf-8') as f:
+            f.write(PROGRAM)
+        output(compiler, '-O2', '-Wall', '-Wextra', '-Werror', *options, *self.pkg_config('--cflags'), source, '-o', program,
+               *self.pkg_config(*static, '--libs'))
+        return program
+
+
+def declared(root):
+    """The names of functions that installed headers declare as the library's."""
+    names = set()
+    for header in glob.glob(os.path.join(root, '**', 'include', 'retour', '*.h'), recursive=True):
+        with open(header, encoding='utf-8') as f:
+            names.update(re.findall(r'^RETOUR_(?:SLOW_)?API [^;(]*?(\w+)\(', f.read(), re.MULTILINE))
+    return names
+
+
+def compilers():
+    return [c for c in ('gcc', 'g++', 'clang', 'clang++') if shutil.which(c)]
+
+
+@test('a program finds the shared library by pkg-config, as C and as C++')
+def _():
+    with Installed() as installed:
+        for compiler in compilers():
+            program = installed.compiled(compiler)
+            assert 'libretour.so.0' in output('readelf', '-dW', program), compiler
+            output(program, LD_LIBRARY_PATH=os.path.dirname(installed.library))
+
+
+@test('a program finds the static library by pkg-config, as C and as C++')
+def _():
+    with Installed() as installed:
+        for compiler in compilers():
+            program = installed.compiled(compiler, '-static')
+            assert 'NEEDED' not in output('readelf', '-dW', program), compiler
+            output(program)
+
+
+@test('the library needs libc alone')
+def _():
+    with Installed() as installed:
+        needed = re.findall(r'NEEDED.*\[(.*)\]', output('readelf', '-dW', installed.library))
+        assert set(needed) <= {'libc.so.6', 'ld-linux-x86-64.so.2'}, needed
+        with open(installed.description, encoding='utf-8') as f:
+            assert 'Requires' not in f.read()
+
+
+@test('exported is what the headers declare, with a version')
+def _():
+    with Installed() as installed:
+        symbols = [line.split() for line in output('nm', '-D', '--defined-only', installed.library).splitlines()]
+        names = [name for _, kind, name in symbols if kind != 'A']
+        assert names and all(re.fullmatch(rf'retour_\w+@@{VERSION}', name) for name in names), names
+        exported = {name.partition('@')[0] for name in names}
+        functions = declared(installed.root)
+        assert len(functions) > 60 and functions <= exported, functions - exported
+        # Besides there is what the library's own object for preloading needs of it.
+        preloaded = output('nm', '-D', '--undefined-only', installed.find('**/libretour-agent.so'))
+        unknown = {name.partition('@')[0] for _, kind, name in symbols if kind == 'T'} - functions - \
+            set(re.findall(r'(retour_\w+)@', preloaded))
+        assert not unknown, unknown
+
+
+@test('a program is bound to versions')
+def _():
+    with Installed() as installed:
+        undefined = output('nm', '-D', '--undefined-only', installed.compiled('gcc'))
+        assert f'retour_synchronize_rcu@{VERSION}' in undefined
+        assert not re.search(r'retour_\w+$', undefined, re.MULTILINE)
+
+
+@test('the static library shows no other name')
+def _():
+    with Installed() as installed:
+        shown = re.findall(r'(?:GLOBAL|WEAK)\s+DEFAULT\s+(?!UND)\S+\s+(\S+)', output('readelf', '-sW', installed.archive))
+        assert len(shown) > 60
+        assert all(name.startswith(('retour_', '__gnu_lto')) for name in shown), shown
+
+
+if __name__ == '__main__':
+    main()
