@@ -172,6 +172,7 @@ static void native_drain(void *backend)
 	struct native_backend *b = backend;
 
 	b->bad_records += perf_events_drain(b->events, drained, b->deferral);
+	deferral_drained(b->deferral);
 }
 
 static void native_take(void *backend, enum recorder_event kind, const void *data, uint32_t size)

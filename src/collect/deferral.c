@@ -2,7 +2,9 @@
 /* Samples and deferred records of the kernel; see deferral.h. */
 #include "collect/deferral.h"
 
+#include "base/clock.h"
 #include "base/hash.h"
+#include "base/vec.h"
 #include "collect/perf_events.h"
 #include "collect/task.h"
 #include "perfdata/records.h"
@@ -10,6 +12,8 @@
 #include <string.h>
 
 enum { MAX_OPEN = 16384 };	/* requests; the oldest are not followed any more */
+
+#define EVERY_CPU UINT32_MAX
 
 /* A request whose chain has not come, by task. */
 struct request {
@@ -27,6 +31,7 @@ struct deferral {
 	struct frame_chain check;
 	struct hash open;
 	struct request *oldest, *newest;
+	VEC(struct sample_head *) held;	/* samples whose time is not known yet */
 	uint64_t lost_time;	/* when a ring last told of lost records */
 	struct deferral_counters counters;
 };
@@ -357,12 +362,55 @@ void deferral_take(struct deferral *d, const void *data, uint32_t size)
 
 /* ---- draining ----------------------------------------------------------------------- */
 
+/*
+ * A sample that was filled in for another session has that session's clock.  So it
+ * waits for what its ring has next, the record that it asked for as a rule, and is
+ * taken to be as old as that.
+ */
+static void hold(struct deferral *d, const struct perf_event_header *header)
+{
+	struct sample_head *sample = malloc(header->size);
+
+	if (sample)
+		memcpy(sample, header, header->size);
+	if (!sample || !vec_push(&d->held, sample)) {
+		d->counters.lost_samples++;
+		free(sample);
+	}
+}
+
+static void release(struct deferral *d, uint32_t cpu, uint64_t time)
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < d->held.len; i++) {
+		struct sample_head *sample = d->held.data[i];
+
+		if (cpu != EVERY_CPU && sample->cpu != cpu) {
+			d->held.data[left++] = sample;
+			continue;
+		}
+		sample->time = time;
+		recorder_queue(d->options.recorder, EVENT_SAMPLE, time, sample, sample->header.size);
+		free(sample);
+	}
+	d->held.len = left;
+}
+
 static uint64_t trailer_time(const struct perf_event_header *header)
 {
 	struct trailer trailer;
 
 	memcpy(&trailer, (const char *)header + header->size - sizeof(trailer), sizeof(trailer));
 	return trailer.time;
+}
+
+static uint32_t trailer_cpu(const struct perf_event_header *header)
+{
+	struct trailer trailer;
+
+	memcpy(&trailer, (const char *)header + header->size - sizeof(trailer), sizeof(trailer));
+	return trailer.cpu;
 }
 
 static void side_band(struct deferral *d, const struct perf_event_header *header)
@@ -376,26 +424,41 @@ static void side_band(struct deferral *d, const struct perf_event_header *header
 		recorder_queue(d->options.recorder, EVENT_CHAIN, trailer_time(header), header, header->size);
 }
 
+static void sample_drained(struct deferral *d, const struct perf_event_header *header)
+{
+	const struct sample_head *head = (const void *)header;
+
+	if (header->size < sizeof(*head)) {
+		d->counters.lost_samples++;
+	} else if (!d->options.is_ours(d->options.arg, head->id)) {
+		hold(d, header);
+	} else {
+		release(d, head->cpu, head->time);
+		recorder_queue(d->options.recorder, EVENT_SAMPLE, head->time, header, header->size);
+	}
+}
+
 void deferral_record(struct deferral *d, const struct perf_event_header *header)
 {
-	struct recorder *recorder = d->options.recorder;
-
 	if (header->type == PERF_RECORD_SAMPLE) {
-		if (header->size >= sizeof(struct sample_head))
-			recorder_queue(recorder, EVENT_SAMPLE, ((const struct sample_head *)header)->time, header,
-				       header->size);
-		else
-			d->counters.lost_samples++;
+		sample_drained(d, header);
 		return;
 	}
 	if (header->size < sizeof(*header) + sizeof(struct trailer)) {
 		d->counters.lost_records++;
 		return;
 	}
+	release(d, trailer_cpu(header), trailer_time(header));
 	if (header->type == PERFDATA_RECORD_CALLCHAIN_DEFERRED)
-		recorder_queue(recorder, EVENT_CHAIN, trailer_time(header), header, header->size);
+		recorder_queue(d->options.recorder, EVENT_CHAIN, trailer_time(header), header, header->size);
 	else
 		side_band(d, header);
+}
+
+void deferral_drained(struct deferral *d)
+{
+	if (d->held.len)
+		release(d, EVERY_CPU, clock_monotonic_ns());
 }
 
 /* ---- the rest ------------------------------------------------------------------------- */
@@ -445,6 +508,9 @@ void deferral_destroy(struct deferral *d)
 		return;
 	while (d->oldest)
 		close_request(d, d->oldest);
+	for (size_t i = 0; i < d->held.len; i++)
+		free(d->held.data[i]);
+	vec_free(&d->held);
 	hash_free(&d->open);
 	free(d);
 }

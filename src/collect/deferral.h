@@ -57,6 +57,8 @@ DEFINE_CLEANUP(deferral_destroy, struct deferral *);
  * the rings' trailer.  Goes to the recorder's queue.
  */
 void deferral_record(struct deferral *deferral, const struct perf_event_header *header);
+/* To be called when all rings were drained. */
+void deferral_drained(struct deferral *deferral);
 /* As struct backend's functions of these names. */
 void deferral_take(struct deferral *deferral, const void *data, uint32_t size);
 void deferral_forget(struct deferral *deferral, uint32_t tid);

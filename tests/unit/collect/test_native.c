@@ -160,6 +160,8 @@ struct sample {
 	size_t n;
 	uint64_t user_ip;
 	uint64_t id;		/* 0: ours */
+	uint32_t cpu;
+	uint64_t slow;		/* how much the clock is behind */
 };
 
 static void feed_sample(struct bench *b, uint32_t pid, const struct sample *s)
@@ -169,8 +171,9 @@ static void feed_sample(struct bench *b, uint32_t pid, const struct sample *s)
 	put_word(&r, s->id ? s->id : EVENT_ID);
 	put_word(&r, 0xffffffff81000000);
 	put_pair(&r, pid, s->tid);
-	put_word(&r, b->time += 1000);
-	put_pair(&r, 0, 0);
+	b->time += 1000;
+	put_word(&r, b->time - s->slow);
+	put_pair(&r, s->cpu, 0);
 	put_word(&r, s->number);
 	put_word(&r, s->n);
 	put(&r, s->words, s->n * 8);
@@ -213,6 +216,7 @@ static void take(void *arg, enum recorder_event kind, const void *data, uint32_t
 
 static void take_all(struct bench *b)
 {
+	deferral_drained(b->deferral);
 	recorder_take(b->recorder, UINT64_MAX, take, b);
 }
 
@@ -619,6 +623,27 @@ TEST(filled_in_for_another_session)
 	check_whole(&b, 0);
 	check_missing(&b, 1, REASON_NOT_ASKED);
 	CHECK_U64(counters.lost_samples, 1);
+}
+
+/* The other session's clock makes every sample older than the record before it. */
+TEST(by_the_clock_of_another_session)
+{
+	const uint64_t ips[] = { CODE + 0x10, CODE + 0x20, CODE + 0x30 };
+	struct bench b = { 0 };
+
+	set_up(&b);
+	for (unsigned int i = 0; i < 8; i++) {
+		const uint64_t words[] = {
+			(uint64_t)PERF_CONTEXT_KERNEL, 0xffffffff81000000, 0xffffffff81000100,
+			PERFDATA_CONTEXT_USER_DEFERRED, 0x100000001 + i,
+		};
+
+		feed_sample(&b, PID, &(struct sample){ i, 5, words, 5, CODE + 0x10, OTHER_SESSION, 1, 100000 });
+		feed_chain(&b, 5, 0x100000001 + i, ips, 3);
+	}
+	finish(&b, 8);
+	for (unsigned int i = 0; i < 8; i++)
+		check_whole(&b, i);
 }
 
 /* ---- what is believed -------------------------------------------------------------------- */
