@@ -2,6 +2,7 @@
 /* The JSON writer; see json.h. */
 #include "base/json.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -164,6 +165,12 @@ void json_hex(struct json *json, uint64_t value)
 	putc_unlocked('"', json->out);
 	write_number(json->out, value, 16);
 	putc_unlocked('"', json->out);
+}
+
+void json_i64(struct json *json, int64_t value)
+{
+	separate(json);
+	fprintf(json->out, "%" PRId64, value);
 }
 
 void json_double(struct json *json, double value, int digits)

@@ -36,6 +36,7 @@ void json_key(struct json *json, const char *key);
 /* NULL is written as null. */
 void json_string(struct json *json, const char *s);
 void json_u64(struct json *json, uint64_t value);
+void json_i64(struct json *json, int64_t value);
 /* A string of hex digits without 0x: JSON numbers are exact to 2^53 only. */
 void json_hex(struct json *json, uint64_t value);
 /* At most `digits` after the point; what JSON cannot say (NaN, infinity) is null. */

@@ -6,6 +6,7 @@
 #include "collect/agent_packet.h"
 #include "collect/perf_events.h"
 #include "collect/synthesize.h"
+#include "perfdata/writer.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -24,7 +25,6 @@ enum {
 	MAX_TASKS = 65536,
 	MAX_MEMBERS = 16384,
 	MAX_ANCESTORS = 8,
-	MAX_TRACEPOINTS = 4096,
 	MAX_AT_ONCE = 65536,			/* records of a ring in one go: a writer may be faster than we are */
 	ROOM = 1 << 16,
 };
@@ -295,7 +295,7 @@ static bool take_sample(const struct drain *d, const struct perf_event_header *h
 		return false;
 	memcpy(&from, header + 1, sizeof(from));
 	raw = from.raw_size;
-	if (raw > size - sizeof(from) || !is_own(d->process, &from.pid, &from.tid) || !is_reason(from.reason) ||
+	if (raw > size - sizeof(from) || raw > PERFDATA_MAX_RAW || !is_own(d->process, &from.pid, &from.tid) || !is_reason(from.reason) ||
 	    (!from.cookie && (!from.reason || reason_kind(from.reason) == REASON_KIND_TRUNCATED)))
 		return false;
 	queued.head = (struct agent_queued){ .process = d->process };
@@ -460,7 +460,7 @@ void agent_process_drain(struct agent_process *p, struct recorder *recorder, boo
 struct agent_process_tracepoint *agent_process_tracepoint(struct agent_process *p, uint32_t id)
 {
 	vec_each(&p->tracepoints, tp)
-		if (tp->description.id == id)
+		if (tp->id == id)
 			return tp;
 	return NULL;
 }

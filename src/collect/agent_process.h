@@ -26,10 +26,9 @@ enum agent_process_state {
 	AGENT_PROCESS_ENDED,		/* its last events wait for their turn */
 };
 
-/* A tracepoint of the process and what it is in the recording. */
+/* A tracepoint of the process, and its place among those of the recording (agent_tracepoints.h). */
 struct agent_process_tracepoint {
-	struct agent_tracepoint description;
-	uint32_t event;
+	uint32_t id, number;
 };
 
 /* A process that has the rings. */

@@ -12,6 +12,7 @@
 #include "collect/agent_program.h"
 #include "collect/agent_server.h"
 #include "collect/agent_packet.h"
+#include "collect/agent_tracepoints.h"
 #include "collect/backend.h"
 #include "collect/perf_events.h"
 #include "collect/synthesize.h"
@@ -45,6 +46,7 @@ struct agent_backend {
 	struct agent_message session;		/* what every agent is asked for */
 	char *environment[3];			/* of the command, NULL-terminated */
 	VEC(struct agent_process *) processes;
+	struct agent_tracepoints tracepoints;
 	uint64_t refused;
 	bool stopped;
 	struct backend_counters counters;
@@ -335,22 +337,33 @@ static void take_chain(struct agent_backend *b, const struct agent_chain *from)
 	recorder_chain(b->recorder, &chain);
 }
 
-static void take_sample(struct agent_backend *b, const struct agent_queued *head, uint32_t size)
+static void take_sample(struct agent_backend *b, struct agent_queued *head, uint32_t size)
 {
 	struct sample_record *sample = (struct sample_record *)(head + 1);
+	bool good = sample->event < b->options->n_events;
 
-	if (sample->event >= b->options->n_events) {
+	size -= (uint32_t)sizeof(*head);
+	if (good && session_event_is_pattern(&b->options->events[sample->event]))
+		good = agent_tracepoints_convert(&b->tracepoints, head->process, head->tracepoint, sample, size);
+	if (good)
+		recorder_sample(b->recorder, sample, size);
+	else
 		b->counters.lost_samples++;
-		return;
-	}
-	recorder_sample(b->recorder, sample, size - (uint32_t)sizeof(*head));
+}
+
+static void take_tracepoint(struct agent_backend *b, const struct agent_queued *head)
+{
+	agent_tracepoints_add(&b->tracepoints, b->recorder, head->process, (const void *)(head + 1));
 }
 
 static void agent_take(void *backend, enum recorder_event kind, const void *data, uint32_t size)
 {
 	switch (kind) {
 	case EVENT_SAMPLE:
-		take_sample(backend, data, size);
+		take_sample(backend, (void *)data, size);	/* the queue's, but nobody's any more */
+		break;
+	case EVENT_COPY:
+		take_tracepoint(backend, data);
 		break;
 	case EVENT_CHAIN:
 		take_chain(backend, data);
@@ -385,6 +398,7 @@ static void agent_destroy(void *backend)
 	vec_each(&b->processes, at)
 		agent_process_destroy(*at);
 	vec_free(&b->processes);
+	vec_free(&b->tracepoints.events);
 	agent_server_close(&b->server);
 	if (b->page)
 		munmap(b->page, sizeof(*b->page));

@@ -2,6 +2,7 @@
 /* From records to the file; see recorder.h. */
 #include "collect/recorder.h"
 
+#include "base/log.h"
 #include "base/vec.h"
 #include "collect/build_ids.h"
 #include "collect/event_queue.h"
@@ -12,11 +13,13 @@
 #include "perfdata/parse.h"
 #include "perfdata/writer.h"
 
+#include <errno.h>
 #include <string.h>
 
 enum {
 	MAX_SYNTHESIZED = 8192,		/* bytes of a record's body */
 	SYNTHESIZED_AT_ONCE = 64,
+	MAX_TRACEPOINTS = 1024,
 };
 
 struct ended_task {
@@ -78,9 +81,11 @@ static void write_chain(struct recorder *r, const struct sample_record *s, const
 							     chain->cookie, chain->ips, chain->n));
 }
 
-static void write_sample(void *arg, const struct sample_record *s, const struct chain *chain, uint16_t reason,
-			 bool shared)
+/* What follows the kernel's frames is the data of a tracepoint. */
+static void write_sample(void *arg, const struct sample_record *s, uint32_t size, const struct chain *chain,
+			 uint16_t reason, bool shared)
 {
+	size_t head = offsetof(struct sample_record, kernel) + s->n_kernel * sizeof(s->kernel[0]);
 	struct recorder *r = arg;
 	struct perfdata_sample sample = {
 		.ip = s->ip, .time = s->time, .period = s->period, .cookie = s->cookie, .pid = s->pid, .tid = s->tid,
@@ -89,12 +94,33 @@ static void write_sample(void *arg, const struct sample_record *s, const struct 
 		.user = chain ? chain->ips : NULL, .n_user = chain ? chain->n : 0,
 	};
 
+	if (s->event >= r->options->n_events && size > head) {
+		sample.raw = (const unsigned char *)s + head;
+		sample.raw_size = size - head;
+	}
+
 	/* A record that only says why there is no chain is no chain. */
 	count_sample(&r->stats, reason, shared && chain && chain->n);
 	if (!r->write_error)
 		note_write_error(r, perfdata_writer_sample(r->writer, &sample));
 	if (r->options->deferred_records && chain && chain->n && s->cookie && !shared)
 		write_chain(r, s, chain);
+}
+
+bool recorder_add_tracepoint(struct recorder *r, struct tracing_event *event, uint32_t *ret)
+{
+	struct error *err = r->write_error ? error_new(EIO, "an earlier error")
+					   : perfdata_writer_add_tracepoint(r->writer, event, ret);
+
+	if (!err)
+		return true;
+	if (err->code == ENOSPC)
+		log_warning("%s: %s:%s is not recorded", err->text, event->system, event->name);
+	if (r->write_error || err->code == ENOSPC)
+		error_free(err);
+	else
+		r->write_error = err;
+	return false;
 }
 
 void recorder_sample(struct recorder *r, const struct sample_record *sample, uint32_t size)
@@ -110,7 +136,7 @@ void recorder_chain(struct recorder *r, const struct chain *chain)
 void recorder_whole_sample(struct recorder *r, const struct sample_record *sample, const struct chain *chain,
 			   uint16_t reason)
 {
-	write_sample(r, sample, chain, reason, false);
+	write_sample(r, sample, 0, chain, reason, false);
 }
 
 /* ---- side-band records ------------------------------------------------------ */
@@ -357,18 +383,26 @@ void recorder_synthesize(struct recorder *r, uint64_t time)
 
 static struct error *create_writer(struct recorder *r)
 {
+	const struct perfdata_event dummy = {
+		.name = "dummy", .type = PERF_TYPE_SOFTWARE, .config = PERF_COUNT_SW_DUMMY, .period = 1,
+	};
 	struct perfdata_event events[SESSION_MAX_EVENTS];
+	bool has_patterns = false;
 	struct perfdata_writer_options options = {
 		.events = events, .n_events = r->options->n_events, .deferred_records = r->options->deferred_records,
 		.cmdline = r->options->cmdline,
 	};
 
 	for (size_t i = 0; i < r->options->n_events; i++)
-		events[i] = (struct perfdata_event){
+		/* Tracepoints come as they are found; perf, too, has a dummy for what is no sample of theirs. */
+		events[i] = session_event_is_pattern(&r->options->events[i]) ? dummy : (struct perfdata_event){
 			.name = r->options->events[i].name, .type = r->options->events[i].type,
 			.config = r->options->events[i].config, .frequency = r->options->frequency,
 			.period = r->options->period,
 		};
+	for (size_t i = 0; i < r->options->n_events; i++)
+		has_patterns |= session_event_is_pattern(&r->options->events[i]);
+	options.n_more_events = has_patterns ? MAX_TRACEPOINTS : 0;
 	return perfdata_writer_create(r->options->output, &options, &r->writer);
 }
 

@@ -62,6 +62,8 @@ typedef void (*recorder_take_fn)(void *arg, enum recorder_event kind, const void
 void recorder_take(struct recorder *recorder, uint64_t horizon, recorder_take_fn fn, void *arg);
 /* The processes as they are at the time of the event being taken. */
 struct process_tracker *recorder_processes(struct recorder *recorder);
+/* One more event of the recording, as perfdata_writer_add_tracepoint(); false: no room, or the file cannot be written. */
+bool recorder_add_tracepoint(struct recorder *recorder, struct tracing_event *event, uint32_t *ret);
 /* A sample whose cookie names its chain, and a chain; in either order. */
 void recorder_sample(struct recorder *recorder, const struct sample_record *sample, uint32_t size);
 void recorder_chain(struct recorder *recorder, const struct chain *chain);

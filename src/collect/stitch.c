@@ -123,7 +123,7 @@ static void deliver(struct stitcher *s, struct entry *e, uint16_t reason)
 		struct waiting *w = e->first;
 
 		e->first = w->next;
-		s->fn(s->arg, &w->sample, e->has_chain ? &e->chain : NULL, reason, e->used);
+		s->fn(s->arg, &w->sample, w->size, e->has_chain ? &e->chain : NULL, reason, e->used);
 		e->used = true;
 		s->n_waiting--;
 		free(w);
@@ -156,12 +156,12 @@ void stitcher_sample(struct stitcher *s, const struct sample_record *sample, uin
 	struct waiting *w;
 
 	if (!sample->cookie) {
-		s->fn(s->arg, sample, NULL, sample->reason, false);
+		s->fn(s->arg, sample, size, NULL, sample->reason, false);
 		return;
 	}
 	e = find(s, sample->tid, sample->cookie);
 	if (e && e->has_chain) {
-		s->fn(s->arg, sample, &e->chain, e->chain.reason, e->used);
+		s->fn(s->arg, sample, size, &e->chain, e->chain.reason, e->used);
 		e->used = true;
 		return;
 	}
@@ -173,7 +173,7 @@ void stitcher_sample(struct stitcher *s, const struct sample_record *sample, uin
 	}
 	if (!e || !w) {
 		free(w);
-		s->fn(s->arg, sample, NULL, REASON_DISCARDED, false);
+		s->fn(s->arg, sample, size, NULL, REASON_DISCARDED, false);
 		return;
 	}
 	w->next = NULL;
@@ -181,8 +181,8 @@ void stitcher_sample(struct stitcher *s, const struct sample_record *sample, uin
 	memcpy(&w->sample, sample, size);
 	*e->last = w;
 	e->last = &w->next;
-	e->bytes += sizeof(*w);
-	s->waiting.bytes += sizeof(*w);
+	e->bytes += offsetof(struct waiting, sample) + size;
+	s->waiting.bytes += offsetof(struct waiting, sample) + size;
 	s->n_waiting++;
 	trim(s);
 }

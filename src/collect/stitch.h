@@ -22,7 +22,7 @@
 struct stitcher;
 
 /* chain is NULL where the sample has no user part, or none was had: reason says why. */
-typedef void (*stitch_fn)(void *arg, const struct sample_record *sample, const struct chain *chain,
+typedef void (*stitch_fn)(void *arg, const struct sample_record *sample, uint32_t size, const struct chain *chain,
 			  uint16_t reason, bool shared);
 
 ERROR_CHECK struct error *stitcher_create(stitch_fn fn, void *arg, struct stitcher **ret);

@@ -2,11 +2,13 @@
 /* A recording sample by sample; see script.h. */
 #include "export/script.h"
 
+#include "base/cleanup.h"
 #include "base/json.h"
 #include "export/text.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct script {
@@ -47,6 +49,108 @@ static void text_frames(const struct script *s, const struct sample_frame *chain
 	}
 }
 
+/* ---- fields of tracepoints ------------------------------------------------------ */
+
+/* What is no number, as text; the caller's, NULL without memory. */
+static char *value_text(const struct tracing_value *value)
+{
+	char *text = NULL;
+
+	if (value->kind == TRACING_STRING || value->kind == TRACING_CHARS)
+		return strndup(value->text, value->len);
+	if (value->kind == TRACING_POINTER)
+		return asprintf(&text, "0x%" PRIx64, (uint64_t)value->number) < 0 ? NULL : text;
+	text = malloc(2 * value->len + 1);
+	for (size_t i = 0; text && i < value->len; i++)
+		sprintf(text + 2 * i, "%02x", (unsigned char)value->text[i]);
+	if (text)
+		text[2 * value->len] = '\0';
+	return text;
+}
+
+static void text_value(FILE *out, const struct tracing_value *value)
+{
+	_cleanup_free_ char *text = NULL;
+
+	switch (value->kind) {
+	case TRACING_SIGNED:
+		fprintf(out, "%" PRId64, value->number);
+		break;
+	case TRACING_UNSIGNED:
+		fprintf(out, "%" PRIu64, (uint64_t)value->number);
+		break;
+	case TRACING_FLOAT:
+		fprintf(out, "%.17g", value->real);
+		break;
+	default:
+		text = value_text(value);
+		text_put(out, text ? text : "?");
+	}
+}
+
+static void json_value(struct json *json, const struct tracing_value *value)
+{
+	_cleanup_free_ char *text = NULL;
+
+	switch (value->kind) {
+	case TRACING_SIGNED:
+		json_i64(json, value->number);
+		break;
+	case TRACING_UNSIGNED:
+		json_u64(json, (uint64_t)value->number);
+		break;
+	case TRACING_FLOAT:
+		json_double(json, value->real, 17);
+		break;
+	default:
+		text = value_text(value);
+		json_string(json, text);
+	}
+}
+
+static const struct tracing_event *description_of(const struct script *s, const struct sample *sample)
+{
+	return sample->raw_size ? perfdata_reader_tracepoint(samples_reader(s->samples), sample->event) : NULL;
+}
+
+static void text_fields(const struct script *s, const struct sample *sample)
+{
+	const struct tracing_event *event = description_of(s, sample);
+	struct tracing_value value;
+
+	if (!event)
+		return;
+	vec_each(&event->fields, field) {
+		putc(' ', s->out);
+		text_put(s->out, field->name);
+		putc('=', s->out);
+		if (tracing_value(field, sample->raw, sample->raw_size, &value))
+			text_value(s->out, &value);
+		else
+			putc('?', s->out);
+	}
+}
+
+static void json_fields(struct json *json, const struct script *s, const struct sample *sample)
+{
+	const struct tracing_event *event = description_of(s, sample);
+	struct tracing_value value;
+
+	if (!event)
+		return;
+	json_key(json, "fields"), json_object(json);
+	vec_each(&event->fields, field) {
+		json_key(json, field->name);
+		if (tracing_value(field, sample->raw, sample->raw_size, &value))
+			json_value(json, &value);
+		else
+			json_null(json);
+	}
+	json_end_object(json);
+}
+
+/* ---- samples ----------------------------------------------------------------------- */
+
 static struct error *text_sample(const struct sample *sample, void *arg)
 {
 	const struct script *s = arg;
@@ -55,7 +159,9 @@ static struct error *text_sample(const struct sample *sample, void *arg)
 	fprintf(s->out, " %5u/%-5u [%03u] %5" PRIu64 ".%06" PRIu64 ": %10" PRIu64 " ", sample->pid, sample->tid,
 		sample->cpu, sample->time / 1000000000, sample->time / 1000 % 1000000, sample->period);
 	text_put(s->out, samples_event_name(s->samples, sample->event));
-	fputs(":\n", s->out);
+	putc(':', s->out);
+	text_fields(s, sample);
+	putc('\n', s->out);
 	text_frames(s, sample->kernel, sample->n_kernel);
 	text_frames(s, sample->user, sample->n_user);
 	if (sample->reason != REASON_NONE)
@@ -119,6 +225,7 @@ static struct error *json_sample(const struct sample *sample, void *arg)
 	json_key(&json, "comm"), json_string(&json, s->frames->strings.data[sample->comm]);
 	json_key(&json, "event"), json_string(&json, samples_event_name(s->samples, sample->event));
 	json_key(&json, "period"), json_u64(&json, sample->period);
+	json_fields(&json, s, sample);
 	json_key(&json, "cookie"), json_hex(&json, sample->cookie);
 	json_key(&json, "kernel"), json_frames(&json, s, sample->kernel, sample->n_kernel);
 	json_key(&json, "user"), json_frames(&json, s, sample->user, sample->n_user);

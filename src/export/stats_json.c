@@ -7,6 +7,8 @@
 #include "perfdata/reader.h"
 #include "profile/samples.h"
 
+#include <string.h>
+
 static void put_count(struct json *json, const char *key, uint64_t value)
 {
 	json_key(json, key);
@@ -34,8 +36,13 @@ static void put_head(struct json *json, const struct profile *profile)
 	json_key(json, "warning"), json_string(json, warning);
 	json_key(json, "events"), json_array(json);
 	for (size_t i = 0; i < profile->stats.events.len; i++) {
+		const char *name = samples_event_name(profile->samples, (uint32_t)i);
+
+		/* It never fires. */
+		if (!strcmp(name, "dummy"))
+			continue;
 		json_object(json);
-		json_key(json, "name"), json_string(json, samples_event_name(profile->samples, (uint32_t)i));
+		json_key(json, "name"), json_string(json, name);
 		put_count(json, "samples", profile->stats.events.data[i]);
 		json_end_object(json);
 	}

@@ -8,44 +8,64 @@
 
 /* --- file --- */
 
+#define ATTR_SIZE (PERF_ATTR_SIZE_VER5 + sizeof(struct format_section))
+
+/* There is room for all attributes that may come. */
 static struct format_header make_header(const struct session *s)
 {
-	const size_t attr_size = PERF_ATTR_SIZE_VER5 + sizeof(struct format_section);
-	size_t ids_size = session_has_ids(s) ? s->n_events * sizeof(uint64_t) : 0;
+	size_t ids_size = session_has_ids(s) ? s->max_events * sizeof(uint64_t) : 0;
 	uint64_t attrs = FORMAT_SIGNATURE_OFFSET + sizeof(uint64_t) + ids_size;
 
 	return (struct format_header){
 		.magic = FORMAT_MAGIC,
 		.size = sizeof(struct format_header),
-		.attr_size = attr_size,
-		.attrs = { attrs, s->n_events * attr_size },
-		.data = { attrs + s->n_events * attr_size, 0 },
+		.attr_size = ATTR_SIZE,
+		.attrs = { attrs, s->n_events * ATTR_SIZE },
+		.data = { attrs + s->max_events * ATTR_SIZE, 0 },
 	};
+}
+
+/* An attribute with the section of its ID, as it stands in a file. */
+static void put_attr(struct put *put, const struct session *s, size_t i)
+{
+	struct format_section ids = {0};
+
+	if (session_has_ids(s))
+		ids = (struct format_section){ FORMAT_SIGNATURE_OFFSET + (1 + i) * sizeof(uint64_t), sizeof(uint64_t) };
+	put_bytes(put, &s->attrs[i], PERF_ATTR_SIZE_VER5);
+	put_bytes(put, &ids, sizeof(ids));
 }
 
 /* Header, signature, IDs, attributes. */
 static struct error *begin_file(struct output *output, const struct session *s)
 {
-	const uint64_t signature = FORMAT_SIGNATURE;
 	struct format_header header = make_header(s);
-	struct error *err = output_append(output, &header, sizeof(header));
+	struct put put;
+	struct error *err = output_reserve(output, header.data.offset, &put.at);
 
-	if (!err)
-		err = output_append(output, &signature, sizeof(signature));
-	for (uint64_t id = 1; !err && session_has_ids(s) && id <= s->n_events; id++)
-		err = output_append(output, &id, sizeof(id));
-	for (size_t i = 0; !err && i < s->n_events; i++) {
-		struct format_section ids = {0};
+	if (err)
+		return err;
+	put_bytes(&put, &header, sizeof(header));
+	put_u64(&put, FORMAT_SIGNATURE);
+	for (uint64_t id = 1; session_has_ids(s) && id <= s->max_events; id++)
+		put_u64(&put, id);
+	for (size_t i = 0; i < s->n_events; i++)
+		put_attr(&put, s, i);
+	memset(put.at, 0, (s->max_events - s->n_events) * ATTR_SIZE);
+	return NULL;
+}
 
-		if (session_has_ids(s))
-			ids = (struct format_section){
-				FORMAT_SIGNATURE_OFFSET + (1 + i) * sizeof(uint64_t), sizeof(uint64_t)
-			};
-		err = output_append(output, &s->attrs[i], PERF_ATTR_SIZE_VER5);
-		if (!err)
-			err = output_append(output, &ids, sizeof(ids));
-	}
-	return err;
+/* The attribute goes where room was left for it, then the header knows of it. */
+static struct error *add_to_file(struct output *output, const struct session *s)
+{
+	struct format_header header = make_header(s);
+	unsigned char attr[ATTR_SIZE];
+	struct put put = { attr };
+	struct error *err;
+
+	put_attr(&put, s, s->n_events - 1);
+	err = output_patch(output, header.attrs.offset + (s->n_events - 1) * ATTR_SIZE, attr, sizeof(attr));
+	return err ? err : output_patch(output, 0, &header, sizeof(header));
 }
 
 /* All features in the order of their bits. */
@@ -93,7 +113,7 @@ static struct error *patch_header(const struct output *output, const struct sess
 
 	header.data.size = data_end - header.data.offset;
 	memcpy(header.features, features, sizeof(header.features));
-	return output_patch(output, &header, sizeof(header));
+	return output_patch(output, 0, &header, sizeof(header));
 }
 
 static struct error *finish_file(struct output *output, const struct session *s, const struct bytes *stats)
@@ -153,22 +173,62 @@ static struct error *write_stats(struct output *output, const struct bytes *stat
 	return write_tagged(output, FORMAT_RECORD_EVENT_TYPE, (uint16_t)(-left % 8), FORMAT_SIGNATURE, data, left);
 }
 
-static struct error *write_attrs(struct output *output, const struct session *s)
+static struct error *write_attr(struct output *output, const struct session *s, size_t i)
 {
 	size_t size = sizeof(struct perf_event_header) + PERF_ATTR_SIZE_VER5 + (session_has_ids(s) ? 8 : 0);
+	struct put put;
+	struct error *err = output_reserve(output, size, &put.at);
 
-	for (size_t i = 0; i < s->n_events; i++) {
-		struct put put;
-		struct error *err = output_reserve(output, size, &put.at);
-
-		if (err)
-			return err;
-		put_header(&put, FORMAT_RECORD_ATTR, 0, size);
-		put_bytes(&put, &s->attrs[i], PERF_ATTR_SIZE_VER5);
-		if (session_has_ids(s))
-			put_u64(&put, i + 1);
-	}
+	if (err)
+		return err;
+	put_header(&put, FORMAT_RECORD_ATTR, 0, size);
+	put_bytes(&put, &s->attrs[i], PERF_ATTR_SIZE_VER5);
+	if (session_has_ids(s))
+		put_u64(&put, i + 1);
 	return NULL;
+}
+
+/* One that does not fit a record, as of a very long command line, is left out. */
+static struct error *write_feature(struct output *output, const struct session *s, enum format_feature feature)
+{
+	struct bytes section = {0};
+	struct error *err = NULL;
+
+	if (feature_build(feature, s, &section) && !section.bad && section.vec.len <= TAGGED_MAX)
+		err = write_tagged(output, FORMAT_RECORD_FEATURE, 0, feature, section.vec.data, section.vec.len);
+	bytes_free(&section);
+	return err;
+}
+
+/* The description of the last tracepoint: a record that is followed by bytes beyond its size. */
+static struct error *write_tracing(struct output *output, const struct session *s)
+{
+	struct bytes section = {0};
+	struct error *err;
+	struct put put;
+	size_t padding;
+
+	tracing_build(&s->tracing, s->tracing.events.len - 1, &section);
+	padding = -section.vec.len % 8;
+	err = section.bad ? error_nomem() : output_reserve(output, 16 + section.vec.len + padding, &put.at);
+	if (!err) {
+		put_header(&put, FORMAT_RECORD_TRACING_DATA, 0, 16);
+		put_u32(&put, (uint32_t)(section.vec.len + padding));
+		put_u32(&put, 0);
+		put_bytes(&put, section.vec.data, section.vec.len);
+		put_bytes(&put, &(uint64_t){ 0 }, padding);
+	}
+	bytes_free(&section);
+	return err;
+}
+
+static struct error *add_to_stream(struct output *output, const struct session *s)
+{
+	struct error *err = write_attr(output, s, s->n_events - 1);
+
+	if (!err)
+		err = write_feature(output, s, FORMAT_EVENT_DESC);
+	return err ? err : write_tracing(output, s);
 }
 
 static struct error *begin_stream(struct output *output, const struct session *s)
@@ -176,17 +236,10 @@ static struct error *begin_stream(struct output *output, const struct session *s
 	const uint64_t head[] = { FORMAT_MAGIC, FORMAT_STREAM_HEADER_SIZE };
 	struct error *err = output_append(output, head, sizeof(head));
 
-	if (!err)
-		err = write_attrs(output, s);
-	for (unsigned int feature = 0; !err && feature < FORMAT_STATS; feature++) {
-		struct bytes section = {0};
-
-		/* One that does not fit a record, as of a very long command line, is left out. */
-		if (feature_build(feature, s, &section) && !section.bad && section.vec.len <= TAGGED_MAX)
-			err = write_tagged(output, FORMAT_RECORD_FEATURE, 0, feature,
-					   section.vec.data, section.vec.len);
-		bytes_free(&section);
-	}
+	for (size_t i = 0; !err && i < s->n_events; i++)
+		err = write_attr(output, s, i);
+	for (unsigned int feature = 0; !err && feature < FORMAT_STATS; feature++)
+		err = write_feature(output, s, feature);
 	return err;
 }
 
@@ -200,6 +253,11 @@ struct error *container_begin(struct output *output, const struct session *sessi
 		err = output_flush(output);
 	output->data_start = output->written;
 	return err;
+}
+
+struct error *container_add_event(struct output *output, const struct session *session)
+{
+	return output->stream ? add_to_stream(output, session) : add_to_file(output, session);
 }
 
 struct error *container_finish(struct output *output, const struct session *session, const struct bytes *stats)

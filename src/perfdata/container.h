@@ -18,6 +18,8 @@
 #include "perfdata/session.h"
 
 ERROR_CHECK struct error *container_begin(struct output *output, const struct session *session);
+/* The last of the session's events, a tracepoint, has come. */
+ERROR_CHECK struct error *container_add_event(struct output *output, const struct session *session);
 ERROR_CHECK struct error *container_finish(struct output *output, const struct session *session,
 					   const struct bytes *stats);
 

@@ -3,6 +3,7 @@
 #include "perfdata/feature.h"
 
 #include "base/cleanup.h"
+#include "perfdata/tracing.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,22 +11,6 @@
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
-
-void bytes_add(struct bytes *bytes, const void *data, size_t size)
-{
-	if (bytes->bad || !vec_reserve(&bytes->vec, bytes->vec.len + size)) {
-		bytes->bad = true;
-		return;
-	}
-	if (size)
-		memcpy(bytes->vec.data + bytes->vec.len, data, size);
-	bytes->vec.len += size;
-}
-
-void bytes_free(struct bytes *bytes)
-{
-	vec_free(&bytes->vec);
-}
 
 static void add_u32(struct bytes *out, uint32_t value)
 {
@@ -144,6 +129,9 @@ bool feature_build(enum format_feature feature, const struct session *session, s
 		return session->last_time != 0;
 	case FORMAT_CLOCKID:
 		return add_clock_resolution(out);
+	case FORMAT_TRACING_DATA:
+		tracing_build(&session->tracing, 0, out);
+		return session->tracing.events.len != 0;
 	case FORMAT_STATS:
 		break;
 	}

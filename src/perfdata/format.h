@@ -39,6 +39,7 @@ struct format_header {
 #define FORMAT_N_FEATURES 256
 
 enum format_feature {
+	FORMAT_TRACING_DATA = 1,
 	FORMAT_HOSTNAME = 3,
 	FORMAT_OSRELEASE = 4,
 	FORMAT_VERSION = 5,

@@ -57,8 +57,9 @@ static struct error *add_user_record(struct pass *p, uint32_t type, const unsign
 	if (type == FORMAT_RECORD_COMPRESSED || type == FORMAT_RECORD_COMPRESSED2)
 		return error_new(ENOTSUP, "%s: its records are compressed; record without -z",
 				 p->recording->path);
-	if (type == FORMAT_RECORD_ATTR && p->index->entries.len + p->index->deferred.len)
-		p->index->corrupt++;	/* it would change how earlier records read */
+	/* It would change how earlier records read; our own all read alike. */
+	if (type == FORMAT_RECORD_ATTR && !p->recording->events.ours && p->index->entries.len + p->index->deferred.len)
+		p->index->corrupt++;
 	else if (!recording_user_record(p->recording, data, size))
 		p->index->corrupt++;
 	return NULL;
@@ -95,6 +96,8 @@ static struct error *scan_record(struct pass *p, uint64_t *at)
 	}
 	if (header.type >= FORMAT_RECORD_USER) {
 		appendix = appendix_size(header.type, data, place.size);
+		if (header.type == FORMAT_RECORD_TRACING_DATA && appendix <= left - header.size)
+			recording_tracing(r, p->source, place.offset + header.size, appendix);
 		err = add_user_record(p, header.type, data, place.size);
 	} else {
 		err = add_record(p, data, place);

@@ -120,9 +120,9 @@ struct error *output_append(struct output *output, const void *data, size_t size
 	return NULL;
 }
 
-struct error *output_patch(const struct output *output, const void *data, size_t size)
+struct error *output_patch(const struct output *output, uint64_t offset, const void *data, size_t size)
 {
-	if (pwrite(output->fd, data, size, 0) != (ssize_t)size)
+	if (pwrite(output->fd, data, size, (off_t)offset) != (ssize_t)size)
 		return error_errno(errno, "%s: cannot write the header", output->path);
 	return NULL;
 }

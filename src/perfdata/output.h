@@ -36,8 +36,8 @@ void output_close(struct output *output);
 ERROR_CHECK struct error *output_reserve(struct output *output, size_t size, unsigned char **ret);
 ERROR_CHECK struct error *output_append(struct output *output, const void *data, size_t size);
 ERROR_CHECK struct error *output_flush(struct output *output);
-/* Overwrites the start of a file. */
-ERROR_CHECK struct error *output_patch(const struct output *output, const void *data, size_t size);
+/* Overwrites a part of a file that has left the buffer. */
+ERROR_CHECK struct error *output_patch(const struct output *output, uint64_t offset, const void *data, size_t size);
 
 /* A position in reserved room. */
 struct put {

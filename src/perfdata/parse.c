@@ -223,9 +223,15 @@ static void parse_raw(struct cursor *c, bool ours, struct perfdata_record *ret)
 	uint32_t size = take_u32(c);
 	const unsigned char *raw = take(c, size);
 
-	if (!raw || !ours || size != sizeof(extra))
+	if (!raw)
 		return;
-	memcpy(&extra, raw, sizeof(extra));
+	if (ours && size >= sizeof(extra))
+		size -= sizeof(extra);
+	ret->sample.raw = raw;
+	ret->sample.raw_size = size;
+	if (!ours || c->at != raw + size + sizeof(extra))
+		return;
+	memcpy(&extra, raw + size, sizeof(extra));
 	ret->sample.has_extra = true;
 	ret->sample.cookie = extra.cookie;
 	ret->sample.reason = extra.reason;

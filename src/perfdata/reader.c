@@ -22,6 +22,7 @@ struct perfdata_reader {
 	size_t next;			/* entry of the index */
 	uint64_t unreadable;		/* entries whose bytes changed under us */
 	struct parse_chains chains;	/* of the record delivered last */
+	unsigned char raw[UINT16_MAX];	/* of a sample whose chain is another record */
 };
 
 static struct error *open_all(struct perfdata_reader *reader, const char *path)
@@ -69,6 +70,15 @@ size_t perfdata_reader_events(const struct perfdata_reader *reader, const struct
 {
 	*ret = reader->recording.events.list.data;
 	return reader->recording.events.list.len;
+}
+
+const struct tracing_event *perfdata_reader_tracepoint(const struct perfdata_reader *reader, uint32_t event)
+{
+	const struct perfdata_reader_event *events;
+	size_t n = perfdata_reader_events(reader, &events);
+
+	return event < n && events[event].type == PERF_TYPE_TRACEPOINT
+		       ? tracing_find(&reader->recording.tracing, events[event].config) : NULL;
 }
 
 bool perfdata_reader_stats(const struct perfdata_reader *reader, const void **data, size_t *size)
@@ -125,6 +135,9 @@ static void merge_deferred(struct perfdata_reader *reader, struct perfdata_recor
 
 	sample->sample.cookie = cookie;
 	sample->sample.n_user = 0;
+	/* The other record takes its place in the view of the file. */
+	if (sample->sample.raw_size)
+		sample->sample.raw = memcpy(reader->raw, sample->sample.raw, sample->sample.raw_size);
 	if (found && read_record(reader, found->place, &deferred, &result) &&
 	    deferred.type == PERFDATA_RECORD_CALLCHAIN_DEFERRED && deferred.sample.n_user) {
 		sample->sample.n_user = deferred.sample.n_user;

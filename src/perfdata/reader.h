@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "perfdata/records.h"
+#include "perfdata/tracing.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -35,6 +36,8 @@ struct perfdata_record {
 			bool has_extra;		/* reason, return_cpu, cookie come from retour */
 			const uint64_t *kernel, *user;	/* innermost first */
 			size_t n_kernel, n_user;
+			const unsigned char *raw;	/* data of a tracepoint */
+			size_t raw_size;
 		} sample;
 		struct {
 			uint64_t start, len, pgoff;
@@ -71,6 +74,8 @@ DEFINE_CLEANUP(perfdata_reader_close, struct perfdata_reader *);
 /* NULL, or a sentence on what is missing at the end of a cut recording. */
 const char *perfdata_reader_warning(const struct perfdata_reader *reader);
 size_t perfdata_reader_events(const struct perfdata_reader *reader, const struct perfdata_reader_event **ret);
+/* What describes a tracepoint's data: its config is the id; NULL if nothing does. */
+const struct tracing_event *perfdata_reader_tracepoint(const struct perfdata_reader *reader, uint32_t event);
 /* The private statistics section; false if there is none. */
 bool perfdata_reader_stats(const struct perfdata_reader *reader, const void **data, size_t *size);
 uint64_t perfdata_reader_file_size(const struct perfdata_reader *reader);

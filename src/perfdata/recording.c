@@ -96,6 +96,8 @@ static bool read_feature(struct recording *r, uint64_t feature, struct span s)
 		if (text && !strncmp(text, "retour ", 7))
 			r->events.ours = true;
 		return text;
+	case FORMAT_TRACING_DATA:
+		return tracing_parse(&r->tracing, s.at, s.left);
 	case FORMAT_EVENT_DESC:
 		return read_event_names(r, s);
 	case FORMAT_STATS:
@@ -108,7 +110,7 @@ static bool read_feature(struct recording *r, uint64_t feature, struct span s)
 static bool wanted(unsigned int feature)
 {
 	return feature == FORMAT_OSRELEASE || feature == FORMAT_VERSION || feature == FORMAT_EVENT_DESC ||
-	       feature == FORMAT_STATS;
+	       feature == FORMAT_TRACING_DATA || feature == FORMAT_STATS;
 }
 
 static bool read_section(struct recording *r, const struct source *source, unsigned int feature,
@@ -296,6 +298,7 @@ void recording_close(struct recording *r)
 	free(r->warning);
 	free(r->os_release);
 	bytes_free(&r->stats);
+	tracing_free(&r->tracing);
 }
 
 /* --- records of a stream --- */
@@ -331,6 +334,14 @@ static bool stream_stats(struct recording *r, uint64_t tag, uint16_t misc, struc
 	r->stats_seen = !(misc & FORMAT_STATS_MORE);
 	s.left -= padding;
 	return read_feature(r, FORMAT_STATS, s);
+}
+
+void recording_tracing(struct recording *r, const struct source *source, uint64_t offset, uint64_t size)
+{
+	_cleanup_free_ unsigned char *data = size <= SECTION_MAX ? malloc(size + 1) : NULL;
+
+	if (data && source_read(source, offset, data, size))
+		tracing_parse(&r->tracing, data, size);
 }
 
 bool recording_user_record(struct recording *r, const unsigned char *data, size_t size)

@@ -10,6 +10,7 @@
 #include "perfdata/event_table.h"
 #include "perfdata/feature.h"
 #include "perfdata/source.h"
+#include "perfdata/tracing.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,10 +24,14 @@ struct recording {
 	char *warning;			/* the first one, or NULL */
 	char *os_release;
 	struct bytes stats;
+	struct tracing tracing;
 };
 
 ERROR_CHECK struct error *recording_open(struct recording *recording, struct source *source, const char *path);
 void recording_close(struct recording *recording);
+
+/* The description of tracepoints that follows a record of a stream; where there is none, fields are not shown. */
+void recording_tracing(struct recording *recording, const struct source *source, uint64_t offset, uint64_t size);
 
 /* A record of a type that is not the kernel's, whole with its header.  False if it is corrupt. */
 bool recording_user_record(struct recording *recording, const unsigned char *data, size_t size);

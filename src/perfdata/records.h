@@ -15,8 +15,9 @@
 #define PERFDATA_ATTR_DEFER_OUTPUT (1ULL << 39)
 
 /*
- * PERF_SAMPLE_RAW data of every sample retour writes: what the record ABI has
- * no field for.  With the u32 size in front it is 16 bytes, so perf's readers
+ * The end of the PERF_SAMPLE_RAW data of every sample retour writes: what the
+ * record ABI has no field for.  With the u32 size in front it is 16 bytes.  In
+ * front of it are the data of tracepoints, which are described, so perf's readers
  * skip it as they skip any raw data.
  */
 struct perfdata_sample_extra {

@@ -43,28 +43,37 @@ static struct perf_event_attr make_attr(const struct perfdata_event *event, bool
 	};
 }
 
+bool session_add_event(struct session *session, const struct perfdata_event *event)
+{
+	size_t i = session->n_events;
+
+	if (i >= session->max_events)
+		return false;
+	session->attrs[i] = make_attr(event, session_has_ids(session), i == 0);
+	if (session->deferred_records)
+		set_deferred_flags(&session->attrs[i]);
+	session->names[i] = strdup(event->name);
+	session->n_events += session->names[i] != NULL;
+	return session->names[i];
+}
+
 bool session_init(struct session *session, const struct perfdata_writer_options *options)
 {
-	size_t n = 0;
+	size_t n = 0, max = options->n_events + options->n_more_events;
 
 	while (options->cmdline && options->cmdline[n])
 		n++;
 	*session = (struct session){
-		.n_events = options->n_events,
-		.attrs = calloc(options->n_events, sizeof(*session->attrs)),
-		.names = calloc(options->n_events, sizeof(*session->names)),
+		.max_events = max, .deferred_records = options->deferred_records,
+		.attrs = calloc(max, sizeof(*session->attrs)),
+		.names = calloc(max, sizeof(*session->names)),
 		.cmdline = calloc(n + 1, sizeof(*session->cmdline)),
 	};
 	if (!session->attrs || !session->names || !session->cmdline)
 		return false;
-	for (size_t i = 0; i < session->n_events; i++) {
-		session->attrs[i] = make_attr(&options->events[i], session_has_ids(session), i == 0);
-		if (options->deferred_records)
-			set_deferred_flags(&session->attrs[i]);
-		session->names[i] = strdup(options->events[i].name);
-		if (!session->names[i])
+	for (size_t i = 0; i < options->n_events; i++)
+		if (!session_add_event(session, &options->events[i]))
 			return false;
-	}
 	for (size_t i = 0; i < n; i++) {
 		session->cmdline[i] = strdup(options->cmdline[i]);
 		if (!session->cmdline[i])
@@ -79,6 +88,7 @@ void session_free(struct session *session)
 		free(session->names[i]);
 	for (char **word = session->cmdline; word && *word; word++)
 		free(*word);
+	tracing_free(&session->tracing);
 	free(session->attrs);
 	free(session->names);
 	free(session->cmdline);

@@ -12,8 +12,10 @@
 struct session {
 	struct perf_event_attr *attrs;
 	char **names;			/* of the events */
-	size_t n_events;
+	size_t n_events, max_events;
+	struct tracing tracing;		/* those of them that are tracepoints */
 	char **cmdline;			/* NULL-terminated */
+	bool deferred_records;		/* samples refer to type 22 records by cookie */
 	uint64_t first_time, last_time;	/* of the samples */
 };
 
@@ -23,8 +25,11 @@ struct session {
  */
 static inline bool session_has_ids(const struct session *session)
 {
-	return session->n_events > 1;
+	return session->max_events > 1;
 }
+
+/* False if there is no room, or no memory. */
+bool session_add_event(struct session *session, const struct perfdata_event *event);
 
 /* False without memory; still to be freed. */
 bool session_init(struct session *session, const struct perfdata_writer_options *options);

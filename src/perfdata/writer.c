@@ -10,13 +10,13 @@
 #include "perfdata/session.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct perfdata_writer {
 	struct output output;
 	struct session session;
-	bool deferred_records;
 	struct bytes stats;
 };
 
@@ -59,7 +59,7 @@ static struct chain chain_fit(const struct perfdata_writer *w, const struct perf
 
 	if (c.n_kernel > max - contexts)
 		c.n_kernel = max - contexts;
-	c.deferred = w->deferred_records && s->cookie;
+	c.deferred = w->session.deferred_records && s->cookie;
 	max_user = c.deferred ? deferred_max(w) : max - contexts - c.n_kernel;
 	if (c.n_user > max_user) {
 		c.n_user = max_user;
@@ -89,8 +89,9 @@ static void put_chain(struct put *put, const struct chain *c, const struct perfd
 struct error *perfdata_writer_sample(struct perfdata_writer *w, const struct perfdata_sample *s)
 {
 	struct perfdata_sample_extra extra = { .cookie = s->cookie, .return_cpu = s->return_cpu };
+	size_t raw_size = s->raw_size <= PERFDATA_MAX_RAW ? (s->raw_size + 7) & ~(size_t)7 : 0;
 	size_t fixed = sizeof(struct perf_event_header) + (session_has_ids(&w->session) ? 56 : 48) +
-		       sizeof(uint32_t) + sizeof(extra);
+		       sizeof(uint32_t) + raw_size + sizeof(extra);
 	struct chain chain = chain_fit(w, s, (FORMAT_RECORD_MAX - fixed) / 8);
 	size_t size = fixed + chain.words * 8;
 	struct put put;
@@ -111,13 +112,35 @@ struct error *perfdata_writer_sample(struct perfdata_writer *w, const struct per
 	put_u32(&put, 0);
 	put_u64(&put, s->period);
 	put_chain(&put, &chain, s);
-	put_u32(&put, sizeof(extra));
+	put_u32(&put, (uint32_t)(raw_size + sizeof(extra)));
+	if (raw_size) {
+		put_bytes(&put, s->raw, s->raw_size);
+		put_bytes(&put, &(uint64_t){ 0 }, raw_size - s->raw_size);
+	}
 	put_bytes(&put, &extra, sizeof(extra));
 	if (!w->session.first_time || s->time < w->session.first_time)
 		w->session.first_time = s->time;
 	if (s->time > w->session.last_time)
 		w->session.last_time = s->time;
 	return NULL;
+}
+
+struct error *perfdata_writer_add_tracepoint(struct perfdata_writer *w, struct tracing_event *event, uint32_t *ret)
+{
+	struct perfdata_event described = { .type = PERF_TYPE_TRACEPOINT, .period = 1 };
+	char name[sizeof(event->system) + sizeof(event->name) + 1];
+
+	if (w->session.n_events >= w->session.max_events)
+		return error_new(ENOSPC, "%s: at most %zu tracepoints", w->output.path, w->session.tracing.events.len);
+	event->id = described.config = w->session.tracing.events.len + 1;
+	snprintf(name, sizeof(name), "%s:%s", event->system, event->name);
+	described.name = name;
+	if (!tracing_add(&w->session.tracing, event))
+		return error_nomem();
+	if (!session_add_event(&w->session, &described))
+		return error_nomem();
+	*ret = (uint32_t)w->session.n_events - 1;
+	return container_add_event(&w->output, &w->session);
 }
 
 struct error *perfdata_writer_deferred(struct perfdata_writer *w, uint32_t pid, uint32_t tid, uint64_t time,
@@ -128,7 +151,7 @@ struct error *perfdata_writer_deferred(struct perfdata_writer *w, uint32_t pid, 
 	struct put put;
 	struct error *err;
 
-	if (!w->deferred_records)
+	if (!w->session.deferred_records)
 		return error_new(EINVAL, "%s: deferred records were not announced in its attributes",
 				 w->output.path);
 	err = output_reserve(&w->output, size, &put.at);
@@ -177,7 +200,6 @@ struct error *perfdata_writer_create(const char *path, const struct perfdata_wri
 	if (!w)
 		return error_nomem();
 	w->output.fd = -1;
-	w->deferred_records = options->deferred_records;
 	if (!session_init(&w->session, options))
 		return error_nomem();
 	err = output_open(&w->output, path);

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "perfdata/records.h"
+#include "perfdata/tracing.h"
 
 #include <stddef.h>
 #include <stdbool.h>
@@ -29,6 +30,7 @@ struct perfdata_event {
 struct perfdata_writer_options {
 	const struct perfdata_event *events;
 	size_t n_events;
+	size_t n_more_events;	/* for which perfdata_writer_add_tracepoint() has room */
 	bool deferred_records;	/* samples refer to type 22 records by cookie */
 	const char *const *cmdline;	/* NULL-terminated, for the CMDLINE feature */
 };
@@ -44,11 +46,22 @@ struct perfdata_sample {
 	size_t n_kernel;
 	const uint64_t *user;
 	size_t n_user;
+	const void *raw;		/* data of a tracepoint, at most PERFDATA_MAX_RAW bytes */
+	size_t raw_size;
 };
+
+#define PERFDATA_MAX_RAW 32768
 
 /* path "-" is standard output (then nothing is ever patched in). */
 ERROR_CHECK struct error *perfdata_writer_create(const char *path, const struct perfdata_writer_options *options,
 						 struct perfdata_writer **ret);
+/*
+ * Describes one more event, a tracepoint; *ret is its index.  event->id becomes
+ * its number in the recording, which has to stand in its samples' common_type, and
+ * its fields are the writer's.  ENOSPC: there is no room for more.
+ */
+ERROR_CHECK struct error *perfdata_writer_add_tracepoint(struct perfdata_writer *writer, struct tracing_event *event,
+							 uint32_t *ret);
 /*
  * A chain that does not fit a record (64 KiB) is cut at its outer end, with
  * REASON_MAX_DEPTH.  With deferred_records a sample with a cookie refers to its

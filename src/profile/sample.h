@@ -33,6 +33,8 @@ struct sample {
 	uint32_t stop_dso;		/* a string: where a truncated chain stops; 0 otherwise */
 	const struct sample_frame *kernel, *user;	/* innermost first; of inlined functions too */
 	size_t n_kernel, n_user;
+	const unsigned char *raw;	/* data of a tracepoint */
+	size_t raw_size;
 	size_t depth;			/* of the user stack: without what is inlined */
 };
 

@@ -147,6 +147,8 @@ static struct error *fill_sample(struct samples *samples, struct perfdata_record
 	ret->pid = record->pid;
 	ret->tid = record->tid;
 	ret->cpu = record->cpu;
+	ret->raw = record->sample.raw;
+	ret->raw_size = record->sample.raw_size;
 	ret->event = record->sample.event;
 	ret->return_cpu = other_tool ? PERFDATA_NO_CPU : record->sample.return_cpu;
 	ret->reason = other_tool ? REASON_NONE : record->sample.reason;

@@ -21,8 +21,8 @@ static struct delivery delivered[MAX_SAMPLES];
 static unsigned int n_delivered, n_discarded;
 static uint64_t oldest_kept;
 
-static void on_sample(void *arg, const struct sample_record *sample, const struct chain *chain, uint16_t reason,
-		      bool shared)
+static void on_sample(void *arg, const struct sample_record *sample, uint32_t size, const struct chain *chain,
+		      uint16_t reason, bool shared)
 {
 	struct delivery *d = &delivered[sample->period];
 
@@ -199,8 +199,8 @@ TEST(random_interleavings)
 }
 
 /* In the order of age: what is discarded is always older than what is kept. */
-static void on_discard(void *arg, const struct sample_record *sample, const struct chain *chain, uint16_t reason,
-		       bool shared)
+static void on_discard(void *arg, const struct sample_record *sample, uint32_t size, const struct chain *chain,
+		       uint16_t reason, bool shared)
 {
 	if (reason == REASON_DISCARDED) {
 		CHECK(!chain);
@@ -234,7 +234,7 @@ TEST(one_entry_cannot_hold_without_bound)
 	_cleanup_(stitcher_destroyp) struct stitcher *s = NULL;
 
 	CHECK_OK(stitcher_create(on_discard, NULL, &s));
-	for (uint64_t i = 0; i < 200000; i++)
+	for (uint64_t i = 0; i < 800000; i++)
 		feed_sample(s, i, 1, 1, 0);
 	CHECK(n_discarded > 0);
 	CHECK(stitcher_waiting(s) * offsetof(struct sample_record, kernel) <= 32 << 20);
