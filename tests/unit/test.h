@@ -26,7 +26,7 @@ struct test_case {
 	struct test_case *next;
 };
 
-static struct test_case *test_first, **test_tail = &test_first;
+static struct test_case *test_first, **test_tail __attribute__((unused)) = &test_first;
 
 #define TEST(id)                                                              \
 	static void test_##id(void);                                          \
