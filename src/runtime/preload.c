@@ -144,10 +144,37 @@ EXPORT void *dlopen(const char *file, int mode)
 
 /* ---- the signal ------------------------------------------------------------------- */
 
+/* Signals whose handlers are to run with ours blocked, as the program believes. */
+static bool handler_blocks[_NSIG];
+
+/* A handler that blocks every signal does not block ours. */
+static int change_action(int sig, const struct sigaction *action, struct sigaction *old)
+{
+	int ours = retour_agent_signal(), err;
+	struct sigaction admitting;
+	bool blocks = false, blocked;
+
+	if (action && ours && sigismember(&action->sa_mask, ours) == 1) {
+		admitting = *action;
+		sigdelset(&admitting.sa_mask, ours);
+		action = &admitting;
+		blocks = true;
+	}
+	err = REAL(sigaction)(sig, action, old);
+	if (err || !ours)
+		return err;
+	blocked = handler_blocks[sig];
+	if (action)
+		handler_blocks[sig] = blocks;
+	if (old && blocked)
+		sigaddset(&old->sa_mask, ours);
+	return 0;
+}
+
 EXPORT int sigaction(int sig, const struct sigaction *action, struct sigaction *old)
 {
 	if (sig != retour_agent_signal() || !sig)
-		return REAL(sigaction)(sig, action, old);
+		return change_action(sig, action, old);
 	retour_agent_sigaction(action, old);
 	return 0;
 }

@@ -46,10 +46,12 @@ int retour_unwind_event_close(struct retour_unwind_event *event)
 {
 	if (retour_runtime_task.nesting)
 		return -EDEADLK;
+	/* Not as the library is loaded: few programs close events, and all would have the thread. */
+	retour_rcu_start_worker();
 	if (event->session)
 		unwind_session_remove(event);
 	else
 		unwind_task_remove(event);
-	retour_call_rcu(&event->head, free_event);
+	retour_call_rcu_extern(&event->head, free_event);
 	return 0;
 }

@@ -220,6 +220,6 @@ void unwind_session_remove(struct retour_unwind_event *event)
 		wait_for_deliveries(&session->cpu[event->attr.cpu]);
 	if (last) {
 		retour_unwind_deferred_cancel(&session->work);
-		retour_call_rcu(&session->head, free_session);
+		retour_call_rcu_extern(&session->head, free_session);
 	}
 }

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -40,7 +41,7 @@ static struct task tasks[MAX_TASKS];
 static unsigned int n_tasks;
 static struct {
 	unsigned int samples, cookies, chains, complete, mappings, forks, execs, lost;
-	unsigned int reasons[128];
+	unsigned int reasons[128], of_event[AGENT_MAX_EVENTS];
 } seen;
 static char mapping_names[1 << 16];
 
@@ -50,6 +51,10 @@ static struct agent_session session = {
 };
 /* What the recorder does to a process that said hello; false: the usual. */
 static bool (*on_hello)(int fd);
+/* A recorder that never reads. */
+static bool dont_read;
+/* The program has one CPU, so its records come in their order. */
+static bool one_cpu;
 /* Sees each record first; true: the usual does not. */
 static bool (*on_record)(const struct perf_event_header *header);
 
@@ -202,6 +207,8 @@ static void take_record(const struct perf_event_header *header)
 		seen.samples++;
 		seen.cookies += sample->cookie != 0;
 		seen.reasons[sample->reason]++;
+		CHECK(sample->event < session.n_events);
+		seen.of_event[sample->event]++;
 		break;
 	case AGENT_RECORD_CHAIN:
 		CHECK(header->size >= sizeof(*header) + sizeof(*chain) + chain->n * sizeof(chain->ips[0]));
@@ -240,7 +247,7 @@ static void read_rings(void)
 {
 	const struct perf_event_header *header;
 
-	for (unsigned int i = 0; i < n_readers; i++)
+	for (unsigned int i = 0; i < n_readers && !dont_read; i++)
 		for (unsigned int ring = 0; ring < retour_ring_reader_rings(readers[i]); ring++)
 			while (retour_ring_reader_next(readers[i], ring, &header))
 				take_record(header);
@@ -255,6 +262,10 @@ static pid_t start_program(char **argv, int *output)
 	CHECK(!pipe2(ends, O_CLOEXEC));
 	pid = fork();
 	if (pid == 0) {
+		cpu_set_t first = { { 1 } };
+
+		if (one_cpu)
+			sched_setaffinity(0, sizeof(first), &first);
 		dup2(ends[1], STDOUT_FILENO);
 		setenv("LD_PRELOAD", PRELOAD, 1);
 		setenv(AGENT_ENVIRONMENT, socket_path, 1);

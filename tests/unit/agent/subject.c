@@ -1,15 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /* A program that knows nothing of the agent, in parts.  Each says "done" if nothing was as it should not be. */
+#include "subject.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <spawn.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "subject.h"
+extern char **environ;
+static const char *self;
 
-static uint64_t cpu_ns(clockid_t clock)
+static uint64_t now(clockid_t clock)
 {
 	struct timespec t;
 
@@ -19,10 +28,10 @@ static uint64_t cpu_ns(clockid_t clock)
 
 __attribute__((noinline)) unsigned long spin(unsigned int ms)
 {
-	uint64_t end = cpu_ns(CLOCK_THREAD_CPUTIME_ID) + ms * 1000000ull;
+	uint64_t end = now(CLOCK_THREAD_CPUTIME_ID) + ms * 1000000ull;
 	volatile unsigned long x = 1;
 
-	while (cpu_ns(CLOCK_THREAD_CPUTIME_ID) < end)
+	while (now(CLOCK_THREAD_CPUTIME_ID) < end)
 		for (int i = 0; i < 20000; i++)
 			x = x * 3 + 1;
 	return x;
@@ -38,12 +47,196 @@ static void part_spin(void)
 	deep(20, 300);
 }
 
-struct part subject_first_parts[] = { { "spin", part_spin }, { NULL, NULL } };
+static void part_sleep(void)
+{
+	uint64_t end = now(CLOCK_MONOTONIC) + 300000000;
+
+	while (now(CLOCK_MONOTONIC) < end)
+		usleep(50000);
+}
+
+/* ---- threads ------------------------------------------------------------------ */
+
+enum { ROUNDS = 10, THREADS = 8 };
+
+static void *thread_work(void *arg)
+{
+	long number = (long)arg;
+	char name[16];
+
+	snprintf(name, sizeof(name), "worker-%ld", number);
+	if (number % 2)
+		prctl(PR_SET_NAME, name);
+	else
+		pthread_setname_np(pthread_self(), name);
+	spin(6);
+	/* A third each: return, exit, are cancelled. */
+	if (number % 3 == 1)
+		pthread_exit(arg);
+	while (number % 3 == 2)
+		pause();
+	return arg;
+}
+
+static void part_threads(void)
+{
+	pthread_t threads[THREADS];
+	void *value;
+
+	for (long round = 0; round < ROUNDS; round++) {
+		for (long i = 0; i < THREADS; i++)
+			MUST(!pthread_create(&threads[i], NULL, thread_work, (void *)(round * THREADS + i)));
+		usleep(1000);
+		for (long i = 0; i < THREADS; i++) {
+			long number = round * THREADS + i;
+
+			if (number % 3 == 2)
+				MUST(!pthread_cancel(threads[i]));
+			MUST(!pthread_join(threads[i], &value));
+			MUST(value == (number % 3 == 2 ? PTHREAD_CANCELED : (void *)number));
+		}
+	}
+	spin(20);
+}
+
+/* ---- processes ------------------------------------------------------------------ */
+
+static void wait_for(pid_t pid)
+{
+	int status;
+
+	MUST(waitpid(pid, &status, 0) == pid && !status);
+}
+
+static void part_fork(void)
+{
+	spin(20);
+	for (int i = 0; i < 4; i++) {
+		pid_t pid = fork(), grandchild;
+
+		if (!pid) {
+			grandchild = fork();
+			spin(50);
+			if (!grandchild)
+				_exit(0);
+			wait_for(grandchild);
+			_exit(0);
+		}
+		wait_for(pid);
+	}
+}
+
+/* All threads but one fork at a time, with others at work. */
+static void *fork_often(void *arg)
+{
+	for (int i = 0; i < 10; i++) {
+		pid_t pid = fork();
+
+		if (!pid) {
+			spin(2);
+			_exit(0);
+		}
+		spin(2);
+		wait_for(pid);
+	}
+	return NULL;
+}
+
+static void part_fork_threads(void)
+{
+	pthread_t threads[4];
+
+	for (int i = 0; i < 4; i++)
+		MUST(!pthread_create(&threads[i], NULL, fork_often, NULL));
+	for (int i = 0; i < 4; i++)
+		MUST(!pthread_join(threads[i], NULL));
+}
+
+static void part_exec(void)
+{
+	char *argv[] = { (char *)self, (char *)"quiet", NULL };
+	pid_t pid = fork();
+
+	if (!pid) {
+		execv(self, argv);
+		_exit(1);
+	}
+	wait_for(pid);
+	pid = vfork();
+	if (!pid) {
+		execv(self, argv);
+		_exit(1);
+	}
+	wait_for(pid);
+	MUST(!posix_spawn(&pid, self, NULL, NULL, argv, environ));
+	wait_for(pid);
+	MUST(!system("exit 0"));
+	spin(20);
+	/* And in its own place. */
+	argv[1] = (char *)"spin";
+	execv(self, argv);
+	MUST(!"exec");
+}
+
+static void part_quiet(void)
+{
+	spin(50);
+	/* Nothing is said. */
+	_exit(0);
+}
+
+/* Descriptors are the program's own: none more than without us, and none of them matters. */
+static void part_daemon(void)
+{
+	int fd;
+
+	fd = open("/dev/null", O_RDONLY);
+	MUST(fd == 3);
+	for (int i = 0; i < 1024; i++)
+		if (i != STDOUT_FILENO)
+			close(i);
+	MUST(open("/dev/null", O_RDONLY) == 0);
+	MUST(setsid() >= 0 || errno == EPERM);
+	spin(200);
+	for (int i = 2; i < 20; i++)
+		MUST(open("/dev/null", O_RDONLY) == i);
+	spin(100);
+}
+
+/* ---- objects ------------------------------------------------------------------------ */
+
+static void part_dlopen(void)
+{
+	for (int i = 0; i < 3; i++) {
+		void *handle = dlopen(PLUGIN, RTLD_NOW), *named;
+		unsigned long (*work)(unsigned int);
+
+		MUST(handle);
+		work = (unsigned long (*)(unsigned int))dlsym(handle, "plugin_work");
+		MUST(work);
+		work(50);
+		/* Found by the RUNPATH of who calls, or not at all. */
+		named = dlopen("libagent_named.so", RTLD_NOW);
+		MUST(named);
+		MUST(dlopen("libagent_nowhere.so", RTLD_NOW) == NULL && dlerror());
+		MUST(!dlclose(named));
+		MUST(!dlclose(handle));
+	}
+}
+
+/* ---- main ----------------------------------------------------------------------------- */
+
+static const struct part parts[] = {
+	{ "spin", part_spin }, { "sleep", part_sleep }, { "threads", part_threads }, { "fork", part_fork },
+	{ "fork_threads", part_fork_threads }, { "exec", part_exec }, { "quiet", part_quiet },
+	{ "daemon", part_daemon }, { "dlopen", part_dlopen }, { NULL, NULL },
+};
 
 int main(int argc, char **argv)
 {
-	const struct part *all[] = { subject_first_parts, NULL };
+	const struct part *all[] = { parts, signal_parts, NULL };
 
+	self = argv[0];
 	for (int i = 0; argc > 1 && all[i]; i++)
 		for (const struct part *part = all[i]; part->name; part++)
 			if (!strcmp(part->name, argv[1])) {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The parts of the subject. */
 #ifndef TEST_AGENT_SUBJECT_H
 #define TEST_AGENT_SUBJECT_H
 
@@ -11,10 +12,13 @@ struct part {
 	void (*run)(void);
 };
 
+/* subject_signals.c */
+extern const struct part signal_parts[];
+
 #define MUST(condition)                                                        \
 	do {                                                                   \
 		if (!(condition)) {                                            \
-			printf("line %d: %s\n", __LINE__, #condition);         \
+			printf("%s:%d: %s\n", __FILE__, __LINE__, #condition); \
 			exit(1);                                               \
 		}                                                              \
 	} while (0)

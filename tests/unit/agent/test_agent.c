@@ -2,6 +2,8 @@
 /* Programs under the agent, as a recorder sees them. */
 #include "recorder.h"
 
+#include "base/reason.h"
+
 /* CPU time of a thread that spins, no matter how rarely the kernel looks at timers. */
 TEST(one_thread)
 {
@@ -16,6 +18,187 @@ TEST(one_thread)
 	CHECK(seen.complete * 100 >= seen.chains * 99);
 	CHECK(strstr(mapping_names, "agent_subject\n") && strstr(mapping_names, "libc.so") &&
 	      strstr(mapping_names, "[vdso]\n"));
+}
+
+/* By the wall also while it sleeps, by the CPU hardly. */
+TEST(wall_clock)
+{
+	session.events[0] = (struct agent_event){ .kind = AGENT_WALL_CLOCK, .period = 2000000 };
+	session.events[1] = (struct agent_event){ .kind = AGENT_CPU_CLOCK, .period = 2000000 };
+	session.n_events = 2;
+	record("sleep");
+	CHECK(seen.of_event[0] > 20 && seen.of_event[1] < seen.of_event[0] / 2);
+	CHECK(seen.chains && seen.complete * 100 >= seen.chains * 99);
+}
+
+TEST(no_chains)
+{
+	session.max_depth = 0;
+	record("spin");
+	CHECK(seen.samples && !seen.chains && seen.reasons[REASON_NOT_ASKED] == seen.samples);
+}
+
+TEST(threads)
+{
+	unsigned int workers = 0;
+
+	one_cpu = true;
+	record("threads");
+	for (unsigned int i = 0; i < n_tasks; i++) {
+		if (strncmp(tasks[i].comm, "worker-", 7))
+			continue;
+		workers++;
+		CHECK(tasks[i].began && tasks[i].ended);
+	}
+	/* Who was cancelled at once may not have come to its name. */
+	printf("# %u workers of 80, %u tasks\n", workers, n_tasks);
+	CHECK(n_tasks == 81 && workers >= 54 && seen.samples > 50 && !seen.lost);
+	CHECK(seen.complete * 100 >= seen.chains * 99);
+}
+
+TEST(forks)
+{
+	one_cpu = true;
+	record("fork");
+	CHECK(n_hellos == 1 && seen.forks == 8);
+	for (unsigned int i = 0; i < n_tasks; i++)
+		CHECK(tasks[i].began && tasks[i].samples);
+	CHECK(n_tasks == 9);
+}
+
+TEST(forks_of_threads)
+{
+	record("fork_threads");
+	CHECK(seen.forks == 40 && n_hellos == 1);
+	CHECK(seen.complete * 100 >= seen.chains * 99);
+}
+
+/* The program, three children, a shell, the program that takes its place; forked children before exec are no hellos. */
+TEST(execs)
+{
+	record("exec");
+	CHECK(n_hellos >= 6 && n_hellos == seen.execs);
+	CHECK(seen.complete * 100 >= seen.chains * 99);
+}
+
+TEST(daemon)
+{
+	record("daemon");
+	CHECK(seen.samples > 20);
+}
+
+TEST(objects)
+{
+	record("dlopen");
+	CHECK(strstr(mapping_names, "agent_plugin.so\n"));
+	CHECK(seen.complete * 100 >= seen.chains * 99);
+}
+
+TEST(sigprof)
+{
+	record("sigprof");
+	CHECK(seen.samples > 20 && seen.complete * 100 >= seen.chains * 99);
+}
+
+TEST(all_signals)
+{
+	record("all_signals");
+	CHECK(seen.samples > 10);
+}
+
+TEST(masks)
+{
+	one_cpu = true;
+	record("masks");
+	CHECK(seen.samples > 30 && n_tasks == 2 && tasks[1].samples > 10);
+}
+
+TEST(sigwait)
+{
+	session.events[0].kind = AGENT_WALL_CLOCK;
+	record("sigwait");
+	CHECK(n_tasks == 2 && tasks[1].samples > 10);
+}
+
+TEST(sigaltstack)
+{
+	record("sigaltstack");
+	CHECK(seen.samples > 10);
+}
+
+/* ---- recorders that are not as they should be ------------------------------------- */
+
+static bool hang_up(int fd)
+{
+	return true;
+}
+
+static bool send_rubbish(int fd)
+{
+	send_packet(fd, "rubbish, all of it", 18, -1);
+	return true;
+}
+
+static bool send_without_page(int fd)
+{
+	struct agent_message message = { .kind = AGENT_SESSION, .size = session_size(), .session = session };
+
+	send_packet(fd, &message, message.size, -1);
+	take_rings(fd);
+	return true;
+}
+
+TEST(recorder_hangs_up)
+{
+	on_hello = hang_up;
+	record("spin");
+	CHECK(n_hellos == 1 && !seen.samples);
+	on_hello = send_rubbish;
+	record("spin");
+	on_hello = send_without_page;
+	record("spin");
+	CHECK(n_refused == 1 && last_refusal == EINVAL && !n_readers);
+}
+
+TEST(unsealed_page)
+{
+	make_page(0);
+	record("spin");
+	CHECK(n_refused == 1 && last_refusal == EINVAL && !n_readers);
+}
+
+static bool stop_at_once(int fd)
+{
+	page->state = AGENT_STOPPED;
+	return false;
+}
+
+TEST(stopped)
+{
+	on_hello = stop_at_once;
+	record("spin");
+	CHECK(n_readers == 1 && !seen.samples);
+}
+
+/* Nobody reads: what does not fit is counted, and the program goes on. */
+TEST(full_rings)
+{
+	session.ring_bytes = 65536;
+	session.events[0].period = 50000;
+	dont_read = true;
+	record("spin");
+	dont_read = false;
+	read_rings();
+	CHECK(seen.samples);
+}
+
+TEST(no_recorder)
+{
+	char *argv[] = { (char *)SUBJECT, (char *)"spin", NULL };
+	int output, status;
+
+	strcpy(socket_path, "/nonexistent/socket");
+	CHECK(waitpid(start_program(argv, &output), &status, 0) > 0 && !status);
 }
 
 int main(int argc, char **argv)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The tracepoints of the traced program. */
 #ifndef TEST_AGENT_TRACED_H
 #define TEST_AGENT_TRACED_H
 

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/* Parts about signals, whose every number belongs to the program. */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/signalfd.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "subject.h"
+
+#ifndef AT_MINSIGSTKSZ
+#define AT_MINSIGSTKSZ 51
+#endif
+
+static volatile sig_atomic_t hits[65];
+
+static void count(int sig)
+{
+	hits[sig]++;
+}
+
+static void catch(int sig, void (*handler)(int), int flags)
+{
+	struct sigaction action = { .sa_handler = handler, .sa_flags = flags }, seen;
+
+	sigfillset(&action.sa_mask);
+	MUST(!sigaction(sig, &action, NULL));
+	MUST(!sigaction(sig, NULL, &seen) && seen.sa_handler == handler);
+	for (int other = SIGRTMIN; other <= SIGRTMAX; other++)
+		MUST(sigismember(&seen.sa_mask, other) == 1);
+}
+
+/* The program's own profiler and alarm. */
+static void part_sigprof(void)
+{
+	struct itimerval every = { { 0, 5000 }, { 0, 5000 } };
+
+	catch(SIGPROF, count, SA_RESTART);
+	catch(SIGALRM, count, SA_RESTART);
+	MUST(!setitimer(ITIMER_PROF, &every, NULL));
+	MUST(!setitimer(ITIMER_REAL, &every, NULL));
+	spin(300);
+	MUST(hits[SIGPROF] > 5 && hits[SIGALRM] > 5);
+}
+
+/* All real-time signals, each with a handler, as if we were not there. */
+static void part_all_signals(void)
+{
+	for (int sig = SIGRTMIN; sig <= SIGRTMAX; sig++) {
+		struct sigaction old;
+
+		MUST(!sigaction(sig, NULL, &old) && old.sa_handler == SIG_DFL && !(old.sa_flags & SA_SIGINFO));
+		if (sig % 2)
+			catch(sig, count, 0);
+		else
+			MUST(signal(sig, count) == SIG_DFL);
+	}
+	for (int round = 0; round < 3; round++) {
+		spin(50);
+		for (int sig = SIGRTMIN; sig <= SIGRTMAX; sig++)
+			MUST(!raise(sig));
+	}
+	for (int sig = SIGRTMIN; sig <= SIGRTMAX; sig++) {
+		MUST(hits[sig] == 3);
+		MUST(signal(sig, SIG_IGN) == count);
+		MUST(!raise(sig));
+	}
+	spin(50);
+}
+
+static bool mask_is(const sigset_t *want)
+{
+	sigset_t is;
+
+	MUST(!pthread_sigmask(SIG_BLOCK, NULL, &is));
+	for (int sig = 1; sig <= SIGRTMAX; sig++)
+		if (sig != SIGKILL && sig != SIGSTOP && sigismember(&is, sig) != sigismember(want, sig))
+			return false;
+	return true;
+}
+
+static void *with_all_blocked(void *arg)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	MUST(mask_is(&all));
+	spin(150);
+	return NULL;
+}
+
+static void part_masks(void)
+{
+	sigset_t all, none, one, *both = &one, old;
+	pthread_t thread;
+
+	sigfillset(&all);
+	sigemptyset(&none);
+	MUST(mask_is(&none));
+	MUST(!sigprocmask(SIG_SETMASK, &all, &old));
+	MUST(mask_is(&all));
+	spin(150);
+	MUST(!pthread_create(&thread, NULL, with_all_blocked, NULL) && !pthread_join(thread, NULL));
+	/* One set for both. */
+	one = none;
+	MUST(!pthread_sigmask(SIG_SETMASK, &one, both));
+	MUST(mask_is(&none));
+	for (int sig = 1; sig <= SIGRTMAX; sig++)
+		if (sig != SIGKILL && sig != SIGSTOP && (sig < 32 || sig >= SIGRTMIN))
+			MUST(sigismember(&one, sig) == 1);
+	for (int sig = SIGRTMIN; sig <= SIGRTMAX; sig++) {
+		sigemptyset(&one);
+		sigaddset(&one, sig);
+		MUST(!pthread_sigmask(SIG_BLOCK, &one, &old) && mask_is(&one));
+		MUST(!sigprocmask(SIG_UNBLOCK, &one, &old) && mask_is(&none));
+		MUST(sigismember(&old, sig) == 1);
+	}
+	spin(50);
+	MUST(sigprocmask(77, &one, NULL) == -1 && errno == EINVAL);
+}
+
+static void *wait_for_signals(void *arg)
+{
+	struct timespec soon = { 0, 100000000 };
+	sigset_t all;
+	int sig = 0;
+
+	sigfillset(&all);
+	for (int i = 0; i < 20; i++)
+		MUST(!sigwait(&all, &sig) && sig == SIGUSR1);
+	/* As with every handler's signal, it may be interrupted. */
+	MUST(sigtimedwait(&all, NULL, &soon) == -1 && (errno == EAGAIN || errno == EINTR));
+	return NULL;
+}
+
+/* Who waits for everything gets what was sent. */
+static void part_sigwait(void)
+{
+	pthread_t thread;
+	sigset_t all;
+
+	sigfillset(&all);
+	MUST(!pthread_sigmask(SIG_BLOCK, &all, NULL));
+	MUST(!pthread_create(&thread, NULL, wait_for_signals, NULL));
+	for (int i = 0; i < 20; i++) {
+		spin(10);
+		MUST(!pthread_kill(thread, SIGUSR1));
+		usleep(10000);
+	}
+	MUST(!pthread_join(thread, NULL));
+}
+
+/* ---- small alternate stacks ------------------------------------------------------- */
+
+static char area[1 << 16];
+
+static void spin_there(int sig)
+{
+	char here;
+
+	hits[sig]++;
+	MUST(&here > area && &here < area + sizeof(area));
+	spin(200);
+}
+
+/* A handler works on a stack that has room for it, a frame of the kernel's and 2 KB: nothing below is touched. */
+static void part_sigaltstack(void)
+{
+	size_t frame = getauxval(AT_MINSIGSTKSZ), guard = 16384;
+	size_t room = 2 * (frame ? frame : 2048) + 2048;
+	stack_t stack = { .ss_sp = area + guard, .ss_size = room };
+
+	memset(area, 0x5a, sizeof(area));
+	MUST(!sigaltstack(&stack, NULL));
+	catch(SIGUSR2, spin_there, SA_ONSTACK);
+	MUST(!raise(SIGUSR2) && hits[SIGUSR2] == 1);
+	for (size_t i = 0; i < guard; i++)
+		MUST(area[i] == 0x5a);
+}
+
+const struct part signal_parts[] = {
+	{ "sigprof", part_sigprof }, { "all_signals", part_all_signals }, { "masks", part_masks },
+	{ "sigwait", part_sigwait }, { "sigaltstack", part_sigaltstack }, { NULL, NULL },
+};
