@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * updates UPDATERS MS SECTION_NS: calls of synchronize in a second by so many
- * threads at once, beside one reader that has a CPU to itself.
+ * threads at once, beside one reader that has a CPU to itself; and, where
+ * grace periods can be counted, how many of the calls share one.
  */
 #include "bench.h"
 
@@ -29,6 +30,16 @@ static void *update_for_ever(void *arg)
 	}
 	return NULL;
 }
+
+#ifdef COUNT_GRACE_PERIODS
+static unsigned long grace_periods;
+
+/* Their ends come one after the other. */
+static void count_grace_period(const struct retour_rcu_domain *domain, unsigned long seq)
+{
+	__atomic_store_n(&grace_periods, grace_periods + 1, __ATOMIC_RELAXED);
+}
+#endif
 
 static unsigned long all_updates(const struct updater *updaters, long n)
 {
@@ -58,10 +69,20 @@ int measure_updates(int argc, char **argv)
 	}
 	usleep(WARM_UP_US);
 
-	unsigned long before = all_updates(updaters, n);
+	unsigned long before = all_updates(updaters, n), updates;
 	long begin = now_ns();
 
+#ifdef COUNT_GRACE_PERIODS
+	COUNT_GRACE_PERIODS(count_grace_period);
+#endif
 	usleep(ms * 1000);
-	printf("%.6g\n", (all_updates(updaters, n) - before) * 1e9 / (now_ns() - begin));
+	updates = all_updates(updaters, n) - before;
+	printf("%.6g", updates * 1e9 / (now_ns() - begin));
+#ifdef COUNT_GRACE_PERIODS
+	unsigned long ended = __atomic_load_n(&grace_periods, __ATOMIC_RELAXED);
+
+	printf(" %.6g", ended ? (double)updates / ended : 0);
+#endif
+	printf("\n");
 	return 0;
 }

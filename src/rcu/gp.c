@@ -12,12 +12,13 @@
 #include "rcu/report.h"
 #include "rcu/thread.h"
 
-#define SPIN_EXPEDITED_NS 50000
+#define SPIN_LONG_NS 200000
+#define LONG_EVERY 256	/* in so many grace periods one spins long, to see whether that is enough */
 #ifdef RETOUR_TORTURE
 #define SPIN_NS 0			/* what relies on time to pass is found */
 #define SLEEP_NS (3600 * 1000000000ull)	/* what relies on the limit hangs */
 #else
-#define SPIN_NS 4000
+#define SPIN_NS 4000	/* about what sleep and wake-up cost */
 #define SLEEP_NS 1000000000ull
 #endif
 #define SLEEP_BETWEEN_HOLDERS_NS 1000000000ull
@@ -101,17 +102,52 @@ void gp_wait_expedited(struct retour_rcu_domain *domain, unsigned long cookie)
 	gp_wait(domain, cookie);
 }
 
+/*
+ * How the last wait for a reader went.  Updaters that share grace periods may
+ * have to share a CPU, too: their leader gives it up as soon as it can.  Whose
+ * long spin was enough spins long again, which spares the reader, whose unlock
+ * does the waking, the system call.
+ */
+enum gp_last_wait { GP_WAIT_SLEPT, GP_WAIT_SPUN, GP_WAIT_SHARED };
+
 static uint64_t stall_timeout_ns(void)
 {
 	return __atomic_load_n(&stall_timeout_ms, __ATOMIC_RELAXED) * 1000000ull;
 }
 
+static bool is_expedited(const struct retour_rcu_domain *domain)
+{
+	return !seq_done(&domain->gp, __atomic_load_n(&domain->gp_expedited, __ATOMIC_RELAXED));
+}
+
+static bool long_spin_may_pay(const struct retour_rcu_domain *domain)
+{
+	if (domain->gp_last_wait == GP_WAIT_SHARED)
+		return false;
+	return domain->gp_last_wait == GP_WAIT_SPUN || seq_read(&domain->gp) / SEQ_STEP % LONG_EVERY == 0;
+}
+
 struct gp_patience gp_patience_begin(const struct retour_rcu_domain *domain)
 {
 	uint64_t now = now_ns(CLOCK_MONOTONIC);
-	bool expedited = !seq_done(&domain->gp, __atomic_load_n(&domain->gp_expedited, __ATOMIC_RELAXED));
+	bool expedited = is_expedited(domain);
 
-	return (struct gp_patience){ now, now + (expedited ? SPIN_EXPEDITED_NS : SPIN_NS), now + stall_timeout_ns() };
+	return (struct gp_patience){
+		.start = now,
+		.spin_until = now + (expedited || long_spin_may_pay(domain) ? SPIN_LONG_NS : SPIN_NS),
+		.lend_from = now + (expedited || domain->gp_last_wait != GP_WAIT_SHARED ? 0 : GP_LEND_NS),
+		.next_report = now + stall_timeout_ns(),
+	};
+}
+
+void gp_patience_end(const struct gp_patience *patience, struct retour_rcu_domain *domain)
+{
+	uint64_t now = now_ns(CLOCK_MONOTONIC);
+
+	if (seq_read(&domain->gp) & SEQ_SLEEPERS)
+		domain->gp_last_wait = GP_WAIT_SHARED;
+	else if (now > patience->start + SPIN_NS)
+		domain->gp_last_wait = now < patience->spin_until ? GP_WAIT_SPUN : GP_WAIT_SLEPT;
 }
 
 bool gp_patience_spin(const struct gp_patience *patience)
@@ -119,6 +155,11 @@ bool gp_patience_spin(const struct gp_patience *patience)
 	for (int i = 0; i < 10; i++)
 		cpu_relax();
 	return now_ns(CLOCK_MONOTONIC) < patience->spin_until;
+}
+
+bool gp_patience_lends(const struct gp_patience *patience)
+{
+	return now_ns(CLOCK_MONOTONIC) >= patience->lend_from;
 }
 
 uint64_t gp_patience_sleep(const struct gp_patience *patience, const struct retour_rcu_domain *domain)

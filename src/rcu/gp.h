@@ -27,13 +27,22 @@ void gp_wait_expedited(struct retour_rcu_domain *domain, unsigned long cookie);
 
 /* The patience of a leader with one reader: spin first, then sleep, now and then say so. */
 struct gp_patience {
-	uint64_t start, spin_until, next_report;	/* CLOCK_MONOTONIC, ns */
+	uint64_t start, spin_until, lend_from, next_report;	/* CLOCK_MONOTONIC, ns */
 };
+
+/* For so long a leader that others wait with sleeps without lending its priority. */
+#define GP_LEND_NS 1000000
 
 struct gp_patience gp_patience_begin(const struct retour_rcu_domain *domain);
 
+/* It was waited for: what is to be learned from that for the next time. */
+void gp_patience_end(const struct gp_patience *patience, struct retour_rcu_domain *domain);
+
 /* Spins on; false when it is time to sleep. */
 bool gp_patience_spin(const struct gp_patience *patience);
+
+/* Is its priority lent already? */
+bool gp_patience_lends(const struct gp_patience *patience);
 
 /* For how long to sleep at most, in ns. */
 uint64_t gp_patience_sleep(const struct gp_patience *patience, const struct retour_rcu_domain *domain);

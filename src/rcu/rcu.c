@@ -159,7 +159,7 @@ static void disarm(struct retour_rcu_reader *reader)
 }
 
 /* Sleeps until the reader gives the futex up, lending it this thread's priority; false: the thread is dead. */
-static bool sleep_for(struct retour_rcu_reader *reader, int tid, uint64_t timeout_ns)
+static bool sleep_boosting(struct retour_rcu_reader *reader, int tid, uint64_t timeout_ns)
 {
 	uint64_t until = now_ns(CLOCK_REALTIME) + timeout_ns;
 	struct timespec timeout = { until / 1000000000, until % 1000000000 };
@@ -202,14 +202,18 @@ static void bury(struct retour_rcu_reader *reader, int tid)
 		});
 }
 
-/* The futex is to be locked by the thread that has the record now, and that may give it up once more. */
-static void lock_for(struct retour_rcu_reader *reader, int tid)
+/*
+ * The futex is to be locked by the thread that has the record now, and that
+ * may give it up once more; `waiters`: marked as the kernel marks it.
+ */
+static void lock_for(struct retour_rcu_reader *reader, int tid, unsigned int waiters)
 {
 	unsigned int boost = __atomic_load_n(&reader->boost, __ATOMIC_RELAXED);
 
 	/* Not so after a late report of an earlier grace period, or when the record has changed hands. */
-	if ((boost & FUTEX_TID_MASK) != (unsigned int)tid)
-		__atomic_compare_exchange_n(&reader->boost, &boost, tid, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+	if ((boost & FUTEX_TID_MASK) != (unsigned int)tid || (boost & waiters) != waiters)
+		__atomic_compare_exchange_n(&reader->boost, &boost, tid | waiters, false, __ATOMIC_RELAXED,
+					    __ATOMIC_RELAXED);
 }
 
 /* Reports for the shared record only wake: another thread may have come in before (M) and since. */
@@ -245,6 +249,33 @@ static bool show_late(struct retour_rcu_domain *domain, bool *late)
 	return true;
 }
 
+/*
+ * While a thread waits for a PI futex whose owner runs the kernel spins, and
+ * keeps other updaters, who might share the grace period, off this CPU.  So a
+ * leader that is not alone sleeps without lending first; the mark makes the
+ * report wake it.
+ */
+static bool sleep_for(struct retour_rcu_reader *reader, int tid, struct gp_patience *patience)
+{
+	bool lends = gp_patience_lends(patience) || tid == READER_SHARED_TID;
+	uint64_t timeout_ns;
+
+	lock_for(reader, tid, lends ? 0 : FUTEX_WAITERS);
+	/* (h) pairs with (g): boost before the last look at special. */
+	full_fence();
+	if (!armed(reader) && !mutant(no_last_look))
+		return true;
+	gp_patience_report(patience, &retour_rcu_domain, known_tid(tid),
+			   __atomic_load_n(&reader->nesting, __ATOMIC_RELAXED),
+			   __atomic_load_n(&reader->where, __ATOMIC_RELAXED));
+	hook(RETOUR_RCU_EVENT_GP_WAIT, &retour_rcu_domain, known_tid(tid));
+	timeout_ns = gp_patience_sleep(patience, &retour_rcu_domain);
+	if (lends)
+		return sleep_boosting(reader, tid, timeout_ns);
+	futex_wait(&reader->boost, tid | FUTEX_WAITERS, timeout_ns < GP_LEND_NS ? timeout_ns : GP_LEND_NS);
+	return true;
+}
+
 /* The record is armed. */
 static void wait_reader(struct retour_rcu_reader *reader, bool *late)
 {
@@ -254,23 +285,15 @@ static void wait_reader(struct retour_rcu_reader *reader, bool *late)
 	while (tid = __atomic_load_n(&reader->tid, __ATOMIC_RELAXED), keep_waiting(reader, tid)) {
 		if (!in_section(reader)) {
 			disarm(reader);
-			return;
+			break;
 		}
 		retour_torture_delay();
 		if (gp_patience_spin(&patience) || show_late(&retour_rcu_domain, late))
 			continue;
-		lock_for(reader, tid);
-		/* (h) pairs with (g): boost before the last look at special. */
-		full_fence();
-		if (!armed(reader) && !mutant(no_last_look))
-			continue;
-		gp_patience_report(&patience, &retour_rcu_domain, known_tid(tid),
-				   __atomic_load_n(&reader->nesting, __ATOMIC_RELAXED),
-				   __atomic_load_n(&reader->where, __ATOMIC_RELAXED));
-		hook(RETOUR_RCU_EVENT_GP_WAIT, &retour_rcu_domain, known_tid(tid));
-		if (!sleep_for(reader, tid, gp_patience_sleep(&patience, &retour_rcu_domain)))
+		if (!sleep_for(reader, tid, &patience))
 			bury(reader, tid);
 	}
+	gp_patience_end(&patience, &retour_rcu_domain);
 }
 
 /* Is the record, the shared one or another thread's, one that membarrier must make visible? */

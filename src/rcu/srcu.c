@@ -215,6 +215,7 @@ static void drain(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank)
 		gp_patience_report(&patience, &ssp->domain, tid, sections, NULL);
 		sleep_for_readers(ssp, bank, gp_patience_sleep(&patience, &ssp->domain));
 	}
+	gp_patience_end(&patience, &ssp->domain);
 }
 
 void srcu_run(struct retour_rcu_domain *domain)

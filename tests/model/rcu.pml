@@ -62,6 +62,7 @@ byte boost[RECORDS];
 #define WAITERS 8
 #define OWNER(v) ((v) & 7)
 bit asleep[RECORDS];	/* the leader */
+bit unlending[RECORDS];	/* without priority inheritance */
 byte locker[RECORDS];	/* for whom it sleeps, whatever becomes of the word */
 bit dead[THREADS];
 
@@ -97,14 +98,21 @@ inline report()
 		if
 		:: atomic { boost[r] == t -> boost[r] = 0 }
 		:: else ->
-			atomic {	/* FUTEX_UNLOCK_PI */
+			atomic {	/* FUTEX_UNLOCK_PI; EINVAL if who sleeps did not lock */
 				if
-				:: OWNER(boost[r]) == t -> give_to_leader(); tmp = 0
+				:: OWNER(boost[r]) == t && !unlending[r] -> give_to_leader(); tmp = 0
 				:: else
 				fi
 			}
 			if
-			:: tmp -> boost[r] = 0
+			:: tmp ->
+				boost[r] = 0;
+				atomic {	/* FUTEX_WAKE */
+					if
+					:: unlending[r] -> unlending[r] = 0; asleep[r] = 0
+					:: else
+					fi
+				}
 			:: else
 			fi
 		fi
@@ -329,10 +337,10 @@ inline lock_for()
 {
 	tmp = boost[r];
 	if
-	:: OWNER(tmp) == tid
+	:: OWNER(tmp) == tid && (lends || tmp & WAITERS)
 	:: else ->
 		if
-		:: atomic { boost[r] == tmp -> boost[r] = tid }
+		:: atomic { boost[r] == tmp -> boost[r] = (lends -> tid : tid | WAITERS) }
 		:: else
 		fi
 	fi
@@ -376,18 +384,42 @@ inline lock_pi()
 	fi
 }
 
+/* FUTEX_WAIT; its time limit shows only where the thread is dead, which lock_pi() finds. */
+inline wait_unlending()
+{
+	atomic {
+		if
+		:: boost[r] == (tid | WAITERS) -> unlending[r] = 1; asleep[r] = 1
+		:: else
+		fi
+	}
+	atomic { asleep[r] == 0 || dead[tid] -> unlending[r] = 0; asleep[r] = 0 }
+}
+
+inline sleep()
+{
+	if
+	:: lends -> lock_pi()
+	:: else -> wait_unlending()
+	fi
+}
+
 inline sleep_for()
 {
+	if
+	:: lends = 0
+	:: lends = 1
+	fi;
 	lock_for();
 #ifndef NO_h
 	fence(LEADER);								/* h */
 	load(LEADER, SPECIAL(r), tmp, ORDER_Q);
 	if
-	:: tmp -> lock_pi()
+	:: tmp -> sleep()
 	:: else
 	fi
 #else
-	lock_pi()
+	sleep()
 #endif
 }
 
@@ -463,7 +495,7 @@ inline check_effects(g)
 proctype leader()
 {
 	byte g, r, tid, tmp;
-	bit remote, late;
+	bit remote, late, lends;
 
 	do
 	:: g < GRACE_PERIODS ->

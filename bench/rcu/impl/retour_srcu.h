@@ -9,6 +9,7 @@
 
 #define HAVE_CALL
 #define HAVE_POLL
+#define COUNT_GRACE_PERIODS(fn) retour_rcu_set_hook(RETOUR_RCU_EVENT_GP_END, fn)
 #define bench_head retour_rcu_head
 #define DEFINE_IMPL RETOUR_DEFINE_SRCU_FAST(bench_srcu);
 
