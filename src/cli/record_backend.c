@@ -107,32 +107,30 @@ static void note_choice(const struct backend_kind *kind, const struct error *fai
 
 struct error *record_backend_open(const struct backend_wish *wish, struct machine *machine, struct session **ret)
 {
-	struct error *failed = NULL;
-	bool had_all = false;
+	struct error *failed[N_BACKENDS] = { NULL }, *err = NULL;
+	int n_failed = 0, telling = -1;
 
 	for (int i = 0; i < N_BACKENDS; i++) {
 		const struct backend_kind *kind = &backend_kinds[i];
-		struct error *err, *explained;
 		bool has_all;
 
 		if (!is_considered(wish, kind))
 			continue;
 		err = try_backend(wish, machine, kind, ret);
 		if (!err) {
-			if (failed && !wish->quiet)
-				note_choice(kind, failed);
-			error_free(failed);
-			return NULL;
+			if (n_failed && !wish->quiet)
+				note_choice(kind, failed[0]);
+			break;
 		}
-		explained = explain(wish, machine, kind, err, &has_all);
+		failed[n_failed] = explain(wish, machine, kind, err, &has_all);
 		error_free(err);
-		if (!failed || (has_all && !had_all)) {
-			error_free(failed);
-			failed = explained;
-		} else {
-			error_free(explained);
-		}
-		had_all |= has_all;
+		if (has_all && telling < 0)
+			telling = n_failed;
+		n_failed++;
 	}
-	return offer_less(wish, machine, failed);
+	if (err)
+		err = offer_less(wish, machine, steal_ptr(failed[telling < 0 ? 0 : telling]));
+	while (n_failed > 0)
+		error_free(failed[--n_failed]);
+	return err;
 }
