@@ -20,6 +20,7 @@ from chains import MAIN, WORK, Truth
 
 NOBODY = 65534
 AUTO_ORDER = ('bpf', 'stack', 'agent')
+AGENT = os.path.join(os.path.dirname(retour.RETOUR), 'src', 'runtime', 'libretour-agent.so')
 EVENTS = ('cpu-clock', 'task-clock', 'cycles', 'page-faults', 'context-switches')
 # Without capabilities, as they go with the user; setpriv is not the same program everywhere.
 BECOME_NOBODY = f"""import os, sys
@@ -53,6 +54,7 @@ class Environment:
     def __init__(self, *prefix, binary=None, user=0):
         self.prefix = prefix
         self.binary = binary or shared_copy(retour.RETOUR, 'retour')
+        shared_copy(AGENT)      # is looked for beside it
         self.program = shared_copy(retour.program('plain'))
         self.folder = retour.fresh_path('')
         os.mkdir(self.folder)
