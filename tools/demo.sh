@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Records this machine for five seconds while a database, a compressor and an
 # interpreter work, and shows the result: demo.sh BUILD_DIR
-# Who may not record the machine sees the three workers.
+# Who may not record the machine sees the three workers.  demo.sh BUILD_DIR work
+# is their work alone, the command that is recorded.
 set -eu
 
 retour=$1/retour
@@ -13,13 +14,6 @@ as_root=
 if [ "$(id -u)" != 0 ] && sudo -n true 2>/dev/null; then
 	as_root=sudo
 fi
-
-workers=
-stop_workers() {
-	[ -z "$workers" ] || kill $workers 2>/dev/null || :
-	workers=
-}
-trap stop_workers EXIT INT TERM
 
 # Each works until it is stopped.
 database() {
@@ -38,22 +32,28 @@ while True:
     assert json.loads(json.dumps(table)) == table"
 }
 
-database & workers="$workers $!"
-compressor & workers="$workers $!"
-interpreter & workers="$workers $!"
+if [ "${2-}" = work ]; then
+	workers=
+	# shellcheck disable=SC2086 # a list of words
+	trap 'kill $workers 2>/dev/null || :' EXIT INT TERM
+	database & workers="$workers $!"
+	compressor & workers="$workers $!"
+	interpreter & workers="$workers $!"
+	sleep 5
+	exit
+fi
 
+build=$1
 record() {
-	$as_root "$retour" record "$@" -F 999 --duration 5 -o "$out/retour.data"
+	$as_root "$retour" record "$@" -F 999 -o "$out/retour.data" -- "$0" "$build" work
 }
 # A first recording of nothing shows what may be recorded.
 if $as_root "$retour" record -a --quiet -o "$out/retour.data" -- true 2>/dev/null; then
 	record -a
 else
 	echo "This user may not record the machine: only the three workers are recorded."
-	# shellcheck disable=SC2086 # a list of words
-	record -p "$(echo $workers | tr ' ' ,)"
+	record
 fi
-stop_workers
 
 [ -z "$as_root" ] || $as_root chown "$(id -u):$(id -g)" "$out/retour.data"
 "$retour" report -i "$out/retour.data" | head -n 25

@@ -21,7 +21,7 @@ const struct backend_kind backend_kinds[N_BACKENDS] = {
 	  NATIVE_FIRST | FEATURE(PERF_EVENTS_OWN), FEATURE(PERF_EVENTS) },
 	{ "stack", true, false, PERF_FIRST,
 	  PERF_FIRST | FEATURE(PERF_EVENTS_OWN) | FEATURE(STACK_COPIES), FEATURE(PERF_EVENTS) },
-	{ "agent", true, true, 0, 0, 0 },
+	{ "agent", true, true, FEATURE(AGENT), FEATURE(AGENT), 0 },
 };
 
 const struct backend_kind *backend_find(const char *name)

@@ -10,6 +10,7 @@
 #include "cli/environment.h"
 #include "cli/events.h"
 #include "cli/probe.h"
+#include "collect/agent_program.h"
 #include "collect/session.h"
 
 #include <bpf/btf.h>
@@ -254,6 +255,16 @@ static void probe_walker(struct machine_feature *f)
 	} else if (!f->available) {
 		set_value(f, "%s", stats.samples ? reason_text(most_frequent_reason(&stats)) : "no sample comes");
 	}
+	error_free(err);
+}
+
+static void probe_agent(struct machine_feature *f)
+{
+	_cleanup_free_ char *path = NULL;
+	struct error *err = agent_object_find(&path);
+
+	f->available = !err;
+	set_value(f, "%s", err ? "it is neither beside this program nor installed" : path);
 	error_free(err);
 }
 
@@ -520,6 +531,10 @@ static const struct probe {
 	[FEATURE_STACK_COPIES] = {
 		"stack-copies", "samples with registers and stack",
 		EVENT, { probe_stack }, "none for this kernel: boot one with CONFIG_HAVE_PERF_REGS",
+	},
+	[FEATURE_AGENT] = {
+		"agent", "libretour-agent.so, to be preloaded into commands",
+		0, { probe_agent }, "make, or make install",
 	},
 	[FEATURE_CPU_CLOCK] = {
 		"cpu-clock", "event cpu-clock",

@@ -150,6 +150,5 @@ struct error *agent_object_find(char **ret)
 		}
 		free(path);
 	}
-	return error_new(EOPNOTSUPP, AGENT_OBJECT " is neither beside this program nor in " RETOUR_LIBDIR
-			 "/retour (remedy: make, or make install)");
+	return error_new(EOPNOTSUPP, AGENT_OBJECT " is neither beside this program nor in " RETOUR_LIBDIR "/retour");
 }
