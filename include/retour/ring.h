@@ -93,25 +93,25 @@ struct retour_ring_record {
  * 0; -ENOSPC: the ring is full (overwrite mode: of records that are being
  * written); -EMSGSIZE: more than RETOUR_RING_MAX_PAYLOAD (not counted as lost).
  */
-RETOUR_API int retour_ring_reserve(struct retour_ring *ring, size_t size, struct retour_ring_record *record);
+RETOUR_SLOW_API int retour_ring_reserve(struct retour_ring *ring, size_t size, struct retour_ring_record *record);
 
 /*
  * Completes a record: type (below 1 << 31) and misc go to its header.  From
  * any CPU.  A system call only if a sleeping reader is to be woken: at the
  * watermark.  Async-signal-safe, errno untouched.
  */
-RETOUR_API void retour_ring_commit(struct retour_ring *ring, const struct retour_ring_record *record, uint32_t type,
-				   uint16_t misc);
+RETOUR_SLOW_API void retour_ring_commit(struct retour_ring *ring, const struct retour_ring_record *record,
+					uint32_t type, uint16_t misc);
 
 /* Takes a record back: readers skip it.  Otherwise as commit. */
-RETOUR_API void retour_ring_discard(struct retour_ring *ring, const struct retour_ring_record *record);
+RETOUR_SLOW_API void retour_ring_discard(struct retour_ring *ring, const struct retour_ring_record *record);
 
 /*
  * The time, for records: the CPU's time stamp counter where the kernel trusts
  * it, else nanoseconds of CLOCK_MONOTONIC.  retour_ring_reader_time() converts
  * it.  Not ordered against memory accesses around it.  Async-signal-safe.
  */
-RETOUR_API uint64_t retour_ring_clock(const struct retour_ring *ring);
+RETOUR_SLOW_API uint64_t retour_ring_clock(const struct retour_ring *ring);
 
 /*
  * The reader's side, for one thread at a time, none of it in signal handlers.

@@ -269,8 +269,8 @@ template <typename T> struct retour_field_of_<const T> : retour_field_of_<T> {};
 		/* (P) pairs with (Q): the probes before the pointer to them. */ \
 		struct retour_tracepoint_func *retour_func =                   \
 			retour_rcu_dereference_raw_notrace(retour_tracepoint_##id.funcs); \
-		for (; retour_func && retour_func->func; retour_func++) {      \
-			void (*retour_probe)(void) = __atomic_load_n(&retour_func->func, __ATOMIC_RELAXED); \
+		void (*retour_probe)(void);                                    \
+		while (retour_func && (retour_probe = __atomic_load_n(&retour_func->func, __ATOMIC_RELAXED))) { \
 			if (retour_probe == RETOUR_TRACEPOINT_RECORD) {        \
 				const uint64_t retour_values[] = { RETOUR_STRIP_ values }; \
 				struct retour_tracepoint_recorder *retour_recorder = \
@@ -280,6 +280,7 @@ template <typename T> struct retour_field_of_<const T> : retour_field_of_<T> {};
 				((void (*)(void *RETOUR_STRIP_ more_types))retour_probe) \
 					(retour_func->data RETOUR_STRIP_ more_args); \
 			}                                                      \
+			retour_func++;                                         \
 		}                                                              \
 		RETOUR_TP_UNLOCK_##kind(retour_bank);                     \
 	}                                                                      \

@@ -255,9 +255,12 @@ void retour_ring_commit(struct retour_ring *ring, const struct retour_ring_recor
 	__atomic_store_n(record->header, ring_header_word(type & ~RING_BUSY, misc, record->size), __ATOMIC_RELEASE);
 	/* The reader, which hands the memory on, may be in another process. */
 	retour_tsan_release(page);
+	/* In overwrite mode nobody wakes. */
+	if (ring->overwrite)
+		return;
 	unread = __atomic_load_n(&page->words.reserve, __ATOMIC_RELAXED) -
 		 __atomic_load_n(&page->perf.data_tail, __ATOMIC_RELAXED);
-	if (unread >= ring->watermark && !ring->overwrite)
+	if (unread >= ring->watermark)
 		wake_reader(ring);
 }
 

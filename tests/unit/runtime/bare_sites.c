@@ -6,26 +6,24 @@ struct item {
 	int a, b;
 };
 
-const char *name_of(const struct item *item);
-
-__attribute__((noinline)) const char *name_of(const struct item *item)
+__attribute__((noipa)) static const char *name_of(const struct item *item)
 {
 	return item->a > item->b ? "more" : "less";
 }
 
 /* What it is given lies where the note says: nothing is to be done. */
-__attribute__((noipa)) void site_with_arguments(int id, const char *path)
+__attribute__((noipa)) static void site_with_arguments(int id, const char *path)
 {
 	trace_app_request(id, path);
 }
 
 /* The product is where the note says, so it is there before the site. */
-__attribute__((noipa)) void site_with_computed_argument(const struct item *item)
+__attribute__((noipa)) static void site_with_computed_argument(const struct item *item)
 {
 	trace_app_request(item->a * item->b, "product");
 }
 
-__attribute__((noipa)) void lazy_site(const struct item *item)
+__attribute__((noipa)) static void lazy_site(const struct item *item)
 {
 	trace_app_lazy(item->a * item->b, name_of(item));
 }
