@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * torture DOMAIN [--seconds N] [--no-membarrier] [--no-rseq] [[--here] TEST]
+ * torture DOMAIN [--seconds N] [--no-membarrier] [--no-rseq] [--list | [--here] TEST]
  *
  * Tortures one domain in one mode.  The modes are those of old kernels and of
  * sandboxes; the library learns of them as it does there.  --here runs the
@@ -260,23 +260,9 @@ static void leave_out(const char *name)
 		*at = (*at)->next;
 }
 
-static int run_here(const char *name)
-{
-	for (struct test_case *t = test_first; t; t = t->next) {
-		if (strcmp(t->name, name))
-			continue;
-		printf("1..1\n");
-		fflush(stdout);
-		t->run();
-		printf("ok 1 %s\n", name);
-		return 0;
-	}
-	return 2;
-}
-
 static void usage(void)
 {
-	fprintf(stderr, "usage: torture DOMAIN [--seconds N] [--no-membarrier] [--no-rseq] [[--here] TEST]\n");
+	fprintf(stderr, "usage: torture DOMAIN [--seconds N] [--no-membarrier] [--no-rseq] [--list | [--here] TEST]\n");
 	exit(2);
 }
 
@@ -298,8 +284,10 @@ int main(int argc, char **argv)
 			without_membarrier(argv);
 		else if (!strcmp(*arg, "--no-rseq"))
 			without_rseq(argv);
+		else if (!strcmp(*arg, "--list"))
+			return test_list();
 		else if (!strcmp(*arg, "--here") && arg[1])
-			return run_here(arg[1]);
+			return test_run_here(arg[1]);
 		else if (**arg == '-')
 			usage();
 		else

@@ -6,8 +6,11 @@
  *	TEST(adds_up) { CHECK(1 + 1 == 2); CHECK_STR(name, "x"); }
  *	int main(int argc, char **argv) { return test_main(argc, argv); }
  *
- * Every TEST runs in a forked child, so that a crash or a hang (30 s) fails
- * that one test only.  Output is TAP.  SKIP("why") ends a test as skipped.
+ * Every TEST runs in a forked child, so that a crash or a hang fails that one
+ * test only.  Output is TAP.  SKIP("why") ends a test as skipped.
+ *
+ * `program --list` names the tests, `program --here NAME` runs one in this
+ * process: emulators do not bear threads in a forked child.
  */
 #ifndef RETOUR_TEST_H
 #define RETOUR_TEST_H
@@ -106,10 +109,35 @@ static inline int test_run_one(struct test_case *t)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
+static inline int test_list(void)
+{
+	for (struct test_case *t = test_first; t; t = t->next)
+		puts(t->name);
+	return 0;
+}
+
+static inline int test_run_here(const char *name)
+{
+	for (struct test_case *t = test_first; t; t = t->next) {
+		if (strcmp(t->name, name))
+			continue;
+		printf("1..1\n");
+		fflush(stdout);
+		t->run();
+		printf("ok 1 %s\n", name);
+		return 0;
+	}
+	return 2;
+}
+
 static inline int test_main(int argc, char **argv)
 {
 	int n = 0, failed = 0;
 
+	if (argc > 1 && !strcmp(argv[1], "--list"))
+		return test_list();
+	if (argc > 2 && !strcmp(argv[1], "--here"))
+		return test_run_here(argv[2]);
 	for (struct test_case *t = test_first; t; t = t->next)
 		n++;
 	printf("1..%d\n", n);

@@ -9,7 +9,24 @@ import sys
 import tempfile
 
 COMPILER, EMULATOR, SYSROOT = "aarch64-linux-gnu-gcc-12", "qemu-aarch64", "/usr/aarch64-linux-gnu"
-PROGRAMS = {"readers": [], "gp": [], "callbacks": [], "hooks": [], "debug": ["-DRETOUR_RCU_DEBUG"], "fork": [], "kernel": []}
+OTHER_RSEQ = ["-D__rseq_offset=other_rseq_offset", "-D__rseq_size=other_rseq_size"]
+# name -> source, what it is built with, options of the emulator
+PROGRAMS = {
+    "readers": ("readers", [], []),
+    "gp": ("gp", [], []),
+    "callbacks": ("callbacks", [], []),
+    "hooks": ("hooks", [], []),
+    "debug": ("debug", ["-DRETOUR_RCU_DEBUG"], []),
+    "fork": ("fork", [], []),
+    "kernel": ("kernel", [], []),
+    "life": ("life", ["-Wl,--wrap=pthread_create"], []),
+    "read_side": ("read_side", [], []),
+    "rseq-own": ("rseq", OTHER_RSEQ, []),
+    "rseq-libc": ("rseq", ["-DOTHER_LIBC", *OTHER_RSEQ], []),
+    # So that signals come between any two instructions.
+    "sequence": ("sequence", [], ["-singlestep"]),
+}
+# Not here: urcu, which is a program with containers of liburcu's, of which Debian has no library for the emulator.
 # Each test runs in a process of its own, because of the first of these.
 NO_THREADS = "qemu's user mode has no threads in a forked child"
 OWN_STATE = "the emulator shows its own state where the kernel would show the thread's"
@@ -30,30 +47,43 @@ NOT_EMULATED = {
 SKIPPED = 77
 
 
-def build(root, name, flags, folder):
+def compile_here(root, folder, *arguments):
+    subprocess.run([COMPILER, "-g", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-D_GNU_SOURCE",
+                    *(f"-I{os.path.join(root, d)}" for d in ("include", "src", "tests")), *arguments], cwd=folder, check=True)
+
+
+def library(root, folder, flags):
+    """The objects of the library; made once for those who need nothing special."""
+    objects = os.path.join(folder, "other" if flags else "library")
+    if not os.path.exists(objects):
+        os.mkdir(objects)
+        compile_here(root, objects, *flags, "-c", *sorted(glob.glob(os.path.join(glob.escape(root), "src/rcu/*.c"))))
+    return sorted(glob.glob(os.path.join(glob.escape(objects), "*.o")))
+
+
+def build(root, name, folder):
     program = os.path.join(folder, name)
-    subprocess.run([COMPILER, "-g", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter",
-                    "-D_GNU_SOURCE", *flags, *(f"-I{os.path.join(root, d)}" for d in ("include", "src", "tests")),
-                    os.path.join(root, "tests/unit/rcu", f"test_{name}.c"),
-                    *sorted(glob.glob(os.path.join(glob.escape(root), "src/rcu/*.c"))), "-lpthread", "-o", program],
-                   check=True)
+    source, flags, _ = PROGRAMS[name]
+    special = [flag for flag in flags if flag in OTHER_RSEQ]
+    compile_here(root, folder, *flags, os.path.join(root, "tests/unit/rcu", f"test_{source}.c"),
+                 *library(root, folder, special), "-lpthread", "-o", program)
     return program
 
 
 def run(program, *arguments):
-    return subprocess.run([EMULATOR, "-L", SYSROOT, program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          timeout=120)
+    return subprocess.run([EMULATOR, *PROGRAMS[os.path.basename(program)][2], "-L", SYSROOT, program, *arguments],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120, check=False)
 
 
 def main():
-    root, results = sys.argv[1], []
+    root, results = os.path.abspath(sys.argv[1]), []
     missing = [what for what in (COMPILER, EMULATOR, SYSROOT + "/lib/libc.so.6") if not shutil.which(what) and not os.path.exists(what)]
     if missing:
         print(f"1..0 # SKIP {missing[0]} is not installed")
         return
     with tempfile.TemporaryDirectory() as folder:
-        for name, flags in PROGRAMS.items():
-            program = build(root, name, flags, folder)
+        for name in PROGRAMS:
+            program = build(root, name, folder)
             for test in run(program, "--list").stdout.split():
                 if test in NOT_EMULATED:
                     results.append(True)

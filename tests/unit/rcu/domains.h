@@ -299,23 +299,13 @@ static inline void holder_end(struct holder *h)
 	CHECK(pthread_join(h->thread, NULL) == 0);
 }
 
-/*
- * `--list` names the tests, `--here NAME` runs one in this process: emulators
- * do not bear threads in a forked child.
- */
 static inline int domains_main(int argc, char **argv)
 {
-	for (struct test_case *t = test_first; t && argc > 1; t = t->next) {
-		if (!strcmp(argv[1], "--list"))
-			puts(t->name);
-		else if (!strcmp(argv[1], "--here") && argc > 2 && !strcmp(argv[2], t->name))
-			t->run();
-	}
 #ifdef __SANITIZE_ADDRESS__
 	/* Each test is a child: forked while the workers start, it would find the sanitizer's allocator locked. */
 	sleep_ms(300);
 #endif
-	return argc > 1 && argv[1][0] == '-' ? 0 : test_main(argc, argv);
+	return test_main(argc, argv);
 }
 
 #endif

@@ -379,7 +379,8 @@ static sem_t has_read, may_leave;
 static void *count_questions(void *arg)
 {
 	CHECK(signal(SIGSYS, count_system_call) != SIG_ERR);
-	CHECK(FILTER(0, SECCOMP_RET_ALLOW, FILTER_JUMP(SYS_tgkill, 0, 1), FILTER_RETURN(SECCOMP_RET_TRAP)) == 0);
+	if (FILTER(0, SECCOMP_RET_ALLOW, FILTER_JUMP(SYS_tgkill, 0, 1), FILTER_RETURN(SECCOMP_RET_TRAP)))
+		SKIP("no seccomp filters here");
 	system_calls = 0;
 	retour_rcu_read_lock();
 	retour_rcu_read_unlock();
