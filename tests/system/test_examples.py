@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 import urllib.request
 
 from tap import Skip, main, test
@@ -111,10 +112,29 @@ def _():
         assert f.read().endswith(shown)
 
 
+def listed_of(server):
+    """Its agent is there soon after the program."""
+    end = time.monotonic() + 30
+    while True:
+        lines = output(os.environ['RETOUR'], 'list', 'tracepoints', '-p', str(server.process.pid)).splitlines()
+        if 'has no agent' not in lines[0] or time.monotonic() > end:
+            return lines
+        time.sleep(0.1)
+
+
+@test('its tracepoints are listed while it runs')
+def _():
+    with Server() as server:
+        listed = listed_of(server)
+        for line in 'app:accept(int fd)', 'app:request(int fd, const char *path)':
+            assert line in listed, listed
+
+
 @test('its requests are recorded from outside, with the way to them')
 def _():
     with Server() as server, tempfile.TemporaryDirectory() as folder:
         data = os.path.join(folder, 'data')
+        listed_of(server)
         recorder = subprocess.Popen([os.environ['RETOUR'], 'record', '-e', 'app:*', '-p', str(server.process.pid),
                                      '--duration', '1', '-o', data], stderr=subprocess.PIPE, text=True)
         asked = 0
@@ -128,6 +148,8 @@ def _():
         ways = [{frame['sym'] for frame in sample['user']} for sample in samples]
         for function in ('answer', 'accept_one'):
             assert any(function in way for way in ways), (said, ways[:4])
+        paths = {sample['fields']['path'] for sample in samples if sample['event'] == 'app:request'}
+        assert paths and paths <= {f'/primes/{i}' for i in range(asked)}, paths
         # Each leads to the program's beginning, and there are two a request.
         assert all('_start' in way for way in ways), ways[:4]
         assert len(samples) <= 2 * asked, (len(samples), asked)
