@@ -20,7 +20,7 @@ from chains import MAIN, WORK, Truth
 
 NOBODY = 65534
 AUTO_ORDER = ('bpf', 'stack', 'agent')
-AGENT = os.path.join(os.path.dirname(retour.RETOUR), 'src', 'runtime', 'libretour-agent.so')
+AGENT = ('libretour-agent.so', 'libretour.so.0')
 EVENTS = ('cpu-clock', 'task-clock', 'cycles', 'page-faults', 'context-switches')
 # Without capabilities, as they go with the user; setpriv is not the same program everywhere.
 BECOME_NOBODY = f"""import os, sys
@@ -54,7 +54,8 @@ class Environment:
     def __init__(self, *prefix, binary=None, user=0):
         self.prefix = prefix
         self.binary = binary or shared_copy(retour.RETOUR, 'retour')
-        shared_copy(AGENT)      # is looked for beside it
+        for name in AGENT:      # is looked for beside it
+            shared_copy(os.path.join(os.path.dirname(retour.RETOUR), 'src', 'runtime', name))
         self.program = shared_copy(retour.program('plain'))
         self.folder = retour.fresh_path('')
         os.mkdir(self.folder)
@@ -146,13 +147,13 @@ class Environment:
 
     def check_machine(self):
         """-a is recorded as the feature says, or refused with its remedy."""
-        usable = self.usable() & set(AUTO_ORDER)
-        if self.features['perf-events']['available'] and usable:
+        usable = [name for name in AUTO_ORDER if name in self.usable()]
+        if self.features['perf-events']['available'] and set(usable) - {'agent'}:
             self.check_machine_recording()
             return
         done, path = self.record('-a')
         self.refused(done, path, '', self.backends[AUTO_ORDER[0]]['remedy'])
-        for name in usable:
+        for name in usable[:1]:
             assert f'own processes can be recorded by backend {name}' in done.stderr, done.stderr
 
     def check_machine_recording(self):
