@@ -25,6 +25,7 @@ struct retour_rcu_reader {
 	unsigned int special;	/* a grace period waits for nesting to become 0 */
 	unsigned int boost;	/* PI futex */
 	int tid;		/* 0: free */
+	unsigned int tasks_boost;	/* PI futex of retour_rcu_tasks_trace */
 	const void *where;	/* debug builds: the outermost lock */
 	long tasks_trace[2];	/* sections of retour_rcu_tasks_trace, by bank */
 } __attribute__((aligned(64)));

@@ -23,6 +23,10 @@ extern RETOUR_API struct retour_srcu_struct retour_rcu_tasks_trace_srcu_struct;
 /* The declared slow paths of readers; not to be called directly. */
 RETOUR_SLOW_API void retour_rcu_tasks_trace_count_slow(const struct retour_srcu_bank *bank, long n);
 RETOUR_SLOW_API bool retour_rcu_read_lock_tasks_trace_held_slow(void);
+RETOUR_SLOW_API void retour_rcu_read_unlock_tasks_trace_slow(struct retour_srcu_struct *ssp,
+							     struct retour_srcu_bank *bank);
+RETOUR_SLOW_API void retour_rcu_read_unlock_tasks_trace_slow_notrace(struct retour_srcu_struct *ssp,
+								     struct retour_srcu_bank *bank);
 
 RETOUR_INLINE void retour_rcu_tasks_trace_count_(const struct retour_srcu_bank *bank, long n)
 {
@@ -43,11 +47,14 @@ RETOUR_INLINE struct retour_srcu_bank *retour_rcu_read_lock_tasks_trace(void)
 	return bank;
 }
 
-/* Ends a section; at most one system call.  Async-signal-safe. */
+/* Ends a section; at most two system calls.  Async-signal-safe. */
 RETOUR_INLINE void retour_rcu_read_unlock_tasks_trace(struct retour_srcu_bank *bank)
 {
+#ifdef RETOUR_RCU_DEBUG
+	retour_rcu_debug_unlock(&retour_rcu_tasks_trace_srcu_struct.domain, bank);
+#endif
 	retour_rcu_tasks_trace_count_(bank, -1);
-	retour_srcu_read_unlock_fast(&retour_rcu_tasks_trace_srcu_struct, bank);
+	retour_srcu_read_unlock_(&retour_rcu_tasks_trace_srcu_struct, bank, retour_rcu_read_unlock_tasks_trace_slow);
 }
 
 /* No hook point is behind this pair. */
@@ -62,7 +69,8 @@ RETOUR_INLINE struct retour_srcu_bank *retour_rcu_read_lock_tasks_trace_notrace(
 RETOUR_INLINE void retour_rcu_read_unlock_tasks_trace_notrace(struct retour_srcu_bank *bank)
 {
 	retour_rcu_tasks_trace_count_(bank, -1);
-	retour_srcu_read_unlock_fast_notrace(&retour_rcu_tasks_trace_srcu_struct, bank);
+	retour_srcu_read_unlock_(&retour_rcu_tasks_trace_srcu_struct, bank,
+				 retour_rcu_read_unlock_tasks_trace_slow_notrace);
 }
 
 /* Is the calling thread in a section?  For assertions.  Async-signal-safe. */

@@ -14,6 +14,7 @@
 
 #include "retour/rcu_types.h"
 
+struct retour_rcu_reader;
 struct retour_srcu_bank;
 
 struct retour_rcu_ops {
@@ -25,10 +26,10 @@ struct retour_rcu_ops {
 	/* Is the calling thread in a section?  NULL: not known. */
 	bool (*holds)(void);
 	/*
-	 * For SRCU domains that know it: a thread in a section of the bank, or 0.
-	 * Takes off the sections of threads that have ended.
+	 * For SRCU domains that know it: the record of a thread in a section of
+	 * the bank, or NULL.  Takes off the sections of threads that have ended.
 	 */
-	int (*holder)(struct retour_srcu_bank *bank);
+	struct retour_rcu_reader *(*holder)(struct retour_srcu_bank *bank);
 };
 
 /* Adds a domain that is not there. */

@@ -7,6 +7,7 @@
  */
 #include "retour/rcu.h"
 
+#include "rcu/boost.h"
 #include "rcu/callback.h"
 #include "rcu/domain.h"
 #include "rcu/gp.h"
@@ -158,21 +159,15 @@ static void disarm(struct retour_rcu_reader *reader)
 		__atomic_store_n(&reader->boost, 0, __ATOMIC_RELAXED);
 }
 
-/* Sleeps until the reader gives the futex up, lending it this thread's priority; false: the thread is dead. */
+/* Lends the reader this thread's priority meanwhile; false: the thread is dead. */
 static bool sleep_boosting(struct retour_rcu_reader *reader, int tid, uint64_t timeout_ns)
 {
-	uint64_t until = now_ns(CLOCK_REALTIME) + timeout_ns;
-	struct timespec timeout = { until / 1000000000, until % 1000000000 };
-	unsigned int boost, mine = sys_gettid();
+	unsigned int boost;
 
-	switch (tid == READER_SHARED_TID || mutant(no_boost) ? -ENOSYS : sys_futex(&reader->boost, FUTEX_LOCK_PI, 0, &timeout)) {
-	case 0:
-		/* (k) pairs with (l), which is the kernel's. */
-		if (!__atomic_compare_exchange_n(&reader->boost, &mine, 0, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
-			sys_futex(&reader->boost, FUTEX_UNLOCK_PI, 0, NULL);
-		return true;
+	switch (tid == READER_SHARED_TID ? -ENOSYS : boost_sleep(&reader->boost, timeout_ns)) {
 	case -ESRCH:
 		return mutant(dead_reader_hangs);
+	case 0:
 	case -ETIMEDOUT:
 	case -EAGAIN:
 	case -EINTR:
@@ -200,20 +195,6 @@ static void bury(struct retour_rcu_reader *reader, int tid)
 			.sections = nesting,
 			.where = where,
 		});
-}
-
-/*
- * The futex is to be locked by the thread that has the record now, and that
- * may give it up once more; `waiters`: marked as the kernel marks it.
- */
-static void lock_for(struct retour_rcu_reader *reader, int tid, unsigned int waiters)
-{
-	unsigned int boost = __atomic_load_n(&reader->boost, __ATOMIC_RELAXED);
-
-	/* Not so after a late report of an earlier grace period, or when the record has changed hands. */
-	if ((boost & FUTEX_TID_MASK) != (unsigned int)tid || (boost & waiters) != waiters)
-		__atomic_compare_exchange_n(&reader->boost, &boost, tid | waiters, false, __ATOMIC_RELAXED,
-					    __ATOMIC_RELAXED);
 }
 
 /* Reports for the shared record only wake: another thread may have come in before (M) and since. */
@@ -260,7 +241,7 @@ static bool sleep_for(struct retour_rcu_reader *reader, int tid, struct gp_patie
 	bool lends = gp_patience_lends(patience) || tid == READER_SHARED_TID;
 	uint64_t timeout_ns;
 
-	lock_for(reader, tid, lends ? 0 : FUTEX_WAITERS);
+	boost_lock_for(&reader->boost, tid, lends ? 0 : FUTEX_WAITERS);
 	/* (h) pairs with (g): boost before the last look at special. */
 	full_fence();
 	if (!armed(reader) && !mutant(no_last_look))

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
+#include "rcu/boost.h"
 #include "rcu/membarrier.h"
 #include "rcu/mutant.h"
 #include "rcu/report.h"
@@ -233,7 +234,7 @@ struct retour_rcu_reader *reader_claim(void)
 
 bool reader_report(struct retour_rcu_reader *reader)
 {
-	unsigned int tid = __atomic_load_n(&reader->tid, __ATOMIC_RELAXED), mine = tid;
+	int tid = __atomic_load_n(&reader->tid, __ATOMIC_RELAXED);
 
 	/* (K) pairs with (Q), (P): the section before the report, boost after it. */
 	if (!__atomic_exchange_n(&reader->special, 0, __ATOMIC_ACQ_REL))
@@ -241,19 +242,21 @@ bool reader_report(struct retour_rcu_reader *reader)
 	/* (g) pairs with (h): special before boost. */
 	full_fence();
 	retour_torture_delay();
-	/*
-	 * Nobody sleeps where the word is as it was armed; but in the shared record the leader leaves no mark.
-	 * (k) pairs with (l), which is the kernel's.
-	 */
-	if (mutant(no_wake) || (tid != READER_SHARED_TID &&
-				__atomic_compare_exchange_n(&reader->boost, &mine, 0, false, __ATOMIC_RELEASE,
-							    __ATOMIC_RELAXED)))
-		return true;
-	/* The kernel ends the boost and wakes the leader; unless the futex is not held by priority inheritance. */
-	if (tid == READER_SHARED_TID || sys_futex(&reader->boost, FUTEX_UNLOCK_PI, 0, NULL) != 0) {
-		__atomic_store_n(&reader->boost, 0, __ATOMIC_RELEASE);	/* (k) */
-		futex_wake(&reader->boost, 1);
-	}
+	/* In the shared record the leader leaves no mark: any word may be slept on. */
+	if (!mutant(no_wake))
+		boost_give_up(&reader->boost, tid == READER_SHARED_TID ? 0 : tid);
+	return true;
+}
+
+bool reader_end_tasks_trace(const struct retour_srcu_bank *bank)
+{
+	struct retour_rcu_reader *reader = own;
+
+	if (!reader || !__atomic_load_n(&reader->tasks_boost, __ATOMIC_RELAXED) ||
+	    __atomic_load_n(&reader->tasks_trace[retour_srcu_bank_index_(bank)], __ATOMIC_RELAXED) > 0)
+		return false;
+	if (!mutant(no_wake))
+		boost_give_up(&reader->tasks_boost, __atomic_load_n(&reader->tid, __ATOMIC_RELAXED));
 	return true;
 }
 
@@ -316,6 +319,7 @@ void reader_after_fork(void)
 
 		reader->special = 0;
 		reader->boost = 0;
+		reader->tasks_boost = 0;
 		if (reader == own) {
 			reader->tid = sys_gettid();
 		} else if (i != READER_SHARED && !mutant(fork_keeps_readers)) {

@@ -9,7 +9,7 @@
 #ifndef RETOUR_RCU_READER_H
 #define RETOUR_RCU_READER_H
 
-#include "retour/rcu.h"
+#include "retour/srcu.h"
 
 /*
  * Readers that got no record because the kernel has no more memory count here,
@@ -41,6 +41,9 @@ bool reader_process_is_known(void);
 
 /* Reports the quiescent state if the record asks for it; true if it did.  No hook points. */
 bool reader_report(struct retour_rcu_reader *reader);
+
+/* Gives up the futex of retour_rcu_tasks_trace if the thread has left its sections of the bank; true if it did. */
+bool reader_end_tasks_trace(const struct retour_srcu_bank *bank);
 
 /* Frees the record of a thread that has ended, unless sections of some domain are still to be taken off. */
 void reader_free_dead(struct retour_rcu_reader *reader, int tid);

@@ -8,12 +8,14 @@
 #include "rcu/srcu.h"
 
 #include "rcu/area.h"
+#include "rcu/boost.h"
 #include "rcu/callback.h"
 #include "rcu/domain.h"
 #include "rcu/flavour.h"
 #include "rcu/gp.h"
 #include "rcu/held.h"
 #include "rcu/membarrier.h"
+#include "rcu/reader.h"
 #include "rcu/report.h"
 
 static struct retour_srcu_struct *srcu_of(struct retour_rcu_domain *domain)
@@ -148,7 +150,7 @@ void retour_srcu_read_unlock_atomic(struct retour_srcu_bank *bank)
 	area_unlock(bank, 1);
 }
 
-static bool unlock_slow(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank)
+bool srcu_unlock_slow(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank)
 {
 	/* (W) pairs with (a): unlock is counted before sleeping is read. */
 	full_fence();
@@ -163,12 +165,12 @@ static bool unlock_slow(struct retour_srcu_struct *ssp, struct retour_srcu_bank 
 
 void retour_srcu_read_unlock_slow_notrace(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank)
 {
-	unlock_slow(ssp, bank);
+	srcu_unlock_slow(ssp, bank);
 }
 
 void retour_srcu_read_unlock_slow(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank)
 {
-	if (unlock_slow(ssp, bank))
+	if (srcu_unlock_slow(ssp, bank))
 		hook(RETOUR_RCU_EVENT_QS_REPORT, &ssp->domain, 0);
 }
 
@@ -178,6 +180,7 @@ static void show_waiting(struct retour_srcu_struct *ssp)
 	__atomic_store_n(&ssp->waiting, 1, __ATOMIC_RELAXED);
 }
 
+/* For any of them. */
 static void sleep_for_readers(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank, uint64_t timeout_ns)
 {
 	__atomic_store_n(&ssp->sleeping, 1, __ATOMIC_RELAXED);
@@ -191,11 +194,43 @@ static void sleep_for_readers(struct retour_srcu_struct *ssp, struct retour_srcu
 	__atomic_store_n(&ssp->sleeping, 0, __ATOMIC_RELAXED);
 }
 
+/* For the one who is known, lending it this thread's priority; false: that cannot be. */
+static bool sleep_for_holder(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank,
+			     struct retour_rcu_reader *holder, uint64_t timeout_ns)
+{
+	int tid = __atomic_load_n(&holder->tid, __ATOMIC_RELAXED);
+	int err;
+
+	boost_lock_for(&holder->tasks_boost, tid, 0);
+	/* (a): the futex before the thread's own count. */
+	full_fence();
+	retour_torture_delay();
+	if (__atomic_load_n(&holder->tasks_trace[retour_srcu_bank_index_(bank)], __ATOMIC_RELAXED) <= 0)
+		return true;
+	hook(RETOUR_RCU_EVENT_GP_WAIT, &ssp->domain, tid);
+	err = boost_sleep(&holder->tasks_boost, timeout_ns);
+	return err != -ENOSYS && err != -EINVAL && err != -EDEADLK && err != -EPERM;
+}
+
+static void sleep_in_drain(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank, unsigned long sections,
+			   struct gp_patience *patience)
+{
+	struct retour_rcu_reader *holder = ssp->domain.ops->holder ? ssp->domain.ops->holder(bank) : NULL;
+	bool lends = holder && gp_patience_lends(patience);
+	uint64_t timeout_ns;
+
+	gp_patience_report(patience, &ssp->domain, holder ? __atomic_load_n(&holder->tid, __ATOMIC_RELAXED) : 0,
+			   sections, NULL);
+	timeout_ns = gp_patience_sleep(patience, &ssp->domain);
+	if (lends && sleep_for_holder(ssp, bank, holder, timeout_ns))
+		return;
+	sleep_for_readers(ssp, bank, holder && !lends && timeout_ns > GP_LEND_NS ? GP_LEND_NS : timeout_ns);
+}
+
 static void drain(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank)
 {
 	struct gp_patience patience;
 	unsigned long sections;
-	int tid;
 
 	if (area_is_drained(bank))
 		return;
@@ -211,9 +246,7 @@ static void drain(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank)
 			membarrier_all();
 			continue;
 		}
-		tid = ssp->domain.ops->holder ? ssp->domain.ops->holder(bank) : 0;
-		gp_patience_report(&patience, &ssp->domain, tid, sections, NULL);
-		sleep_for_readers(ssp, bank, gp_patience_sleep(&patience, &ssp->domain));
+		sleep_in_drain(ssp, bank, sections, &patience);
 	}
 	gp_patience_end(&patience, &ssp->domain);
 }

@@ -35,6 +35,22 @@ void retour_rcu_tasks_trace_count_slow(const struct retour_srcu_bank *bank, long
 		retour_rcu_add_(&reader->tasks_trace[retour_srcu_bank_index_(bank)], n);
 }
 
+/* Behind (W): who leads sees the thread's count go, or is seen to wait for it. */
+void retour_rcu_read_unlock_tasks_trace_slow_notrace(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank)
+{
+	srcu_unlock_slow(ssp, bank);
+	reader_end_tasks_trace(bank);
+}
+
+void retour_rcu_read_unlock_tasks_trace_slow(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank)
+{
+	struct retour_rcu_reader *reader = reader_own();
+	bool woke = srcu_unlock_slow(ssp, bank);
+
+	if (reader_end_tasks_trace(bank) || woke)
+		hook(RETOUR_RCU_EVENT_QS_REPORT, &ssp->domain, reader ? __atomic_load_n(&reader->tid, __ATOMIC_RELAXED) : 0);
+}
+
 bool retour_rcu_read_lock_tasks_trace_held_slow(void)
 {
 	struct retour_rcu_reader *reader = reader_own();
@@ -74,10 +90,10 @@ static void bury(struct retour_rcu_reader *reader, int tid, struct retour_srcu_b
 	});
 }
 
-static int holder(struct retour_srcu_bank *bank)
+static struct retour_rcu_reader *holder(struct retour_srcu_bank *bank)
 {
 	unsigned int index = retour_srcu_bank_index_(bank);
-	int found = 0;
+	struct retour_rcu_reader *found = NULL;
 
 	for (unsigned long i = READER_SHARED + 1; i < reader_count(); i++) {
 		struct retour_rcu_reader *reader = reader_at(i);
@@ -90,7 +106,7 @@ static int holder(struct retour_srcu_bank *bank)
 		if (n > 0)
 			bury(reader, tid, bank, n);
 		else
-			found = tid;
+			found = reader;
 	}
 	return found;
 }

@@ -106,7 +106,7 @@ static const struct torture_ops domains[] = {
 	{ "updown", updown_lock, updown_unlock, updown_notrace_lock, updown_notrace_unlock, .handed_over = true,
 	  UPDATER_OPS(updown) },
 	{ "tasks-trace", tasks_lock, tasks_unlock, tasks_notrace_lock, tasks_notrace_unlock, .bound = true,
-	  UPDATER_OPS(tasks) },
+	  .boosted = true, UPDATER_OPS(tasks) },
 };
 
 const struct torture_ops *torture_find(const char *name)
