@@ -37,6 +37,8 @@ enum retour_runtime_mutant {
 	MUTANT_unwind_no_wake,		/* who removes an event is not woken */
 	MUTANT_unwind_task_no_wait,	/* a task-bound event is freed although its thread may call it */
 	MUTANT_unwind_cancel_no_wait,	/* cancel returns with callbacks in flight */
+	MUTANT_agent_no_grace_period,	/* a recording is freed under handlers of its clocks */
+	MUTANT_agent_no_probe_wait,	/* a recording is freed under its tracepoints */
 };
 
 #endif

@@ -14,6 +14,7 @@
 #include "retour/rcu.h"
 #include "runtime/agent_chain.h"
 #include "runtime/agent_record.h"
+#include "runtime/mutant.h"
 #include "runtime/trace_record.h"
 
 /* A shorter period would leave no time for the program. */
@@ -50,6 +51,7 @@ static bool take_sample(struct sampler *sampler, unsigned int clock, unsigned in
 		.period = times * sampler->clocks[clock].period,
 	};
 
+	retour_torture_delay();
 	if (!recording_runs(recording))
 		return !recording_is_over(recording);
 	if (!has_stack(ucontext)) {
@@ -158,7 +160,8 @@ void recording_close(struct recording *recording)
 	trace_record_stop(recording);
 	sampler_stop(&recording->sampler);
 	/* Handlers that found the sampler have written; nobody asks any more, and then nobody is called. */
-	retour_synchronize_rcu();
+	if (!mutant(agent_no_grace_period))
+		retour_synchronize_rcu();
 	retour_unwind_deferred_cancel(&recording->work);
 	retour_ring_destroy(recording->ring);
 	munmap((void *)recording->page, sizeof(struct agent_page));

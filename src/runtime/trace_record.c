@@ -16,6 +16,7 @@
 
 #include "runtime/agent_chain.h"
 #include "runtime/agent_record.h"
+#include "runtime/mutant.h"
 #include "runtime/tracepoint.h"
 #include "runtime/unwind_deferred.h"
 #include "runtime/unwind_user.h"
@@ -141,6 +142,7 @@ static void record_hit(struct retour_tracepoint_recorder *recorder, const uint64
 	struct sample_place place = { .ip = (uintptr_t)site, .period = tp->period, .event = tp->event };
 	struct retour_unwind_regs regs;
 
+	retour_torture_delay();
 	if (!recording_runs(tp->recording))
 		return;
 	if (tp->period > 1 && __atomic_add_fetch(&tp->hits, 1, __ATOMIC_RELAXED) % tp->period)
@@ -316,7 +318,8 @@ void trace_record_stop(struct recording *recording)
 			tracepoint_remove_probe(tp, RETOUR_TRACEPOINT_RECORD, r);
 	sites_unlock(&saved);
 	retour_static_key_batch_end();
-	retour_tracepoint_synchronize_unregister();
+	if (!mutant(agent_no_probe_wait))
+		retour_tracepoint_synchronize_unregister();
 	for (; recording->tracepoints; recording->tracepoints = next) {
 		next = recording->tracepoints->next;
 		free(recording->tracepoints);

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/* Recordings inside the process: they come and go while threads fire and are sampled. */
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <sys/mman.h>
+
+#include "rcu/sys.h"
+#include "retour/rcu.h"
+#include "runtime/recording.h"
+#include "traced.h"
+#include "unit/test.h"
+
+enum { N_THREADS = 3 };
+
+#ifdef RETOUR_TORTURE
+/* Now and then another thread comes first. */
+void retour_torture_delay(void)
+{
+	static unsigned int n;
+
+	if (__atomic_add_fetch(&n, 1, __ATOMIC_RELAXED) % 64 == 0)
+		sys_call(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+}
+#endif
+
+static bool stop;
+static pid_t tids[N_THREADS];
+static unsigned int n_ready;
+
+static void *fire(void *arg)
+{
+	tids[(long)arg] = sys_gettid();
+	__atomic_fetch_add(&n_ready, 1, __ATOMIC_RELEASE);
+	for (int i = 0; !__atomic_load_n(&stop, __ATOMIC_RELAXED); i++) {
+		trace_app_pair(i, -i);
+		trace_app_request(i, "path");
+	}
+	return NULL;
+}
+
+static int make_page(void)
+{
+	struct agent_page *page;
+	int fd = memfd_create("page", MFD_ALLOW_SEALING);
+
+	CHECK(fd >= 0 && !ftruncate(fd, 4096) && !fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK));
+	page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	CHECK(page != MAP_FAILED);
+	page->state = AGENT_RUNNING;
+	return fd;
+}
+
+static const struct agent_session both = {
+	.n_events = 2, .max_depth = 64, .ring_bytes = 65536, .events = {
+		{ .kind = AGENT_WALL_CLOCK, .period = 50000 },
+		{ .kind = AGENT_TRACEPOINTS, .period = 1, .pattern = "app:*" },
+	},
+};
+
+static unsigned int drain(const struct recording *recording)
+{
+	struct retour_ring_reader *reader;
+	const struct perf_event_header *header;
+	unsigned int n = 0;
+
+	CHECK(!retour_ring_reader_open(retour_ring_fd(recording->ring), &reader));
+	for (unsigned int i = 0; i < retour_ring_reader_rings(reader); i++)
+		while (retour_ring_reader_next(reader, i, &header))
+			n += header->type == AGENT_RECORD_SAMPLE;
+	retour_ring_reader_close(reader);
+	return n;
+}
+
+/* What is freed is not used any more: it would fault, or the sanitizers would say so. */
+TEST(come_and_go)
+{
+	int page = make_page();
+	unsigned int n = 0;
+	pthread_t threads[N_THREADS];
+	uint64_t end = now_ns(CLOCK_MONOTONIC) + 1500000000;
+
+	for (long i = 0; i < N_THREADS; i++)
+		CHECK(!pthread_create(&threads[i], NULL, fire, (void *)i));
+	while (__atomic_load_n(&n_ready, __ATOMIC_ACQUIRE) < N_THREADS)
+		sched_yield();
+	while (now_ns(CLOCK_MONOTONIC) < end) {
+		struct recording *recording;
+
+		CHECK(!recording_open(&both, page, 0, &recording));
+		for (int i = 0; i < N_THREADS; i++)
+			CHECK(!sampler_arm(&recording->sampler, tids[i]));
+		usleep(500);
+		n += drain(recording);
+		recording_close(recording);
+		CHECK(!trace_app_pair_enabled());
+	}
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	for (int i = 0; i < N_THREADS; i++)
+		pthread_join(threads[i], NULL);
+	printf("# %u samples\n", n);
+	CHECK(n > 100);
+}
+
+TEST(as_many_as_there_is_room_for)
+{
+	struct recording *recordings[SAMPLERS], *more;
+	struct agent_session session = both;
+	int page = make_page();
+
+	for (int i = 0; i < SAMPLERS; i++)
+		CHECK(!recording_open(&session, page, 0, &recordings[i]));
+	CHECK(recording_open(&session, page, 0, &more) == -EBUSY);
+	trace_app_pair(1, 2);
+	for (int i = 0; i < SAMPLERS; i++) {
+		CHECK(drain(recordings[i]) == 1);
+		recording_close(recordings[i]);
+	}
+	CHECK(!trace_app_pair_enabled());
+	CHECK(!recording_open(&session, page, 0, &more));
+	recording_close(more);
+}
+
+/* A handler amid the recording of a tracepoint has its own record. */
+static void fire_in_handler(int sig)
+{
+	trace_app_pair(1, 1);
+}
+
+TEST(handlers_fire_too)
+{
+	struct recording *recording;
+	struct agent_session session = both;
+	struct sigaction action = { .sa_handler = fire_in_handler };
+	timer_t timer;
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1 };
+	struct itimerspec every = { { 0, 50000 }, { 0, 50000 } };
+	uint64_t end = now_ns(CLOCK_MONOTONIC) + 300000000;
+	unsigned int n = 0;
+
+	session.events[0] = session.events[1];
+	session.n_events = 1;
+	CHECK(!recording_open(&session, make_page(), 0, &recording));
+	CHECK(!sigaction(SIGUSR1, &action, NULL) && !timer_create(CLOCK_MONOTONIC, &event, &timer) &&
+	      !timer_settime(timer, 0, &every, NULL));
+	while (now_ns(CLOCK_MONOTONIC) < end) {
+		for (int i = 0; i < 50; i++)
+			trace_app_request(i, "a");
+		n += drain(recording);
+	}
+	timer_delete(timer);
+	CHECK(n > 1000);
+	recording_close(recording);
+}
+
+int main(int argc, char **argv)
+{
+	return test_main(argc, argv);
+}
