@@ -191,7 +191,7 @@ static bool take(const struct perf_event_header *header)
 	return false;
 }
 
-TEST(list)
+TEST(lists)
 {
 	struct agent_message ask = { .kind = AGENT_LIST, .size = offsetof(struct agent_message, version) }, answer;
 	unsigned int n_app = 0, n_retour = 0;
