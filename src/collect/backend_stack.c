@@ -177,12 +177,12 @@ static void adapt(struct stack_backend *b, const struct stack_sample *s, uint64_
 		return;
 	size = &b->copy_sizes[group];
 	if (size->choice == COPY_WHOLE)
-		changed = copy_size_learn(size, deep_threads_suspect(&b->deep, s->tid, group, deep), false);
+		changed = copy_size_learn(size, deep_threads_suspect(&b->deep, s->pid, s->tid, group, deep), false);
 	else if (!deep)
 		changed = copy_size_learn(size, false, false);
 	else if (deep_threads_has(&b->deep, s->tid))
 		return;			/* it was under way at the change */
-	else if (deep_threads_add(&b->deep, s->tid, group))
+	else if (deep_threads_add(&b->deep, s->pid, s->tid, group))
 		changed = copy_size_learn(size, true, reach > s->asked);
 	else
 		changed = reach > s->asked && copy_size_give_up(size);
@@ -294,6 +294,7 @@ static void take_end(struct stack_backend *b, const struct end_event *end)
 		deep_threads_exit(&b->deep, end->tid, end->time);
 		return;
 	}
+	deep_threads_exec(&b->deep, end->pid, end->time);
 	b->execs[b->n_execs++ % KEPT_EXECS] = end->pid;
 	resolve(b, end->pid, 0, end->time, true);
 }

@@ -11,12 +11,13 @@ void deep_threads_free(struct deep_threads *deep)
 
 /* ---- suspects ------------------------------------------------------------------ */
 
-bool deep_threads_suspect(struct deep_threads *deep, uint32_t tid, uint32_t of, bool is_deep)
+bool deep_threads_suspect(struct deep_threads *deep, uint32_t pid, uint32_t tid, uint32_t of, bool is_deep)
 {
 	for (unsigned int i = 0; i < deep->n_suspects; i++)
 		if (deep->suspects[i].tid == tid)
 			return true;
 	if (is_deep && deep->n_suspects < DEEP_SUSPECTS) {
+		deep->suspects[deep->n_suspects].pid = pid;
 		deep->suspects[deep->n_suspects].tid = tid;
 		deep->suspects[deep->n_suspects++].of = of;
 	}
@@ -38,7 +39,8 @@ bool deep_threads_add_suspects(struct deep_threads *deep, uint32_t of)
 	if (deep->n_suspects == DEEP_SUSPECTS)
 		return false;		/* there may be more */
 	for (unsigned int i = 0; i < deep->n_suspects; i++)
-		if (deep->suspects[i].of == of && !deep_threads_add(deep, deep->suspects[i].tid, of))
+		if (deep->suspects[i].of == of &&
+		    !deep_threads_add(deep, deep->suspects[i].pid, deep->suspects[i].tid, of))
 			return false;
 	deep_threads_clear_suspects(deep, of);
 	return true;
@@ -62,10 +64,10 @@ bool deep_threads_has(const struct deep_threads *deep, uint32_t tid)
 	return false;
 }
 
-bool deep_threads_add(struct deep_threads *deep, uint32_t tid, uint32_t of)
+bool deep_threads_add(struct deep_threads *deep, uint32_t pid, uint32_t tid, uint32_t of)
 {
 	const uint32_t first = perf_events_groups(deep->events), end = first + perf_events_own_groups(deep->events);
-	struct deep_thread thread = { .tid = tid, .group = first, .of = of, .until = UINT64_MAX };
+	struct deep_thread thread = { .pid = pid, .tid = tid, .group = first, .of = of, .until = UINT64_MAX };
 
 	if (deep_threads_has(deep, tid))
 		return true;
@@ -92,6 +94,13 @@ void deep_threads_exit(struct deep_threads *deep, uint32_t tid, uint64_t time)
 {
 	vec_each(&deep->threads, thread)
 		if (thread->tid == tid && thread->until > time)
+			thread->until = time;
+}
+
+void deep_threads_exec(struct deep_threads *deep, uint32_t pid, uint64_t time)
+{
+	vec_each(&deep->threads, thread)
+		if (thread->pid == pid && thread->until > time && thread->since < time)
 			thread->until = time;
 }
 
