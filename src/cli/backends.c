@@ -12,6 +12,7 @@
 #define BPF_FIRST	(PERF_FIRST | FEATURE(SECCOMP_BPF) | FEATURE(PID_NAMESPACE))
 /* Kernels may take the request for deferred chains and ignore it. */
 #define NATIVE_FIRST	(PERF_FIRST | FEATURE(DEFERRED_CHAINS))
+#define AGENT_FIRST	(FEATURE(PROC) | FEATURE(AGENT))
 
 const struct backend_kind backend_kinds[N_BACKENDS] = {
 	{ "bpf", true, false, BPF_FIRST,
@@ -21,7 +22,7 @@ const struct backend_kind backend_kinds[N_BACKENDS] = {
 	  NATIVE_FIRST | FEATURE(PERF_EVENTS_OWN), FEATURE(PERF_EVENTS) },
 	{ "stack", true, false, PERF_FIRST,
 	  PERF_FIRST | FEATURE(PERF_EVENTS_OWN) | FEATURE(STACK_COPIES), FEATURE(PERF_EVENTS) },
-	{ "agent", true, true, FEATURE(AGENT), FEATURE(AGENT), 0 },
+	{ "agent", true, true, AGENT_FIRST, AGENT_FIRST, 0 },
 };
 
 const struct backend_kind *backend_find(const char *name)

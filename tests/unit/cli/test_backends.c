@@ -91,11 +91,12 @@ TEST(the_agent_needs_no_right_and_never_sees_the_machine)
 {
 	struct machine machine = { 0 };
 
+	machine_assume(&machine, FEATURE_PROC);
 	machine_assume(&machine, FEATURE_AGENT);
 	CHECK(backend_judge(&machine, backend_find("agent"), false).usable);
 	CHECK(!backend_judge(&machine, backend_find("agent"), true).usable);
 	for (int i = 0; i < N_FEATURES; i++)
-		CHECK(i == FEATURE_AGENT || !machine.features[i].name);
+		CHECK(i == FEATURE_PROC || i == FEATURE_AGENT || !machine.features[i].name);
 }
 
 TEST(names_lead_to_features_and_backends)
