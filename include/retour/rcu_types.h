@@ -83,6 +83,7 @@ struct retour_rcu_domain {
 	unsigned long gp_wanted;	/* the newest cookie of start_poll */
 	unsigned long gp_expedited;	/* the newest cookie that somebody is in a hurry for */
 	unsigned int gp_last_wait;	/* for a reader: enum gp_last_wait */
+	unsigned int gp_leader;		/* PI futex: locked by a leader that sleeps for readers */
 	/* callbacks: producers push on queue, the worker moves them to batch */
 	unsigned int idle;		/* futex: 1 while the worker sleeps */
 	struct retour_rcu_head *queue;
@@ -97,7 +98,7 @@ struct retour_rcu_domain {
 };
 
 #define RETOUR_RCU_DOMAIN_INIT(ops, name) \
-	{ ops, name, { 0 }, 0, 0, 0, 0, NULL, NULL, { 0 }, 0, 0, 0, 0, NULL }
+	{ ops, name, { 0 }, 0, 0, 0, 0, 0, NULL, NULL, { 0 }, 0, 0, 0, 0, NULL }
 
 /* A polled grace period of the _full forms. */
 struct retour_rcu_gp_oldstate {

@@ -152,7 +152,7 @@ static void *work(void *arg)
 		if (!has_work(domain))
 			sleep_idle(domain);
 		else if (!run_round(domain))
-			seq_sleep(&domain->rounds, seq_read(&domain->rounds) | SEQ_RUNNING);
+			seq_sleep(&domain->rounds, seq_read(&domain->rounds) | SEQ_RUNNING, 0);
 	}
 	return NULL;
 }
@@ -345,7 +345,7 @@ static void wait_for_round(struct retour_rcu_domain *domain, unsigned long round
 		if (worker_state(domain) != WORKER_RUNNING && run_round_here(domain))
 			continue;
 		if (!seq_done(&domain->rounds, round))
-			seq_sleep(&domain->rounds, seen);
+			seq_sleep(&domain->rounds, seen, 0);
 	}
 }
 
@@ -399,6 +399,7 @@ int callback_stop(struct retour_rcu_domain *domain, const void *where)
 void callback_after_fork(struct retour_rcu_domain *domain)
 {
 	seq_after_fork(&domain->gp);
+	domain->gp_leader = 0;
 	domain->idle = 0;
 	domain->stop = 0;
 	if (!in_round(domain))

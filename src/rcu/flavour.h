@@ -9,7 +9,10 @@
 
 #include "retour/srcu.h"
 
-/* That the calling thread is one, at `where`; true if it is the first.  Async-signal-safe, runs nothing of the program's. */
+/*
+ * That the calling thread is one, at `where`; true if it is the first.
+ * Async-signal-safe, runs nothing of the program's.
+ */
 bool flavour_note(struct retour_srcu_struct *ssp, const void *where);
 
 /* Reports who is noted. */

@@ -8,6 +8,9 @@
  */
 #include "rcu/gp.h"
 
+#include <sched.h>
+
+#include "rcu/boost.h"
 #include "rcu/membarrier.h"
 #include "rcu/report.h"
 #include "rcu/thread.h"
@@ -41,6 +44,49 @@ bool gp_poll(const struct retour_rcu_domain *domain, unsigned long cookie)
 	return true;
 }
 
+void gp_show_leader(struct retour_rcu_domain *domain)
+{
+	unsigned int none = 0;
+
+	if (__atomic_load_n(&domain->gp_leader, __ATOMIC_RELAXED))
+		return;
+	/* If not now, because a follower has it that was just woken, then before the next sleep. */
+	__atomic_compare_exchange_n(&domain->gp_leader, &none, sys_gettid(), false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+static void hide_leader(struct retour_rcu_domain *domain)
+{
+	int tid;
+
+	if (!__atomic_load_n(&domain->gp_leader, __ATOMIC_RELAXED))
+		return;
+	tid = sys_gettid();
+	if ((__atomic_load_n(&domain->gp_leader, __ATOMIC_RELAXED) & FUTEX_TID_MASK) == (unsigned int)tid)
+		boost_give_up(&domain->gp_leader, tid);
+}
+
+static bool is_real_time(void)
+{
+	int policy = sys_call(SYS_sched_getscheduler, 0, 0, 0, 0, 0, 0);
+
+	return policy == SCHED_FIFO || policy == SCHED_RR || policy == SCHED_DEADLINE;
+}
+
+/*
+ * Sleeps while another thread leads.  A real-time thread lends that one its
+ * priority, and so, through it, the reader; a leader that does not sleep is
+ * not shown, so it looks for one every now and then.  The others need no more
+ * than to be woken, all at once.
+ */
+static void follow(struct retour_rcu_domain *domain, unsigned long seen)
+{
+	if (!is_real_time())
+		seq_sleep(&domain->gp, seen, 0);
+	else if (!__atomic_load_n(&domain->gp_leader, __ATOMIC_RELAXED) ||
+		 boost_sleep(&domain->gp_leader, GP_LEND_NS * 1000ull) != 0)
+		seq_sleep(&domain->gp, seen, GP_LEND_NS);
+}
+
 /* False if it counts for nothing. */
 static bool lead(struct retour_rcu_domain *domain, unsigned long at)
 {
@@ -51,6 +97,7 @@ static bool lead(struct retour_rcu_domain *domain, unsigned long at)
 	domain->ops->run(domain);
 	retour_torture_delay();
 	ended = seq_end(&domain->gp, at);
+	hide_leader(domain);
 	hook(RETOUR_RCU_EVENT_GP_END, domain, at);
 	return ended;
 }
@@ -63,7 +110,7 @@ void gp_wait(struct retour_rcu_domain *domain, unsigned long cookie)
 		if (seq_begin(&domain->gp, &at))
 			lead(domain, at);
 		else
-			seq_sleep(&domain->gp, at + SEQ_RUNNING);
+			follow(domain, at + SEQ_RUNNING);
 	}
 	/* (E) pairs with (A). */
 	full_fence();

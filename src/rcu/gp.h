@@ -20,6 +20,9 @@ void gp_wait(struct retour_rcu_domain *domain, unsigned long cookie);
 void gp_synchronize(struct retour_rcu_domain *domain);
 void gp_synchronize_expedited(struct retour_rcu_domain *domain);
 
+/* The calling thread, which leads, is going to sleep for readers: whoever waits for it may lend it a priority. */
+void gp_show_leader(struct retour_rcu_domain *domain);
+
 /* Lets the leaders of grace periods up to that of the cookie spin longer before they sleep. */
 void gp_expedite(struct retour_rcu_domain *domain, unsigned long cookie);
 

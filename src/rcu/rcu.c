@@ -241,6 +241,7 @@ static bool sleep_for(struct retour_rcu_reader *reader, int tid, struct gp_patie
 	bool lends = gp_patience_lends(patience) || tid == READER_SHARED_TID;
 	uint64_t timeout_ns;
 
+	gp_show_leader(&retour_rcu_domain);
 	boost_lock_for(&reader->boost, tid, lends ? 0 : FUTEX_WAITERS);
 	/* (h) pairs with (g): boost before the last look at special. */
 	full_fence();

@@ -185,7 +185,7 @@ static struct retour_rcu_reader *take_fresh(void)
 	}
 }
 
-/* Makes the record, which is the calling thread's, its own; false: a handler has claimed one meanwhile, which stays. */
+/* Makes the record the calling thread's own; false: a handler has claimed one meanwhile, which stays. */
 static bool adopt(struct retour_rcu_reader *reader)
 {
 	struct retour_rcu_reader *none = NULL;

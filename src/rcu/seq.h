@@ -89,8 +89,11 @@ static inline bool seq_end(struct retour_rcu_seq *seq, unsigned long at)
 	return true;
 }
 
-/* Sleeps until the run is over that is, or comes next, when the value is `seen`; may return early. */
-static inline void seq_sleep(struct retour_rcu_seq *seq, unsigned long seen)
+/*
+ * Sleeps until the run is over that is, or comes next, when the value is
+ * `seen`, at most timeout_ns (0: no limit); may return early.
+ */
+static inline void seq_sleep(struct retour_rcu_seq *seq, unsigned long seen, uint64_t timeout_ns)
 {
 	unsigned long value = __atomic_load_n(&seq->value, __ATOMIC_RELAXED);
 
@@ -102,7 +105,8 @@ static inline void seq_sleep(struct retour_rcu_seq *seq, unsigned long seen)
 					 __ATOMIC_RELAXED))
 		return;
 	retour_torture_delay();
-	futex_wait(seq_futex(seq), (unsigned int)(mutant(no_sleepers_flag) ? value : value | SEQ_SLEEPERS), 0);
+	futex_wait(seq_futex(seq), (unsigned int)(mutant(no_sleepers_flag) ? value : value | SEQ_SLEEPERS),
+		   timeout_ns);
 }
 
 /* In a forked child: nobody runs, nobody sleeps. */

@@ -219,6 +219,7 @@ static void sleep_in_drain(struct retour_srcu_struct *ssp, struct retour_srcu_ba
 	bool lends = holder && gp_patience_lends(patience);
 	uint64_t timeout_ns;
 
+	gp_show_leader(&ssp->domain);
 	gp_patience_report(patience, &ssp->domain, holder ? __atomic_load_n(&holder->tid, __ATOMIC_RELAXED) : 0,
 			   sections, NULL);
 	timeout_ns = gp_patience_sleep(patience, &ssp->domain);

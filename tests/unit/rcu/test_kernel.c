@@ -75,6 +75,37 @@ TEST(a_preempted_reader_runs_at_the_priority_of_who_waits_for_it)
 	pthread_join(middle, NULL);
 }
 
+static void *low_leader(void *arg)
+{
+	CHECK(run_as(SCHED_OTHER, 0));
+	retour_synchronize_rcu();
+	return NULL;
+}
+
+TEST(who_waits_for_a_leader_lends_it_the_priority_too)
+{
+	pthread_t reader, leader, middle;
+	double start;
+
+	if (!run_as(SCHED_FIFO, 20))
+		SKIP("no right to real-time priorities");
+	CHECK(pthread_create(&reader, NULL, low_reader, NULL) == 0);
+	while (!in_section)
+		sleep_ms(1);
+	CHECK(pthread_create(&leader, NULL, low_leader, NULL) == 0);
+	sleep_ms(20);
+	CHECK(pthread_create(&middle, NULL, hog, NULL) == 0);
+	while (!hog_runs)
+		sleep_ms(1);
+	start = seconds();
+	retour_synchronize_rcu();
+	CHECK(seconds() - start < 0.3);
+	stop_hog = true;
+	pthread_join(reader, NULL);
+	pthread_join(leader, NULL);
+	pthread_join(middle, NULL);
+}
+
 static atomic_bool stop;
 static int *shared;
 static atomic_long broken;
