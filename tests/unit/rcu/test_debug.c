@@ -212,10 +212,13 @@ static void keep_first(const struct retour_rcu_report *report, void *arg)
 	got_report = true;
 }
 
+static int inside_tid;
+
 static void *synchronize_inside(void *arg)
 {
 	const struct domain *d = arg;
 
+	inside_tid = gettid();
 	d->lock();
 	d->synchronize();
 	return NULL;
@@ -252,7 +255,7 @@ TEST(waiting_inside_a_section_of_the_same_domain)
 		CHECK(pthread_create(&thread, NULL, synchronize_inside, (void *)d) == 0);
 		while (!got_report)
 			sleep_ms(1);
-		CHECK(from_thread.kind == RETOUR_RCU_DEADLOCK && from_thread.tid != gettid());
+		CHECK(from_thread.kind == RETOUR_RCU_DEADLOCK && from_thread.tid == inside_tid);
 		CHECK(is_call_site(from_thread.where) && is_call_site(from_thread.section));
 	}
 	_exit(0);

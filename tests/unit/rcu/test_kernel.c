@@ -155,6 +155,37 @@ TEST(a_filter_may_come_while_readers_run)
 	CHECK(broken == 0);
 }
 
+/* Counts what is tried, and does none of it. */
+static int count_visits(void)
+{
+	system_calls = 0;
+	if (signal(SIGSYS, count_system_call) == SIG_ERR)
+		return -1;
+	return FILTER(0, SECCOMP_RET_ALLOW, FILTER_JUMP(SYS_sched_setaffinity, 0, 1), FILTER_RETURN(SECCOMP_RET_TRAP));
+}
+
+static void *leave_soon(void *arg)
+{
+	sleep_ms(20);
+	((struct holder *)arg)->leave = true;
+	return NULL;
+}
+
+TEST(after_a_filter_came_a_leader_visits_every_cpu)
+{
+	struct holder h;
+	pthread_t leaver;
+
+	holder_begin(&h, domains);
+	if (refuse_membarrier_and(SYS_membarrier) || count_visits())
+		SKIP("no seccomp filters here");
+	CHECK(pthread_create(&leaver, NULL, leave_soon, &h) == 0);
+	retour_synchronize_rcu();
+	CHECK(system_calls > sysconf(_SC_NPROCESSORS_ONLN));
+	CHECK(pthread_join(leaver, NULL) == 0);
+	holder_end(&h);
+}
+
 TEST(without_readers_an_updater_makes_no_system_call)
 {
 	static struct retour_srcu_struct prepared;

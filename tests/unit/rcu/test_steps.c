@@ -59,11 +59,14 @@ static void note_function(const void *pc)
 			e->stepped = true;
 }
 
+#define QUEUED 256
+
 /* Callbacks that handlers queue, each again only when it was called. */
 static struct queued {
 	struct retour_rcu_head head;
 	atomic_bool busy;
-} queued[3][32];
+} queued[3][QUEUED];
+static unsigned int queue_period = 16;	/* in steps */
 static atomic_int reports;
 
 static void be_called(struct retour_rcu_head *head)
@@ -73,7 +76,7 @@ static void be_called(struct retour_rcu_head *head)
 
 static void queue_in_handler(const struct domain *d, unsigned int n)
 {
-	struct queued *q = &queued[d - domains][n % 32];
+	struct queued *q = &queued[d - domains][n % QUEUED];
 
 	if (!atomic_exchange(&q->busy, true))
 		d->call(&q->head, be_called);
@@ -102,9 +105,9 @@ static void read_in_handler(const void *pc)
 		if (!d->held())
 			_exit(2);
 		d->unlock(cookie);
-		if (steps % 16 == 0) {
+		if (steps % queue_period == 0) {
 			d->poll(d->start_poll());
-			queue_in_handler(d, steps / 16);
+			queue_in_handler(d, steps / queue_period);
 		}
 		if (errno != 12345)
 			_exit(3);
@@ -161,7 +164,7 @@ static void check_end(void)
 	for_each_domain(d) {
 		CHECK(!d->held());
 		d->barrier();
-		for (int i = 0; i < 32; i++)
+		for (int i = 0; i < QUEUED; i++)
 			CHECK(!queued[d - domains][i].busy);
 		d->synchronize();
 	}
@@ -188,6 +191,22 @@ static void read_first_notrace(const struct domain *d)
 	d->unlock_notrace(d->lock_notrace());
 }
 
+static int membarriers;
+
+static void count_membarrier(const struct retour_rcu_domain *domain, unsigned long arg)
+{
+	membarriers++;
+}
+
+/* A record that an ended thread left behind would cost one. */
+static void check_records_are_given_back(void)
+{
+	retour_rcu_set_hook(RETOUR_RCU_EVENT_GP_MEMBARRIER, count_membarrier);
+	retour_synchronize_rcu();
+	retour_rcu_set_hook(RETOUR_RCU_EVENT_GP_MEMBARRIER, NULL);
+	CHECK(membarriers == 0);
+}
+
 /* At one instruction in each thread: the others would find the handler's claim done. */
 TEST(a_handler_may_be_the_first_reader_at_any_instruction_of_the_first_reader)
 {
@@ -202,6 +221,7 @@ TEST(a_handler_may_be_the_first_reader_at_any_instruction_of_the_first_reader)
 		step(read_first_notrace, d);
 		from = NULL;
 	}
+	check_records_are_given_back();
 	check_end();
 }
 
@@ -291,12 +311,14 @@ static void end_waited_for(const struct domain *d, void *(*lock)(void), void (*u
 
 static void read_waited_for(const struct domain *d)
 {
+	static void *const slow[] = { retour_rcu_read_unlock_slow, retour_srcu_read_unlock_slow,
+				      retour_rcu_read_unlock_tasks_trace_slow };
+	static void *const slow_notrace[] = { retour_rcu_read_unlock_slow_notrace, retour_srcu_read_unlock_slow_notrace,
+					      retour_rcu_read_unlock_tasks_trace_slow_notrace };
+
 	end_waited_for(d, d->lock, d->unlock, NULL);
-	end_waited_for(d, d->lock, d->unlock,
-		       d == domains ? (void *)retour_rcu_read_unlock_slow : (void *)retour_srcu_read_unlock_slow);
-	end_waited_for(d, d->lock_notrace, d->unlock_notrace,
-		       d == domains ? (void *)retour_rcu_read_unlock_slow_notrace :
-				      (void *)retour_srcu_read_unlock_slow_notrace);
+	end_waited_for(d, d->lock, d->unlock, slow[d - domains]);
+	end_waited_for(d, d->lock_notrace, d->unlock_notrace, slow_notrace[d - domains]);
 }
 
 TEST(ends_of_sections_that_are_waited_for)
@@ -370,6 +392,28 @@ static void wait_for_callbacks(const struct domain *d)
 	if (own.busy)
 		_exit(4);
 	d->barrier();
+}
+
+static void call_once(const struct domain *d)
+{
+	static struct queued own[3];
+
+	own[d - domains].busy = true;
+	d->call(&own[d - domains].head, be_called);
+	steps_end();
+	d->barrier();
+	CHECK(!own[d - domains].busy);
+}
+
+TEST(callers_amid_whose_call_handlers_call)
+{
+	ON_BOTH_STACKS(flags) {
+		begin(flags);
+		queue_period = 1;
+		for_each_domain(d)
+			step(call_once, d);
+		check_end();
+	}
 }
 
 static void (*const updates[])(const struct domain *d) = {
