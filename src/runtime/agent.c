@@ -119,10 +119,11 @@ static void read_name(pid_t tid, char name[17])
 }
 
 /* Threads that are not armed, be it that they were there before the recording or that nobody told us. */
-static void take_in_threads(struct recording *recording)
+static int take_in_threads(struct recording *recording)
 {
 	DIR *tasks = opendir("/proc/self/task");
 	struct dirent *entry;
+	int err = 0, failed;
 
 	while (tasks && (entry = readdir(tasks))) {
 		pid_t tid = atoi(entry->d_name);
@@ -132,10 +133,14 @@ static void take_in_threads(struct recording *recording)
 			continue;
 		read_name(tid, name);
 		agent_write_comm(recording, tid, name, tid == agent_pid());
-		sampler_arm(&recording->sampler, tid);
+		failed = sampler_arm(&recording->sampler, tid);
+		if (failed)
+			err = failed;
 	}
 	if (tasks)
 		closedir(tasks);
+	/* Threads end, but if there is none at all clocks cannot be had. */
+	return recording->sampler.n_threads ? 0 : err;
 }
 
 static bool has_ended(pid_t tid, void *recording)
@@ -257,17 +262,19 @@ void agent_prepare_forks(void)
 /* ---- recorders -------------------------------------------------------------------- */
 
 /* Publishes the recording with all there is to say of the process now. */
-static void begin(struct recording *recording)
+static int begin(struct recording *recording)
 {
 	sigset_t saved;
+	int err;
 
 	agent_prepare_forks();
 	agent_lock(&saved);
 	recording->next = recordings;
 	__atomic_store_n(&recordings, recording, __ATOMIC_RELAXED);
-	take_in_threads(recording);
+	err = take_in_threads(recording);
 	agent_maps_read(write_mapping, recording);
 	agent_unlock(&saved);
+	return err;
 }
 
 void agent_end(struct recording *recording)
@@ -295,11 +302,28 @@ struct recording *agent_find_over(void)
 	return r;
 }
 
+/* The recording that a session asks for; *rings becomes the caller's descriptor. */
+static int open_recording(const struct agent_session *wanted, int page, pid_t recorder, struct recording **ret,
+			  int *rings)
+{
+	int err = page < 0 ? -EINVAL : recording_open(wanted, page, recorder, ret);
+
+	if (err)
+		return err;
+	*rings = retour_ring_take_fd((*ret)->ring);
+	err = begin(*ret);
+	if (err) {
+		agent_end(*ret);
+		close(*rings);
+	}
+	return err;
+}
+
 static int answer_session(int fd, const struct agent_message *message, int page, pid_t recorder,
 			  struct recording **ret)
 {
 	struct agent_message answer = { .kind = AGENT_RINGS };
-	int err = page < 0 ? -EINVAL : recording_open(&message->session, page, recorder, ret), rings;
+	int rings, err = open_recording(&message->session, page, recorder, ret, &rings);
 
 	if (err) {
 		answer.kind = AGENT_REFUSED;
@@ -307,8 +331,6 @@ static int answer_session(int fd, const struct agent_message *message, int page,
 		agent_send(fd, &answer, -1);
 		return err;
 	}
-	rings = retour_ring_take_fd((*ret)->ring);
-	begin(*ret);
 	err = agent_send(fd, &answer, rings);
 	close(rings);
 	if (err)

@@ -9,6 +9,7 @@
 #include "base/reason.h"
 #include "rcu/sys.h"
 #include "runtime/ring_owner.h"
+#include "runtime/ring_percpu.h"
 
 static pid_t pid;	/* 0: not asked yet */
 
@@ -36,6 +37,13 @@ static pid_t own_tid(void)
 	return tid != RING_NOBODY ? (pid_t)tid : sys_gettid();
 }
 
+static uint32_t own_cpu(void)
+{
+	int cpu = percpu_cpu();
+
+	return cpu >= 0 ? (uint32_t)cpu : (uint32_t)sched_getcpu();
+}
+
 int agent_begin_sample(struct recording *recording, const struct sample_place *place, unsigned int raw_size,
 		       struct retour_ring_record *record)
 {
@@ -45,7 +53,7 @@ int agent_begin_sample(struct recording *recording, const struct sample_place *p
 		return err;
 	*(struct agent_sample *)record->data = (struct agent_sample){
 		.time = retour_ring_clock(recording->ring), .cookie = place->cookie, .ip = place->ip,
-		.period = place->period, .pid = agent_pid(), .tid = own_tid(), .cpu = sched_getcpu(),
+		.period = place->period, .pid = agent_pid(), .tid = own_tid(), .cpu = own_cpu(),
 		.event = place->event, .reason = place->reason, .raw_size = raw_size,
 	};
 	return 0;

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/reason.h"
 #include "runtime/agent_chain.h"
 #include "runtime/agent_record.h"
 #include "runtime/mutant.h"
@@ -124,7 +125,8 @@ static void write_with_strings(struct recorded_tracepoint *tp, const struct samp
 	agent_end_sample(tp->recording, &record);
 }
 
-static void write_sample(struct recorded_tracepoint *tp, const struct sample_place *place, const uint64_t *values)
+/* With all that it calls in one piece: that is a tenth of what a record costs. */
+__attribute__((flatten)) static void write_sample(struct recorded_tracepoint *tp, const struct sample_place *place, const uint64_t *values)
 {
 	struct retour_ring_record record;
 
@@ -147,6 +149,11 @@ static void record_hit(struct retour_tracepoint_recorder *recorder, const uint64
 		return;
 	if (tp->period > 1 && __atomic_add_fetch(&tp->hits, 1, __ATOMIC_RELAXED) % tp->period)
 		return;
+	if (!tp->recording->wanted.max_depth) {
+		place.reason = REASON_NOT_ASKED;
+		write_sample(tp, &place, values);
+		return;
+	}
 	retour_runtime_enter();
 	/* Chains begin where the tracepoint is: without this function and the one that called it. */
 	if (!agent_request_chain(tp->recording, &place)) {

@@ -5,12 +5,16 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <spawn.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -224,12 +228,47 @@ static void part_dlopen(void)
 	}
 }
 
+/* ---- filters ------------------------------------------------------------------------ */
+
+/* The program under a filter that refuses what the agent needs. */
+static void under_filter(unsigned int refused)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, refused, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog filter = { sizeof(code) / sizeof(code[0]), code };
+	char *argv[] = { (char *)self, (char *)"spin", NULL };
+
+	MUST(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) && !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter));
+	execv(self, argv);
+	MUST(!"exec");
+}
+
+static void part_no_timers(void)
+{
+	under_filter(SYS_timer_create);
+}
+
+static void part_no_sockets(void)
+{
+	under_filter(SYS_socket);
+}
+
+static void part_no_memfd(void)
+{
+	under_filter(SYS_memfd_create);
+}
+
 /* ---- main ----------------------------------------------------------------------------- */
 
 static const struct part parts[] = {
 	{ "spin", part_spin }, { "sleep", part_sleep }, { "threads", part_threads }, { "fork", part_fork },
 	{ "fork_threads", part_fork_threads }, { "exec", part_exec }, { "quiet", part_quiet },
-	{ "daemon", part_daemon }, { "dlopen", part_dlopen }, { NULL, NULL },
+	{ "daemon", part_daemon }, { "dlopen", part_dlopen },
+	{ "no_timers", part_no_timers }, { "no_sockets", part_no_sockets }, { "no_memfd", part_no_memfd }, { NULL, NULL },
 };
 
 int main(int argc, char **argv)

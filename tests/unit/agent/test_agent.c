@@ -126,6 +126,17 @@ TEST(sigaltstack)
 	CHECK(seen.samples > 10);
 }
 
+/* What a filter refuses is not had, and the program runs on; where it can, the agent says so. */
+TEST(filters)
+{
+	record("no_timers");
+	CHECK(n_hellos == 2 && n_refused == 1 && last_refusal == EPERM);
+	record("no_sockets");
+	CHECK(n_hellos == 3);
+	record("no_memfd");
+	CHECK(n_hellos == 5 && n_refused == 2 && last_refusal == EPERM);
+}
+
 /* ---- recorders that are not as they should be ------------------------------------- */
 
 static bool hang_up(int fd)

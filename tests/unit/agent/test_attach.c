@@ -165,6 +165,8 @@ static void check_sample(const struct agent_sample *sample)
 		memcpy(&d, sample->raw + 16, 8);
 		CHECK(sample->raw_size == 32 && c == (signed char)-(int)(d * 2));
 		CHECK((uint16_t)(sample->raw[10] | sample->raw[11] << 8) == (uint16_t)(d * 6));
+	} else if (!strcmp(tp->name, "late")) {
+		CHECK(sample->raw_size == 16 && a == 42 && b == 0);
 	} else {
 		CHECK_STR(tp->name, "tick");
 		CHECK(sample->raw_size == 8);
@@ -189,6 +191,16 @@ static bool take(const struct perf_event_header *header)
 		chain_first[1] = chain->ips[1];
 	}
 	return false;
+}
+
+/* A description may be on another ring than the samples that follow it. */
+static bool take_sorted(const struct perf_event_header *header)
+{
+	const struct agent_sample *sample = (const void *)(header + 1);
+
+	if (header->type == AGENT_RECORD_SAMPLE && *(const uint16_t *)sample->raw > n_told)
+		return true;
+	return take(header);
 }
 
 TEST(lists)
@@ -261,6 +273,41 @@ TEST(period)
 	CHECK((unsigned int)last_id + 3 >= 3 * seen.samples);
 	close(fd);
 	wait_for_end();
+}
+
+/* What an object brings along is recorded while it is there, each time; the number stays. */
+TEST(late_objects)
+{
+	const struct agent_tracepoint *late;
+	int fd;
+
+	on_record = take_sorted;
+	start_traced("plugin");
+	fd = attach();
+	want_tracepoints("app:[lp]*", 1);
+	start_session(fd);
+	for (int i = 0; i < 100 && (!told_of("late") || n_of[told_of("late")->id - 1] < 5); i++)
+		read_for(100);
+	late = told_of("late");
+	CHECK(late && n_told == 2 && n_of[late->id - 1] >= 5);
+	close(fd);
+	wait_for_end();
+}
+
+/* A child of a recorded process is recorded, too, until the page says that it is over. */
+TEST(forked_while_recorded)
+{
+	int fd;
+
+	start_traced("fork_late");
+	want_tracepoints("app:pair", 1);
+	fd = attach();
+	start_session(fd);
+	read_until_sampled(2);
+	CHECK(seen.forks == 1);
+	page->state = AGENT_STOPPED;
+	wait_for_end();
+	close(fd);
 }
 
 /* Each has its own rings; the first to leave does not end the other's. */

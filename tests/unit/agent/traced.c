@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A program with tracepoints.  It fires them until somebody has switched them
- * on and off again, and says "done": traced [fork].
+ * on and off again, and says "done": traced [fork | fork_late | plugin].
  */
 #include "traced.h"
 
+#include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -26,6 +27,23 @@ static void pause_ms(unsigned int ms)
 	nanosleep(&t, NULL);
 }
 
+static const char *mode = "";
+static pid_t child = -1;
+
+/* When somebody has come. */
+static void be_traced(void)
+{
+	if (!strcmp(mode, "fork_late") && child < 0)
+		child = fork();
+	if (!strcmp(mode, "plugin")) {
+		void *plugin = dlopen(TRACED_PLUGIN, RTLD_NOW);
+		void (*work)(int) = (void (*)(int))dlsym(plugin, "plugin_trace");
+
+		work(42);
+		dlclose(plugin);
+	}
+}
+
 /* False: nobody came, or nobody left. */
 static int fire(void)
 {
@@ -36,6 +54,8 @@ static int fire(void)
 
 		if (was_on && !on)
 			return 1;
+		if (on && id % 16 == 0)
+			be_traced();
 		was_on |= on;
 		id++;
 		handle_request(id, id % 2 ? "/odd" : "");
@@ -47,14 +67,15 @@ static int fire(void)
 int main(int argc, char **argv)
 {
 	int status = 0, ok;
-	pid_t pid = 0;
 
-	if (argc > 1 && !strcmp(argv[1], "fork"))
-		pid = fork();
+	if (argc > 1)
+		mode = argv[1];
+	if (!strcmp(mode, "fork"))
+		child = fork();
 	ok = fire();
-	if (argc > 1 && !pid)
+	if (!child)
 		return !ok;
-	if (pid && (waitpid(pid, &status, 0) != pid || status))
+	if (child > 0 && (waitpid(child, &status, 0) != child || status))
 		ok = 0;
 	puts(ok ? "done" : "nobody switched");
 	return !ok;
