@@ -28,6 +28,8 @@ struct retour_rcu_reader {
 	unsigned int tasks_boost;	/* PI futex of retour_rcu_tasks_trace */
 	const void *where;	/* debug builds: the outermost lock */
 	long tasks_trace[2];	/* sections of retour_rcu_tasks_trace, by bank */
+	const void *srcu_cookie;	/* debug builds: of the outermost section of an SRCU domain */
+	const void *srcu_where;		/* its lock */
 } __attribute__((aligned(64)));
 
 /* NULL before the first reader, and always where readers need fences. */

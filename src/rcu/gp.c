@@ -224,12 +224,17 @@ uint64_t gp_patience_sleep(const struct gp_patience *patience, const struct reto
 	return patience->next_report > now ? patience->next_report - now : 1;
 }
 
+bool gp_patience_is_over(const struct gp_patience *patience)
+{
+	return stall_timeout_ns() && now_ns(CLOCK_MONOTONIC) >= patience->next_report;
+}
+
 void gp_patience_report(struct gp_patience *patience, const struct retour_rcu_domain *domain, int tid,
 			unsigned long sections, const void *where)
 {
 	uint64_t now = now_ns(CLOCK_MONOTONIC);
 
-	if (!stall_timeout_ns() || now < patience->next_report)
+	if (!gp_patience_is_over(patience))
 		return;
 	patience->next_report = now + stall_timeout_ns();
 	report(&(struct retour_rcu_report){

@@ -50,7 +50,10 @@ bool gp_patience_lends(const struct gp_patience *patience);
 /* For how long to sleep at most, in ns. */
 uint64_t gp_patience_sleep(const struct gp_patience *patience, const struct retour_rcu_domain *domain);
 
-/* Reports a stall if it is time to: of so many sections, in the thread tid or 0, begun at where or NULL. */
+/* Is it time to report a stall? */
+bool gp_patience_is_over(const struct gp_patience *patience);
+
+/* Reports a stall if it is: of so many sections, in the thread tid or 0, begun at where or NULL. */
 void gp_patience_report(struct gp_patience *patience, const struct retour_rcu_domain *domain, int tid,
 			unsigned long sections, const void *where);
 

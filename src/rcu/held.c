@@ -91,6 +91,23 @@ static void note_outermost(const struct retour_rcu_domain *domain, const void *c
 		__atomic_store_n(&reader->where, where, __ATOMIC_RELAXED);
 }
 
+/* The outermost that the table has of an SRCU domain, all of which have cookies of their own: the same. */
+static void note_srcu(void)
+{
+	struct retour_rcu_reader *reader = reader_own();
+	const struct held *held = NULL;
+
+	for (int i = 0; i < SLOTS && !held; i++)
+		if (table[i].cookie && table[i].cookie != table[i].domain)
+			held = &table[i];
+	if (!reader && held)
+		reader = reader_claim();
+	if (!reader)
+		return;
+	__atomic_store_n(&reader->srcu_where, held ? held->where : NULL, __ATOMIC_RELAXED);
+	__atomic_store_n(&reader->srcu_cookie, held ? held->cookie : NULL, __ATOMIC_RELAXED);
+}
+
 void retour_rcu_debug_lock(const struct retour_rcu_domain *domain, const void *cookie)
 {
 	const void *where = __builtin_return_address(0);
@@ -109,6 +126,7 @@ void retour_rcu_debug_lock(const struct retour_rcu_domain *domain, const void *c
 		take(free, domain, cookie, where);
 	else
 		beyond++;
+	note_srcu();
 }
 
 void retour_rcu_debug_unlock(const struct retour_rcu_domain *domain, const void *cookie)
@@ -126,6 +144,7 @@ void retour_rcu_debug_unlock(const struct retour_rcu_domain *domain, const void 
 	else
 		held_complain(RETOUR_RCU_WRONG_DOMAIN, "unlock of a section of another domain or cookie", domain, where,
 			      NULL);
+	note_srcu();
 }
 
 bool retour_rcu_debug_held(const struct retour_rcu_domain *domain)

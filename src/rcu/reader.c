@@ -192,6 +192,7 @@ static bool adopt(struct retour_rcu_reader *reader)
 	int tid;
 
 	__atomic_store_n(&reader->where, NULL, __ATOMIC_RELAXED);
+	__atomic_store_n(&reader->srcu_cookie, NULL, __ATOMIC_RELAXED);
 	__atomic_store_n(&reader->tasks_trace[0], 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&reader->tasks_trace[1], 0, __ATOMIC_RELAXED);
 	if (!__atomic_compare_exchange_n(&own, &none, reader, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
@@ -324,6 +325,7 @@ void reader_after_fork(void)
 			reader->tid = sys_gettid();
 		} else if (i != READER_SHARED && !mutant(fork_keeps_readers)) {
 			reader->tid = 0;
+			reader->srcu_cookie = NULL;
 			reader->nesting = 0;
 			reader->tasks_trace[0] = 0;
 			reader->tasks_trace[1] = 0;

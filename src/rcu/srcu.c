@@ -212,6 +212,24 @@ static bool sleep_for_holder(struct retour_srcu_struct *ssp, struct retour_srcu_
 	return err != -ENOSYS && err != -EINVAL && err != -EDEADLK && err != -EPERM;
 }
 
+/* Names who debug code says is in a section of the bank, or the holder, which has none to say where, or nobody. */
+static void report_stall(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank, unsigned long sections,
+			 struct retour_rcu_reader *holder, struct gp_patience *patience)
+{
+	const void *where = NULL;
+
+	for (unsigned long i = READER_SHARED + 1; i < reader_count() && !where; i++) {
+		struct retour_rcu_reader *reader = reader_at(i);
+
+		if (__atomic_load_n(&reader->srcu_cookie, __ATOMIC_RELAXED) == bank) {
+			holder = reader;
+			where = __atomic_load_n(&reader->srcu_where, __ATOMIC_RELAXED);
+		}
+	}
+	gp_patience_report(patience, &ssp->domain, holder ? __atomic_load_n(&holder->tid, __ATOMIC_RELAXED) : 0,
+			   sections, where);
+}
+
 static void sleep_in_drain(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank, unsigned long sections,
 			   struct gp_patience *patience)
 {
@@ -220,8 +238,8 @@ static void sleep_in_drain(struct retour_srcu_struct *ssp, struct retour_srcu_ba
 	uint64_t timeout_ns;
 
 	gp_show_leader(&ssp->domain);
-	gp_patience_report(patience, &ssp->domain, holder ? __atomic_load_n(&holder->tid, __ATOMIC_RELAXED) : 0,
-			   sections, NULL);
+	if (gp_patience_is_over(patience))
+		report_stall(ssp, bank, sections, holder, patience);
 	timeout_ns = gp_patience_sleep(patience, &ssp->domain);
 	if (lends && sleep_for_holder(ssp, bank, holder, timeout_ns))
 		return;

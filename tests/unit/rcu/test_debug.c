@@ -366,19 +366,26 @@ TEST(handlers_at_any_instruction_leave_the_table_as_it_was)
 
 TEST(the_stalled_section_is_named)
 {
-	struct holder h;
+	for_each_domain(d) {
+		struct holder h;
+		unsigned long cookie;
+		int tid;
 
-	retour_rcu_set_report(keep_first, NULL);
-	retour_rcu_set_stall_timeout(5);
-	holder_begin(&h, &domains[0]);
-	unsigned long cookie = retour_start_poll_synchronize_rcu();
-
-	while (!got_report)
-		sleep_ms(1);
-	CHECK(from_thread.kind == RETOUR_RCU_STALL && from_thread.sections == 1);
-	CHECK((char *)from_thread.where > (char *)rcu_lock && (char *)from_thread.where < (char *)rcu_lock + 400);
-	holder_end(&h);
-	retour_cond_synchronize_rcu(cookie);
+		got_report = false;
+		retour_rcu_set_report(keep_first, NULL);
+		retour_rcu_set_stall_timeout(5);
+		d->unlock(d->lock());
+		holder_begin(&h, d);
+		cookie = d->start_poll();
+		while (!got_report)
+			sleep_ms(1);
+		tid = from_thread.tid;
+		CHECK(from_thread.kind == RETOUR_RCU_STALL && from_thread.sections == 1);
+		CHECK((char *)from_thread.where > (char *)d->lock && (char *)from_thread.where < (char *)d->lock + 400);
+		CHECK(tid > 0 && tid != gettid() && syscall(SYS_tgkill, getpid(), tid, 0) == 0);
+		holder_end(&h);
+		d->cond(cookie);
+	}
 }
 
 static atomic_int reported, misdirected;
