@@ -72,17 +72,7 @@ def off_hot(figures):
             table.target("off, one site in a loop <= 1.0 x USDT", got[1], 1.0, upper=True)
             table.target("off, one site amid work <= 1.0 x USDT", got[3], 1.0, upper=True)
             table.target("off, sites back to back <= 1.0 x USDT", got[5], 1.0, upper=True)
-    table.target("... <= 1.05 x bare nops of five bytes", known(
-        hundredths(figures.ratio, "hot", "retour", ROW, base=("hot", "nop5"))), 1.05, upper=True)
     return table
-
-
-def known(figure):
-    """The figure, or why there is none."""
-    try:
-        return figure()
-    except (tools.NotInstalled, tools.Failed) as e:
-        return str(e)
 
 
 def off_cold(figures):

@@ -13,7 +13,8 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <time.h>
+
+#include "../common.h"
 
 /* Measurements print their figures and return a status for exit(). */
 int measure_read(int argc, char **argv);
@@ -26,26 +27,14 @@ void pairs_inlined(long n);
 void pairs_shared(long n);
 
 void start_thread(void *(*run)(void *arg), void *arg);
-/* The calling thread, only on that one of the CPUs that the process may use, or on all the others. */
-void stay_on_cpu(int index);
-void stay_off_cpu(int index);
 /* One section after another, for ever. */
 struct reader {
 	int cpu;
 	long section_ns;
 };
 void start_reader(const struct reader *reader);
-double percentile(double *values, size_t n, double part);
 /* Median and 99th percentile. */
 void print_percentiles(double *values, size_t n);
-
-static inline long now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000L + t.tv_nsec;
-}
 
 static inline void spin_ns(long ns)
 {

@@ -3,7 +3,6 @@
 #include "bench.h"
 
 #include <limits.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,34 +25,6 @@ static const struct {
 #endif
 };
 
-static cpu_set_t allowed;
-
-static int nth_cpu(int n)
-{
-	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
-		if (CPU_ISSET(cpu, &allowed) && n-- == 0)
-			return cpu;
-	fprintf(stderr, "not enough CPUs\n");
-	exit(1);
-}
-
-void stay_on_cpu(int index)
-{
-	cpu_set_t one;
-
-	CPU_ZERO(&one);
-	CPU_SET(nth_cpu(index), &one);
-	sched_setaffinity(0, sizeof(one), &one);
-}
-
-void stay_off_cpu(int index)
-{
-	cpu_set_t others = allowed;
-
-	CPU_CLR(nth_cpu(index), &others);
-	sched_setaffinity(0, sizeof(others), &others);
-}
-
 void start_thread(void *(*run)(void *arg), void *arg)
 {
 	pthread_attr_t attr;
@@ -71,19 +42,6 @@ void start_thread(void *(*run)(void *arg), void *arg)
 	exit(1);
 }
 
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-double percentile(double *values, size_t n, double part)
-{
-	qsort(values, n, sizeof(*values), by_value);
-	return n ? values[(size_t)(part * (n - 1) + 0.5)] : 0;
-}
-
 void print_percentiles(double *values, size_t n)
 {
 	double median = percentile(values, n, 0.5);
@@ -95,7 +53,6 @@ int main(int argc, char **argv)
 {
 	int status = 2;
 
-	sched_getaffinity(0, sizeof(allowed), &allowed);
 	for (size_t i = 0; argc > 1 && i < sizeof(measurements) / sizeof(*measurements); i++)
 		if (strcmp(argv[1], measurements[i].name) == 0)
 			status = measurements[i].measure(argc - 1, argv + 1);

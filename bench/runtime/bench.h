@@ -8,8 +8,7 @@
 #ifndef BENCH_RUNTIME_BENCH_H
 #define BENCH_RUNTIME_BENCH_H
 
-#include <stddef.h>
-#include <time.h>
+#include "../common.h"
 
 #define MAX_BATCHES 4096
 
@@ -21,16 +20,9 @@ int measure_lines(int argc, char **argv);
 int measure_chain(int argc, char **argv);
 int measure_switch(int argc, char **argv);
 
-/* The calling thread, only on that one of the CPUs that the process may use. */
-void stay_on_cpu(int index);
-double median(double *values, size_t n);
-
-static inline double now_ns(void)
+static inline double median(double *values, size_t n)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1e9 + t.tv_nsec;
+	return percentile(values, n, 0.5);
 }
 
 #endif
