@@ -127,7 +127,8 @@ def add_system(image):
 
 def add_build(image, build, source):
     """What was built, in /build, and the tests, in /tests."""
-    image.file(os.path.join(build, 'retour'), 'build/retour')
+    for name in ('retour', 'src/runtime/libretour-agent.so', 'src/runtime/libretour.so.0'):
+        image.file(os.path.join(build, name), f'build/{name}')
     image.tree(os.path.join(build, 'tests', 'programs'), 'build/tests/programs',
                lambda name: not name.endswith(('.p', '.symbols', 'go-cache')))
     image.tree(os.path.join(source, 'tests'), 'tests', lambda name: name not in ('__pycache__', 'unit', 'fuzz'))
