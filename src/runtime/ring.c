@@ -16,6 +16,7 @@
 #include "rcu/percpu.h"
 #include "rcu/sys.h"
 #include "runtime/mutant.h"
+#include "runtime/ring_hook.h"
 #include "runtime/ring_layout.h"
 #include "runtime/ring_owner.h"
 #include "runtime/ring_percpu.h"
@@ -34,6 +35,8 @@ struct retour_ring {
 	bool overwrite;
 	bool cycles;		/* the clock is the CPU's counter */
 };
+
+void (*ring_hook)(const struct retour_ring *ring, enum ring_event event, unsigned int index);
 
 enum outcome { DONE, AGAIN, FULL };
 
@@ -137,10 +140,23 @@ static void bury_oldest(const struct retour_ring *ring, struct ring_page *page)
 		owner_bury(&ring->map, header, busy, false);
 }
 
-static int refuse(const struct retour_ring *ring, struct ring_page *page, uint64_t n)
+static void call_hook(const struct retour_ring *ring, enum ring_event event, unsigned int index)
+{
+	/* One at a time in a thread: a hook may meet a full ring. */
+	static __thread bool inside __attribute__((tls_model("initial-exec")));
+
+	if (!ring_hook || inside)
+		return;
+	inside = true;
+	ring_hook(ring, event, index);
+	inside = false;
+}
+
+static int refuse(const struct retour_ring *ring, unsigned int index, uint64_t n)
 {
 	if (n % BURY_PERIOD == BURY_PERIOD - 1)
-		bury_oldest(ring, page);
+		bury_oldest(ring, ring_page(&ring->map, index));
+	call_hook(ring, RING_FULL, index);
 	return -ENOSPC;
 }
 
@@ -166,7 +182,7 @@ static int reserve_by_sequence(const struct retour_ring *ring, struct retour_rin
 		n = __atomic_load_n(&page->words.refused, __ATOMIC_RELAXED);
 		if (mutant(ring_lost_uncounted) ||
 		    change(cpu, &page->words.refused, n, &page->words.refused, n, n + 1) == DONE)
-			return refuse(ring, page, n);
+			return refuse(ring, cpu, n);
 	}
 	return -EAGAIN;
 }
@@ -212,7 +228,7 @@ static int reserve_locked(const struct retour_ring *ring, struct retour_ring_rec
 	page = ring_page(&ring->map, record->index);
 	/* (C) */
 	n = __atomic_fetch_add(&page->words.refused, !mutant(ring_lost_uncounted), __ATOMIC_RELEASE);
-	return refuse(ring, page, n);
+	return refuse(ring, record->index, n);
 }
 
 int retour_ring_reserve(struct retour_ring *ring, size_t size, struct retour_ring_record *record)
@@ -233,15 +249,17 @@ int retour_ring_reserve(struct retour_ring *ring, size_t size, struct retour_rin
 	return 0;
 }
 
-static void wake_reader(const struct retour_ring *ring)
+static void wake_reader(const struct retour_ring *ring, unsigned int index)
 {
 	uint32_t *sleeping = &ring_set(&ring->map)->sleeping;
 
 	/* (E) pairs with (F): the header before the look whether the reader sleeps. */
 	full_fence();
 	if (__atomic_load_n(sleeping, __ATOMIC_RELAXED) && __atomic_exchange_n(sleeping, 0, __ATOMIC_RELAXED) &&
-	    !mutant(ring_no_wake))
+	    !mutant(ring_no_wake)) {
 		sys_call(SYS_futex, (long)sleeping, FUTEX_WAKE, 1, 0, 0, 0);
+		call_hook(ring, RING_WAKE, index);
+	}
 }
 
 void retour_ring_commit(struct retour_ring *ring, const struct retour_ring_record *record, uint32_t type,
@@ -261,7 +279,7 @@ void retour_ring_commit(struct retour_ring *ring, const struct retour_ring_recor
 	unread = __atomic_load_n(&page->words.reserve, __ATOMIC_RELAXED) -
 		 __atomic_load_n(&page->perf.data_tail, __ATOMIC_RELAXED);
 	if (unread >= ring->watermark)
-		wake_reader(ring);
+		wake_reader(ring, record->index);
 }
 
 void retour_ring_discard(struct retour_ring *ring, const struct retour_ring_record *record)

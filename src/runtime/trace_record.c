@@ -125,7 +125,7 @@ static void write_with_strings(struct recorded_tracepoint *tp, const struct samp
 	agent_end_sample(tp->recording, &record);
 }
 
-/* With all that it calls in one piece: that is a tenth of what a record costs. */
+/* With all that it calls in one piece, which is quicker. */
 __attribute__((flatten)) static void write_sample(struct recorded_tracepoint *tp, const struct sample_place *place, const uint64_t *values)
 {
 	struct retour_ring_record record;

@@ -154,6 +154,50 @@ TEST(handlers_fire_too)
 	recording_close(recording);
 }
 
+static struct retour_ring_reader *open_reader(const struct recording *recording)
+{
+	struct retour_ring_reader *reader;
+
+	CHECK(!retour_ring_reader_open(retour_ring_fd(recording->ring), &reader));
+	return reader;
+}
+
+static void count_all(struct retour_ring_reader *reader, uint64_t *samples, uint64_t *lost)
+{
+	const struct perf_event_header *header;
+
+	for (unsigned int i = 0; i < retour_ring_reader_rings(reader); i++)
+		while (retour_ring_reader_next(reader, i, &header)) {
+			*samples += header->type == AGENT_RECORD_SAMPLE;
+			*lost += header->type == PERF_RECORD_LOST ? ((const uint64_t *)header)[2] : 0;
+		}
+}
+
+/* Each refusal of one recording's rings is an event of another one, whose own refusals are none. */
+TEST(slow_paths_of_rings)
+{
+	uint64_t samples = 0, lost = 0, events = 0, events_lost = 0;
+	struct recording *watched, *watching;
+	struct agent_session session = both;
+	int page = make_page();
+
+	session.n_events = 1;
+	session.max_depth = 0;
+	session.events[0] = session.events[1];
+	CHECK(!recording_open(&session, page, 0, &watched));
+	strcpy(session.events[0].pattern, "retour:ring_full");
+	CHECK(!recording_open(&session, page, 0, &watching));
+	for (int i = 0; i < 20000; i++)
+		trace_app_pair(i, -i);
+	count_all(open_reader(watched), &samples, &lost);
+	count_all(open_reader(watching), &events, &events_lost);
+	CHECK_U64(samples + lost, 20000);
+	CHECK(lost > 1000 && events > 100 && events_lost > 100);
+	CHECK_U64(events + events_lost, lost);
+	recording_close(watching);
+	recording_close(watched);
+}
+
 int main(int argc, char **argv)
 {
 	return test_main(argc, argv);
