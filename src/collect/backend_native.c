@@ -83,6 +83,13 @@ static bool is_ours(const void *arg, uint64_t id)
 	return perf_events_has_id(b->events, id);
 }
 
+static bool is_shared(const void *arg, uint64_t id)
+{
+	const struct native_backend *b = arg;
+
+	return perf_events_is_shared(b->events, id);
+}
+
 static struct error *open_events(struct native_backend *b, int epoll_fd)
 {
 	struct perf_events_options options = {
@@ -109,7 +116,7 @@ static struct error *set_up(struct native_backend *b, const struct backend_conte
 {
 	struct deferral_options options = {
 		.recorder = context->recorder, .max_depth = context->options->max_depth,
-		.find_event = find_event, .is_ours = is_ours, .arg = b,
+		.find_event = find_event, .is_ours = is_ours, .is_shared = is_shared, .arg = b,
 	};
 	struct error *err = check_kernel();
 

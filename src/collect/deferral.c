@@ -11,7 +11,10 @@
 
 #include <string.h>
 
-enum { MAX_OPEN = 16384 };	/* requests; the oldest are not followed any more */
+enum {
+	MAX_OPEN = 16384,	/* requests; the oldest are not followed any more */
+	MAX_CPUS = 65536,
+};
 
 #define EVERY_CPU UINT32_MAX
 
@@ -31,7 +34,8 @@ struct deferral {
 	struct frame_chain check;
 	struct hash open;
 	struct request *oldest, *newest;
-	VEC(struct sample_head *) held;	/* samples whose time is not known yet */
+	VEC(struct sample_head *) held;	/* samples whose time may not be by our clock */
+	VEC(uint64_t) last;		/* by CPU: when the last record came that is by ours */
 	uint64_t lost_time;	/* when a ring last told of lost records */
 	struct deferral_counters counters;
 };
@@ -363,9 +367,9 @@ void deferral_take(struct deferral *d, const void *data, uint32_t size)
 /* ---- draining ----------------------------------------------------------------------- */
 
 /*
- * A sample that was filled in for another session has that session's clock.  So it
- * waits for what its ring has next, the record that it asked for as a rule, and is
- * taken to be as old as that.
+ * A sample that the kernel filled in for several sessions may have the time by another
+ * one's clock, and our identifier.  But a ring is written in order: such a sample waits
+ * for the next record, and unless it is between its neighbours it is as old as that.
  */
 static void hold(struct deferral *d, const struct perf_event_header *header)
 {
@@ -379,22 +383,41 @@ static void hold(struct deferral *d, const struct perf_event_header *header)
 	}
 }
 
-static void release(struct deferral *d, uint32_t cpu, uint64_t time)
+static uint64_t *last_time(struct deferral *d, uint32_t cpu)
+{
+	while (d->last.len <= cpu && cpu < MAX_CPUS && vec_push(&d->last, 0))
+		;
+	return cpu < d->last.len ? &d->last.data[cpu] : NULL;
+}
+
+static void release(struct deferral *d, uint32_t cpu, uint64_t next)
 {
 	size_t left = 0;
 
 	for (size_t i = 0; i < d->held.len; i++) {
 		struct sample_head *sample = d->held.data[i];
+		const uint64_t *last = last_time(d, sample->cpu);
 
 		if (cpu != EVERY_CPU && sample->cpu != cpu) {
 			d->held.data[left++] = sample;
 			continue;
 		}
-		sample->time = time;
-		recorder_queue(d->options.recorder, EVENT_SAMPLE, time, sample, sample->header.size);
+		if (sample->time > next || (last && sample->time < *last))
+			sample->time = next;
+		recorder_queue(d->options.recorder, EVENT_SAMPLE, sample->time, sample, sample->header.size);
 		free(sample);
 	}
 	d->held.len = left;
+}
+
+/* The next record of a CPU's ring has this time, by our clock. */
+static void next_record(struct deferral *d, uint32_t cpu, uint64_t time)
+{
+	uint64_t *last = last_time(d, cpu);
+
+	release(d, cpu, time);
+	if (last)
+		*last = time;
 }
 
 static uint64_t trailer_time(const struct perf_event_header *header)
@@ -403,14 +426,6 @@ static uint64_t trailer_time(const struct perf_event_header *header)
 
 	memcpy(&trailer, (const char *)header + header->size - sizeof(trailer), sizeof(trailer));
 	return trailer.time;
-}
-
-static uint32_t trailer_cpu(const struct perf_event_header *header)
-{
-	struct trailer trailer;
-
-	memcpy(&trailer, (const char *)header + header->size - sizeof(trailer), sizeof(trailer));
-	return trailer.cpu;
 }
 
 static void side_band(struct deferral *d, const struct perf_event_header *header)
@@ -430,16 +445,18 @@ static void sample_drained(struct deferral *d, const struct perf_event_header *h
 
 	if (header->size < sizeof(*head)) {
 		d->counters.lost_samples++;
-	} else if (!d->options.is_ours(d->options.arg, head->id)) {
+	} else if (d->options.is_shared(d->options.arg, head->id)) {
 		hold(d, header);
 	} else {
-		release(d, head->cpu, head->time);
+		next_record(d, head->cpu, head->time);
 		recorder_queue(d->options.recorder, EVENT_SAMPLE, head->time, header, header->size);
 	}
 }
 
 void deferral_record(struct deferral *d, const struct perf_event_header *header)
 {
+	struct trailer trailer;
+
 	if (header->type == PERF_RECORD_SAMPLE) {
 		sample_drained(d, header);
 		return;
@@ -448,9 +465,10 @@ void deferral_record(struct deferral *d, const struct perf_event_header *header)
 		d->counters.lost_records++;
 		return;
 	}
-	release(d, trailer_cpu(header), trailer_time(header));
+	memcpy(&trailer, (const char *)header + header->size - sizeof(trailer), sizeof(trailer));
+	next_record(d, trailer.cpu, trailer.time);
 	if (header->type == PERFDATA_RECORD_CALLCHAIN_DEFERRED)
-		recorder_queue(d->options.recorder, EVENT_CHAIN, trailer_time(header), header, header->size);
+		recorder_queue(d->options.recorder, EVENT_CHAIN, trailer.time, header, header->size);
 	else
 		side_band(d, header);
 }
@@ -511,6 +529,7 @@ void deferral_destroy(struct deferral *d)
 	for (size_t i = 0; i < d->held.len; i++)
 		free(d->held.data[i]);
 	vec_free(&d->held);
+	vec_free(&d->last);
 	hash_free(&d->open);
 	free(d);
 }

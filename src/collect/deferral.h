@@ -40,6 +40,8 @@ struct deferral_options {
 	bool (*find_event)(const void *arg, uint64_t id, uint32_t *event);
 	/* Did the kernel fill the sample in for us, not for another session? */
 	bool (*is_ours)(const void *arg, uint64_t id);
+	/* May it have filled samples of this event in for several sessions, by the clock of any of them? */
+	bool (*is_shared)(const void *arg, uint64_t id);
 	const void *arg;
 };
 

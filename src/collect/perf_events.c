@@ -193,6 +193,13 @@ bool perf_events_has_id(const struct perf_events *e, uint64_t id)
 	return find_id(e, id);
 }
 
+bool perf_events_is_shared(const struct perf_events *e, uint64_t id)
+{
+	const struct event_id *known = find_id(e, id);
+
+	return !known || is_shared(&e->options.events[known->event]);
+}
+
 bool perf_events_group_of(const struct perf_events *e, uint64_t id, uint32_t *group)
 {
 	const struct event_id *known = find_id(e, id);

@@ -76,6 +76,8 @@ uint64_t perf_events_drain(struct perf_events *events, perf_ring_fn fn, void *ar
 bool perf_events_find(const struct perf_events *events, uint64_t id, uint32_t *event);
 /* Is the identifier one of ours? */
 bool perf_events_has_id(const struct perf_events *events, uint64_t id);
+/* May samples with it be filled in for several sessions at once, with the time by the clock of any of them? */
+bool perf_events_is_shared(const struct perf_events *events, uint64_t id);
 
 /*
  * The sizes of stack copies are chosen by group: of all events of the machine,

@@ -17,6 +17,11 @@ static bool is_ours(const void *arg, uint64_t id)
 	return id == EVENT_ID;
 }
 
+static bool is_shared(const void *arg, uint64_t id)
+{
+	return true;
+}
+
 void feed(struct bench *b, const void *record)
 {
 	deferral_record(b->deferral, record);
@@ -193,7 +198,7 @@ void set_up(struct bench *b)
 	CHECK_OK(dso_store_create(-1, NULL, &b->dsos));
 	CHECK_OK(deferral_create(&(struct deferral_options){
 		.recorder = b->recorder, .dsos = b->dsos, .max_depth = b->options.max_depth,
-		.find_event = find_event, .is_ours = is_ours }, &b->deferral));
+		.find_event = find_event, .is_ours = is_ours, .is_shared = is_shared }, &b->deferral));
 	feed_mmap(b, PID, CODE, CODE_SIZE, 0, PROT_READ | PROT_EXEC, "//anon");
 }
 

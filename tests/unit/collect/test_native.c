@@ -321,8 +321,8 @@ TEST(filled_in_for_another_session)
 	CHECK_U64(counters.lost_samples, 1);
 }
 
-/* The other session's clock makes every sample older than the record before it. */
-TEST(by_the_clock_of_another_session)
+/* Samples by a clock that is behind, or ahead of ours, between records that are by ours. */
+static void check_clock(uint64_t id, uint64_t slow)
 {
 	const uint64_t ips[] = { CODE + 0x10, CODE + 0x20, CODE + 0x30 };
 	struct bench b = { 0 };
@@ -334,12 +334,26 @@ TEST(by_the_clock_of_another_session)
 			PERFDATA_CONTEXT_USER_DEFERRED, 0x100000001 + i,
 		};
 
-		feed_sample(&b, PID, &(struct sample){ i, 5, words, 5, CODE + 0x10, OTHER_SESSION, 1, 100000 });
+		feed_sample(&b, PID, &(struct sample){ i, 5, words, 5, CODE + 0x10, id, 1, slow });
 		feed_chain(&b, 5, 0x100000001 + i, ips, 3);
 	}
-	finish(&b, 8);
+	/* What is asked for amid an execve, and not answered before it. */
+	feed_sample(&b, PID, &(struct sample){ 8, 5, (uint64_t[]){ PERFDATA_CONTEXT_USER_DEFERRED, 0x900000001 }, 2,
+					       CODE + 0x10, id, 1, slow });
+	feed_exec(&b, PID);
+	feed_chain(&b, 5, 0x900000001, ips, 3);
+	finish(&b, 9);
 	for (unsigned int i = 0; i < 8; i++)
 		check_whole(&b, i);
+	check_missing(&b, 8, REASON_EXEC);
+}
+
+TEST(by_the_clock_of_another_session)
+{
+	check_clock(OTHER_SESSION, 100000);
+	check_clock(EVENT_ID, 100000);
+	check_clock(OTHER_SESSION, -100000);
+	check_clock(EVENT_ID, -100000);
 }
 
 int main(int argc, char **argv)
