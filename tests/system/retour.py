@@ -41,16 +41,21 @@ def unusable():
 
 
 @functools.cache
+def _doctor():
+    """What doctor says of each backend, by name."""
+    return {b['name']: b for b in json.loads(run('doctor', '--json').stdout)['backends']}
+
+
 def backends():
     """What can be used here, by name."""
-    return {b['name']: b for b in json.loads(run('doctor', '--json').stdout)['backends'] if b['usable']}
+    return {name: b for name, b in _doctor().items() if b['usable']}
 
 
 def need(*names):
     """Skips the test where a backend of these cannot be used."""
     for name in names:
-        if name not in backends():
-            raise tap.Skip(f'backend {name} cannot be used here')
+        if not _doctor()[name]['usable']:
+            raise tap.Skip(f'backend {name}: {_doctor()[name]["why"]}')
 
 
 def program(name):
