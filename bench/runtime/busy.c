@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Work at the bottom of 20 and some frames, and what CPU time it took: busy ROUNDS */
+/*
+ * Work at the bottom of 20 and some frames, and what CPU time it took: busy ROUNDS [HZ]
+ *
+ * With a frequency a timer of its CPU time interrupts it, whose handler does
+ * nothing: the least that sampling can cost here.
+ */
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,12 +36,29 @@ static double cpu_seconds(void)
 	return t.tv_sec + t.tv_nsec / 1e9;
 }
 
+static void do_nothing(int signal)
+{
+}
+
+static int interrupt_at(long hz)
+{
+	struct sigaction action = { .sa_handler = do_nothing, .sa_flags = SA_RESTART };
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN };
+	struct itimerspec period = { { 0, 1000000000 / hz }, { 0, 1000000000 / hz } };
+	timer_t timer;
+
+	return sigaction(SIGRTMIN, &action, NULL) || timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &timer) ||
+	       timer_settime(timer, 0, &period, NULL);
+}
+
 int main(int argc, char **argv)
 {
 	long rounds = argc > 1 ? atol(argv[1]) : 1;
 	double begin = cpu_seconds();
 	volatile uint64_t x = 1;
 
+	if (argc > 2 && interrupt_at(atol(argv[2])))
+		return 1;
 	for (long i = 0; i < rounds; i++)
 		x = descend(FRAMES, x);
 	printf("%.6f\n", cpu_seconds() - begin);
