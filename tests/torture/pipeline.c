@@ -20,7 +20,7 @@
 struct object {
 	struct retour_rcu_head head;
 	unsigned int age;
-	unsigned int alive;	/* written before publication and after the end */
+	unsigned int alive;	/* before publication and after the end; no atomic, so that a race is one */
 	unsigned int used;
 	struct updater *updater;
 };
@@ -142,7 +142,7 @@ static bool grow_older(struct object *object)
 	__atomic_store_n(&object->age, age, __ATOMIC_RELAXED);
 	if (age < AGES)
 		return true;
-	__atomic_store_n(&object->alive, 0, __ATOMIC_RELAXED);
+	object->alive = 0;
 	__atomic_store_n(&object->used, 0, __ATOMIC_RELEASE);
 	return false;
 }
@@ -174,7 +174,7 @@ static struct object *replace(struct updater *updater)
 	fresh->updater = updater;
 	__atomic_store_n(&fresh->used, 1, __ATOMIC_RELAXED);
 	__atomic_store_n(&fresh->age, 0, __ATOMIC_RELAXED);
-	__atomic_store_n(&fresh->alive, 1, __ATOMIC_RELAXED);
+	fresh->alive = 1;
 	retour_rcu_assign_pointer(updater->pipeline->current, fresh);
 	__atomic_store_n(&old->age, 1, __ATOMIC_RELAXED);
 	return old;
@@ -237,7 +237,7 @@ static void look(const struct object *object)
 	seen[age > AGES ? AGES : age]++;
 	if (age > 1)
 		torture_fail("a reader holds an object that a grace period has passed");
-	if (!__atomic_load_n(&object->alive, __ATOMIC_RELAXED))
+	if (!object->alive)
 		torture_fail("a reader holds an object that is not initialised, or not any more");
 }
 
