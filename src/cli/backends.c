@@ -45,7 +45,7 @@ struct backend_verdict backend_judge(struct machine *machine, const struct backe
 	}
 	if (kind->in_process && whole_machine) {
 		snprintf(verdict.why, sizeof(verdict.why), "it records a command that it starts, or what uses libretour");
-		verdict.remedy = "record -- CMD, or what another backend needs";
+		verdict.remedy = "retour record -- CMD, or what another backend needs";
 		return verdict;
 	}
 	obstacle = machine_obstacle(machine, kind->needs | (whole_machine ? kind->needs_for_machine : 0));
