@@ -147,27 +147,37 @@ EXPORT void *dlopen(const char *file, int mode)
 /* Signals whose handlers are to run with ours blocked, as the program believes. */
 static bool handler_blocks[_NSIG];
 
-/* A handler that blocks every signal does not block ours. */
+static void set_member(sigset_t *set, int sig, bool member)
+{
+	if (member)
+		sigaddset(set, sig);
+	else
+		sigdelset(set, sig);
+}
+
+/*
+ * A handler that blocks every signal does not block ours.  One on an alternate
+ * stack does, whatever it says: there may be no room for a second frame of the kernel's.
+ */
 static int change_action(int sig, const struct sigaction *action, struct sigaction *old)
 {
 	int ours = retour_agent_signal(), err;
-	struct sigaction admitting;
+	struct sigaction changed;
 	bool blocks = false, blocked;
 
-	if (action && ours && sigismember(&action->sa_mask, ours) == 1) {
-		admitting = *action;
-		sigdelset(&admitting.sa_mask, ours);
-		action = &admitting;
-		blocks = true;
+	if (action && ours) {
+		changed = *action;
+		blocks = sigismember(&action->sa_mask, ours) == 1;
+		set_member(&changed.sa_mask, ours, action->sa_flags & SA_ONSTACK);
 	}
-	err = REAL(sigaction)(sig, action, old);
+	err = REAL(sigaction)(sig, action && ours ? &changed : action, old);
 	if (err || !ours)
 		return err;
 	blocked = handler_blocks[sig];
 	if (action)
 		handler_blocks[sig] = blocks;
-	if (old && blocked)
-		sigaddset(&old->sa_mask, ours);
+	if (old)
+		set_member(&old->sa_mask, ours, blocked);
 	return 0;
 }
 

@@ -168,11 +168,11 @@ static void spin_there(int sig)
 	spin(200);
 }
 
-/* A handler works on a stack that has room for it, a frame of the kernel's and 2 KB: nothing below is touched. */
+/* A handler works on a stack that has room for one frame of the kernel's, and 2 KB. */
 static void part_sigaltstack(void)
 {
 	size_t frame = getauxval(AT_MINSIGSTKSZ), guard = 16384;
-	size_t room = 2 * (frame ? frame : 2048) + 2048;
+	size_t room = (frame ? frame : 2048) + 2048;
 	stack_t stack = { .ss_sp = area + guard, .ss_size = room };
 
 	memset(area, 0x5a, sizeof(area));

@@ -4,8 +4,10 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 
+#include "base/reason.h"
 #include "rcu/sys.h"
 #include "retour/rcu.h"
 #include "runtime/recording.h"
@@ -151,6 +153,71 @@ TEST(handlers_fire_too)
 	}
 	timer_delete(timer);
 	CHECK(n > 1000);
+	recording_close(recording);
+}
+
+/* ---- alternate stacks ------------------------------------------------------------ */
+
+#ifndef AT_MINSIGSTKSZ
+#define AT_MINSIGSTKSZ 51
+#endif
+
+static char area[1 << 16];
+
+static void spin_there(int sig)
+{
+	uint64_t end = now_ns(CLOCK_MONOTONIC) + 10000000;
+
+	while (now_ns(CLOCK_MONOTONIC) < end)
+		;
+}
+
+static unsigned int count_reason(struct retour_ring_reader *reader, unsigned int reason)
+{
+	const struct perf_event_header *header;
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < retour_ring_reader_rings(reader); i++)
+		while (retour_ring_reader_next(reader, i, &header))
+			n += header->type == AGENT_RECORD_SAMPLE &&
+			     ((const struct agent_sample *)(header + 1))->reason == reason;
+	return n;
+}
+
+/* Whatever room a handler's stack has beyond two frames of the kernel's, nothing is written below it. */
+TEST(small_alternate_stacks)
+{
+	size_t frame = getauxval(AT_MINSIGSTKSZ) ? getauxval(AT_MINSIGSTKSZ) : 2048, guard = 16384;
+	struct sigaction action = { .sa_handler = spin_there, .sa_flags = SA_ONSTACK };
+	struct agent_session session = both;
+	struct recording *recording;
+	struct retour_ring_reader *reader;
+	unsigned int without = 0, with = 0;
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+	SKIP("code under a sanitizer needs more stack");
+#endif
+	session.n_events = 1;
+	CHECK(!recording_open(&session, make_page(), 0, &recording));
+	CHECK(!retour_ring_reader_open(retour_ring_fd(recording->ring), &reader));
+	CHECK(!sigaction(SIGUSR1, &action, NULL) && !sampler_arm(&recording->sampler, sys_gettid()));
+	for (size_t more = 768; more < 5120; more += 256) {
+		stack_t stack = { .ss_sp = area + guard, .ss_size = 2 * frame + more };
+
+		memset(area, 0x5a, sizeof(area));
+		CHECK(!sigaltstack(&stack, NULL) && !raise(SIGUSR1));
+		for (size_t i = 0; i < guard; i++)
+			CHECK(area[i] == 0x5a);
+		if (more < 1024)
+			without += count_reason(reader, REASON_NO_STACK);
+		else if (more > 4096)
+			with += count_reason(reader, REASON_NONE);
+		else
+			count_reason(reader, 0);
+	}
+	CHECK(with > 10);
+	printf("# %u samples without a walk\n", without);
+	retour_ring_reader_close(reader);
 	recording_close(recording);
 }
 

@@ -20,6 +20,7 @@ USER = r"""
 #include <retour/srcu.h>
 #include <retour/rcu.h>
 #include <retour/trace_rcu.h>
+#include <retour/trace_ring.h>
 RETOUR_STATIC_KEY_TRUE(key);
 RETOUR_TRACEPOINT(app, request, (int, id), (const char *, path), (bool, last), (double, load));
 RETOUR_TRACEPOINT_FAULTABLE(app, tick);
