@@ -6,7 +6,7 @@ import os
 
 import retour
 import tap
-from upstream import backends, of_work, ours, words
+from upstream import lacks, of_work, ours, words
 
 KERNEL = os.environ.get('KERNEL')
 N = 20      # FAULTS in tests/programs/faults.c
@@ -57,4 +57,4 @@ def other_registers():
     assert found.chains[chain] + found.reasons['regs-changed'] == 2 * N, f'{dict(found.chains)} {found.reasons}'
 
 
-tap.main(None if 'bpf' in backends() or KERNEL == 'rt' else 'bpf cannot be used on this kernel')
+tap.main(None if KERNEL == 'rt' else lacks('bpf'))
