@@ -118,27 +118,38 @@ static void read_name(pid_t tid, char name[17])
 	name[strcspn(name, "\n")] = '\0';
 }
 
-/* Threads that are not armed, be it that they were there before the recording or that nobody told us. */
+/* A thread that is not armed, be it that it was there before the recording or that nobody told us. */
+static int take_in(struct recording *recording, pid_t tid)
+{
+	char name[17];
+
+	if (tid <= 0 || tid == __atomic_load_n(&agent_thread, __ATOMIC_RELAXED) || sampler_has(&recording->sampler, tid))
+		return 0;
+	read_name(tid, name);
+	agent_write_comm(recording, tid, name, tid == agent_pid());
+	return sampler_arm(&recording->sampler, tid);
+}
+
+/*
+ * All threads.  Without opendir(), which allocates: who forks may hold the allocator's
+ * locks and wait for ours.
+ */
 static int take_in_threads(struct recording *recording)
 {
-	DIR *tasks = opendir("/proc/self/task");
-	struct dirent *entry;
-	int err = 0, failed;
+	struct dirent64 entries[16];
+	long fd = sys_call(SYS_openat, AT_FDCWD, (long)"/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, 0, 0), n;
+	/* Without /proc it is this one. */
+	int err = fd < 0 ? take_in(recording, sys_gettid()) : 0;
 
-	while (tasks && (entry = readdir(tasks))) {
-		pid_t tid = atoi(entry->d_name);
-		char name[17];
+	while (fd >= 0 && (n = sys_call(SYS_getdents64, fd, (long)entries, sizeof(entries), 0, 0, 0)) > 0)
+		for (char *at = (char *)entries; at < (char *)entries + n; at += ((struct dirent64 *)at)->d_reclen) {
+			int failed = take_in(recording, atoi(((struct dirent64 *)at)->d_name));
 
-		if (tid <= 0 || tid == __atomic_load_n(&agent_thread, __ATOMIC_RELAXED) || sampler_has(&recording->sampler, tid))
-			continue;
-		read_name(tid, name);
-		agent_write_comm(recording, tid, name, tid == agent_pid());
-		failed = sampler_arm(&recording->sampler, tid);
-		if (failed)
-			err = failed;
-	}
-	if (tasks)
-		closedir(tasks);
+			if (failed)
+				err = failed;
+		}
+	if (fd >= 0)
+		sys_call(SYS_close, fd, 0, 0, 0, 0, 0);
 	/* Threads end, but if there is none at all clocks cannot be had. */
 	return recording->sampler.n_threads ? 0 : err;
 }

@@ -47,6 +47,7 @@ struct start {
  */
 static struct start pool[64];
 static pthread_key_t ending;
+static bool ready;		/* the key is there */
 
 static struct start *get_start(void)
 {
@@ -80,7 +81,7 @@ static void *begin(void *arg)
 
 EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*routine)(void *), void *arg)
 {
-	struct start *start = retour_agent_signal() ? get_start() : NULL;
+	struct start *start = ready && retour_agent_signal() ? get_start() : NULL;
 	int err;
 
 	if (!start)
@@ -265,7 +266,7 @@ EXPORT int signalfd(int fd, const sigset_t *set, int flags)
 /* Looked up before there are handlers that might call them. */
 __attribute__((constructor)) static void prepare(void)
 {
-	pthread_key_create(&ending, end);
+	ready = !pthread_key_create(&ending, end);
 	pthread_sigmask(SIG_BLOCK, NULL, NULL);
 	sigprocmask(SIG_BLOCK, NULL, NULL);
 	sigaction(SIGCHLD, NULL, NULL);

@@ -310,6 +310,26 @@ TEST(forked_while_recorded)
 	close(fd);
 }
 
+/* Clocks beside tracepoints, in a program that knows neither of them nor of a preloaded object. */
+TEST(clocks)
+{
+	int fd;
+
+	start_traced(NULL);
+	fd = attach();
+	want_tracepoints("app:pair", 1);
+	session.events[1] = (struct agent_event){ .kind = AGENT_WALL_CLOCK, .period = 2000000 };
+	session.n_events = 2;
+	start_session(fd);
+	for (int i = 0; i < 100 && (seen.of_event[0] < 10 || seen.of_event[1] < 10); i++)
+		read_for(100);
+	CHECK(seen.of_event[0] >= 10 && seen.of_event[1] >= 10 && seen.chains);
+	/* The agent's own thread is not sampled. */
+	CHECK(n_tasks == 1);
+	close(fd);
+	wait_for_end();
+}
+
 /* Each has its own rings; the first to leave does not end the other's. */
 TEST(two_recorders)
 {
