@@ -547,6 +547,11 @@ TEST(code_that_holds_locks)
 		begin(flags);
 		step(use_libc, NULL);
 		CHECK(steps > 300);
+		/* The claim, too, and not only before any lock is taken. */
+		for (long at = 1; at == 1 || steps == only_at; at += flags ? 59 : 61) {
+			only_at = at;
+			step(use_libc, NULL);
+		}
 		check_end();
 	}
 }
