@@ -30,12 +30,12 @@ static uint64_t events_of(const struct backend_wish *wish, const struct backend_
 	return features;
 }
 
-/* Processes of others want the rights of the whole machine. */
+/* Processes of others want a capability, whatever the machine lets everybody see. */
 static const struct machine_feature *missing_right(const struct backend_wish *wish, struct machine *machine, int code)
 {
 	if (wish->own || (code != EPERM && code != EACCES))
 		return NULL;
-	return machine_obstacle(machine, FEATURE(PERF_EVENTS));
+	return machine_obstacle(machine, FEATURE(CAP_PERFMON));
 }
 
 static struct error *lacking(const struct machine_feature *missing, int code, const char *failed)

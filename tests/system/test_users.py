@@ -238,10 +238,13 @@ def file_capabilities():
 def process_of_another():
     environment = Environment(*AS_NOBODY, user=NOBODY)
     path = os.path.join(environment.folder, 'other.data')
+    remedy = environment.features['cap-perfmon']['remedy']
     with retour.Running('plain', '--seconds', 200) as other:
-        done = environment.run('record', '-p', other.pid, '--duration', 0.5, '-o', path)
-    remedy = environment.features['perf-events']['remedy']
-    environment.refused(done, path, '', remedy if environment.usable() else environment.backends['bpf']['remedy'])
+        for value in (2, 0):
+            with Sysctl('kernel.perf_event_paranoid', value):
+                done = environment.run('record', '-p', other.pid, '--duration', 0.5, '-o', path)
+            environment.refused(done, path, '', remedy)
+            assert 'sysctl' not in done.stderr, f'that does not help: {done.stderr}'
 
 
 class Sysctl:
