@@ -301,6 +301,18 @@ void agent_end(struct recording *recording)
 	recording_close(recording);
 }
 
+bool agent_has_tracepoints(void)
+{
+	bool has = false;
+	sigset_t saved;
+
+	agent_lock(&saved);
+	for (struct recording *r = recordings; r; r = r->next)
+		has |= __atomic_load_n(&r->n_tracepoints, __ATOMIC_RELAXED) != 0;
+	agent_unlock(&saved);
+	return has;
+}
+
 struct recording *agent_find_over(void)
 {
 	struct recording *r;

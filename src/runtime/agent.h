@@ -31,8 +31,8 @@ RETOUR_API void retour_agent_sigaction(const struct sigaction *action, struct si
 RETOUR_API void retour_agent_sigmask(int how, const sigset_t *set, sigset_t *old);
 
 /*
- * Lets recorders attach, unless the program was started by one or RETOUR_AGENT says
- * "off".  sampled: the signal is taken now, so that no thread blocks it meanwhile.
+ * Lets recorders attach, unless the program was started by one, which has no
+ * tracepoints of it, or RETOUR_AGENT says "off".  sampled: the signal is taken now, so that no thread blocks it meanwhile.
  */
 RETOUR_API void retour_agent_offer(bool sampled);
 
@@ -55,6 +55,9 @@ struct recording *agent_find_over(void);
 
 /* Takes in threads that have begun, and forgets those that have ended.  True if there is a recording. */
 bool agent_update_threads(void);
+
+/* Does a recording have tracepoints of this process? */
+bool agent_has_tracepoints(void);
 
 /* Has forks looked after from now on. */
 void agent_prepare_forks(void);

@@ -36,12 +36,15 @@ static int connect_to(const char *path)
 	return err ? err : fd;
 }
 
-/* Who was started by a recorder belongs to it, and needs no thread: nobody else attaches. */
+/*
+ * Who was started by a recorder belongs to it, and needs no thread, but to switch its
+ * tracepoints off when the recorder is gone.
+ */
 void retour_agent_offer(bool sampled)
 {
 	int saved_errno = errno;
 
-	if (getenv(AGENT_ENVIRONMENT))
+	if (getenv(AGENT_ENVIRONMENT) && !agent_has_tracepoints())
 		return;
 	if (sampled)
 		sampler_take_signal();

@@ -237,7 +237,7 @@ static struct recorded_tracepoint *new_recorded(struct recording *recording, uns
 	r->n_fields = told->n_fields;
 	r->raw_size = raw_size;
 	r->told = *told;
-	r->told.id = ++recording->n_tracepoints;
+	r->told.id = __atomic_add_fetch(&recording->n_tracepoints, 1, __ATOMIC_RELAXED);
 	r->last_size = told->n_fields ? told->fields[told->n_fields - 1].size : 0;
 	for (unsigned int i = 0; i < told->n_fields; i++) {
 		r->offsets[i] = told->fields[i].offset;

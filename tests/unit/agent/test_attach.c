@@ -330,6 +330,25 @@ TEST(clocks)
 	wait_for_end();
 }
 
+static bool stop_when_sampled(const struct perf_event_header *header)
+{
+	if (header->type == AGENT_RECORD_SAMPLE && seen.samples > 20)
+		page->state = AGENT_STOPPED;
+	return false;
+}
+
+/* In a program that a recorder started there is somebody to switch tracepoints off, too. */
+TEST(started_by_a_recorder)
+{
+	char *argv[] = { (char *)TRACED, NULL };
+
+	want_tracepoints("app:pair", 1);
+	on_record = stop_when_sampled;
+	CHECK(!record_argv(argv));
+	CHECK_STR(program_output, "done\n");
+	CHECK(n_readers == 1 && seen.samples > 20);
+}
+
 /* Each has its own rings; the first to leave does not end the other's. */
 TEST(two_recorders)
 {
