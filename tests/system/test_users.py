@@ -372,6 +372,7 @@ BPF_STEPS = {'BPF_MAP_CREATE': 0, 'BPF_PROG_LOAD': 5, 'BPF_RAW_TRACEPOINT_OPEN':
 @tap.test('a single step of bpf refused: the next backend does it, and one line says why')
 def step_refused():
     Environment().expect_bpf()
+    retour.need('bpf')
     for name, number in BPF_STEPS.items():
         for answer, remedy in ((1, 'seccomp'), (12, 'none known')):
             environment = Environment(shared_copy(retour.program('refuse')), f'bpf:{number}', answer)
