@@ -5,7 +5,7 @@
  * One probe fits all: sites give the arguments as an array of values, and what
  * is kept of a tracepoint says where in the raw data each has its place.  Fields
  * lie at growing offsets, so a value is stored as eight bytes, of which the next
- * one overwrites what is too much.
+ * one overwrites what is too much, as long as the eight are the record's.
  */
 #include "runtime/trace_record.h"
 
@@ -32,7 +32,8 @@ struct recorded_tracepoint {
 	struct recording *recording;
 	struct recorded_tracepoint *next;
 	uint64_t period, hits;
-	unsigned int event, n_fields, last_size, raw_size;	/* raw_size: without strings */
+	unsigned int event, n_fields, raw_size;	/* raw_size: without strings */
+	unsigned int n_wide;	/* so many fields can be stored as eight bytes */
 	bool has_strings;
 	uint16_t offsets[AGENT_MAX_FIELDS];
 	struct agent_tracepoint told;
@@ -43,8 +44,8 @@ static struct recording *tracing;
 
 /* ---- when one fires ----------------------------------------------------------- */
 
-/* Nothing may be written behind it. */
-static void put_last(unsigned char *at, const uint64_t *value, unsigned int size)
+/* Behind it may be another's record. */
+static void put_narrow(unsigned char *at, const uint64_t *value, unsigned int size)
 {
 	if (size == 8)
 		memcpy(at, value, 8);
@@ -59,6 +60,7 @@ static void put_last(unsigned char *at, const uint64_t *value, unsigned int size
 static void put(struct agent_sample *sample, const struct recorded_tracepoint *tp, const uint64_t *values)
 {
 	unsigned char *raw = sample->raw;
+	unsigned int i = 0;
 	struct {
 		uint16_t type;
 		uint8_t flags, preempt_count;
@@ -66,11 +68,10 @@ static void put(struct agent_sample *sample, const struct recorded_tracepoint *t
 	} head = { .type = tp->told.id, .pid = (int32_t)sample->tid };
 
 	memcpy(raw, &head, HEAD);
-	if (!tp->n_fields)
-		return;
-	for (unsigned int i = 0; i < tp->n_fields - 1; i++)
+	for (; i < tp->n_wide; i++)
 		memcpy(raw + tp->offsets[i], &values[i], sizeof(values[i]));
-	put_last(raw + tp->offsets[tp->n_fields - 1], &values[tp->n_fields - 1], tp->last_size);
+	for (; i < tp->n_fields; i++)
+		put_narrow(raw + tp->offsets[i], &values[i], tp->told.fields[i].size);
 }
 
 struct strings {
@@ -238,9 +239,9 @@ static struct recorded_tracepoint *new_recorded(struct recording *recording, uns
 	r->raw_size = raw_size;
 	r->told = *told;
 	r->told.id = __atomic_add_fetch(&recording->n_tracepoints, 1, __ATOMIC_RELAXED);
-	r->last_size = told->n_fields ? told->fields[told->n_fields - 1].size : 0;
 	for (unsigned int i = 0; i < told->n_fields; i++) {
 		r->offsets[i] = told->fields[i].offset;
+		r->n_wide += r->offsets[i] + sizeof(uint64_t) <= raw_size;
 		r->has_strings |= told->fields[i].kind == RETOUR_FIELD_STRING;
 	}
 	r->next = recording->tracepoints;

@@ -11,6 +11,7 @@
 #include "rcu/sys.h"
 #include "retour/rcu.h"
 #include "runtime/recording.h"
+#include "runtime/ring_layout.h"
 #include "traced.h"
 #include "unit/test.h"
 
@@ -218,6 +219,50 @@ TEST(small_alternate_stacks)
 	CHECK(with > 10);
 	printf("# %u samples without a walk\n", without);
 	retour_ring_reader_close(reader);
+	recording_close(recording);
+}
+
+RETOUR_TRACEPOINT(bytes, three, (signed char, a), (signed char, b), (signed char, c));
+RETOUR_TRACEPOINT(bytes, four, (int, i), (signed char, a), (signed char, b), (const char *, text));
+
+enum { POISON = 0x5a };
+
+/* Fills what of the rings is free, or looks whether it is still filled. */
+static bool is_poisoned(const struct retour_ring *ring, bool fill)
+{
+	unsigned char *at = mmap(NULL, 256 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, retour_ring_fd(ring), 0);
+	const struct ring_set *set = (const void *)at;
+	size_t page = sysconf(_SC_PAGESIZE);
+	bool is = true;
+
+	CHECK(at != MAP_FAILED);
+	at += page;
+	for (unsigned int i = 0; i < set->n_rings; i++, at += page + set->data_size)
+		for (uint64_t where = ((const struct ring_page *)at)->words.reserve; where < set->data_size; where++) {
+			is &= at[page + where] == POISON;
+			if (fill)
+				at[page + where] = POISON;
+		}
+	return is;
+}
+
+/* Small fields at the end of a record leave alone what is behind it. */
+TEST(within_records)
+{
+	struct recording *recording;
+	struct agent_session session = both;
+
+	session.n_events = 1;
+	session.max_depth = 0;
+	session.events[0] = session.events[1];
+	strcpy(session.events[0].pattern, "bytes:*");
+	CHECK(!recording_open(&session, make_page(), 0, &recording));
+	is_poisoned(recording->ring, true);
+	trace_bytes_three(-1, -2, -3);
+	CHECK(is_poisoned(recording->ring, false));
+	trace_bytes_four(-1, -2, -3, "");
+	CHECK(is_poisoned(recording->ring, false));
+	CHECK(drain(recording) == 2);
 	recording_close(recording);
 }
 
