@@ -355,8 +355,7 @@ TEST(a_handler_at_each_instruction_of_an_entry)
 
 /* ---- Cancelling ---- */
 
-static struct tracer *volatile current;
-static volatile bool stop, in_callback, cancelled;
+static _Atomic bool in_callback, cancelled;
 static unsigned int n_late;
 
 static void slow_callback(struct retour_unwind_work *work, const struct retour_unwind_stacktrace *trace,
@@ -395,7 +394,7 @@ TEST(cancel_waits_for_callbacks_in_flight)
 }
 
 /* Who is in an entry when its tracer is cancelled does not call the next owner of the bit. */
-static volatile int stage;
+static _Atomic int stage;
 
 static void *keep_pending(void *arg)
 {

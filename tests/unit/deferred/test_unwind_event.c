@@ -24,8 +24,8 @@ struct sink {
 };
 
 static unsigned int n_delivered;	/* all in all */
-static volatile unsigned int slow_us;
-static volatile bool in_delivery;
+static _Atomic unsigned int slow_us;
+static _Atomic bool in_delivery;
 
 static void deliver(void *data, const struct retour_unwind_stacktrace *trace, uint64_t cookie)
 {
@@ -343,7 +343,7 @@ TEST(closing_waits_for_the_delivery)
 	close_while_delivering(0);
 }
 
-static volatile int stage;
+static _Atomic int stage;
 
 static void *open_and_ask(void *arg)
 {
@@ -381,7 +381,7 @@ TEST(closing_a_task_bound_event_waits_for_its_thread)
 #define THREADS 4
 
 static struct retour_unwind_event *published[SESSIONS][2];
-static volatile bool stop;
+static _Atomic bool stop;
 static unsigned long n_requests, n_sessions;
 
 static unsigned int next_random(unsigned int *seed)
