@@ -9,10 +9,9 @@
  * signal handlers from the first call.  See docs/rcu.md for the algorithm.
  *
  * Counters know no threads: a report of a stall says how many sections a grace
- * period waits for, but only in debug builds whose; only there is a thread that
- * ended inside a section found, when a stall is due, and no longer waited for;
- * no priority is lent to readers.  Where that matters, there are retour_rcu and
- * retour_rcu_tasks_trace.
+ * period waits for, but whose they are only in debug builds, no priority is
+ * lent to readers, and a thread that ends inside a section is waited for.
+ * Where that matters, there are retour_rcu and retour_rcu_tasks_trace.
  *
  * Unless it says otherwise a function may be called from any thread, but not
  * from signal handlers.

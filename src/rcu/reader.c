@@ -2,8 +2,8 @@
 /*
  * The reader records of retour_rcu: claimed at a thread's first reader, given
  * back by a key destructor.  A signal handler that runs after the destructor
- * claims again; such a record is found by a later claim, when its thread has
- * ended.
+ * claims again; such a record is found when its thread has ended and records
+ * run short.
  */
 #include "rcu/reader.h"
 
@@ -99,8 +99,7 @@ static bool is_unused(const struct retour_rcu_reader *reader)
 	/* (l): the leaders of two domains may be at a record whose thread has ended. */
 	return !__atomic_load_n(&reader->nesting, __ATOMIC_ACQUIRE) &&
 	       __atomic_load_n(&reader->tasks_trace[0], __ATOMIC_ACQUIRE) <= 0 &&
-	       __atomic_load_n(&reader->tasks_trace[1], __ATOMIC_ACQUIRE) <= 0 &&
-	       !__atomic_load_n(&reader->srcu_cookie, __ATOMIC_ACQUIRE);
+	       __atomic_load_n(&reader->tasks_trace[1], __ATOMIC_ACQUIRE) <= 0;
 }
 
 static void raise_count(unsigned long to)
@@ -294,17 +293,9 @@ static void give_back(void *value)
 
 void reader_free_dead(struct retour_rcu_reader *reader, int tid)
 {
-	/* (k).  If each of two leaders misses what the other does, it is found by a later claim. */
+	/* (k).  If each of two leaders misses what the other does, it is found when records run short. */
 	if (is_unused(reader))
 		__atomic_compare_exchange_n(&reader->tid, &tid, 0, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
-}
-
-bool reader_end_noted(struct retour_rcu_reader *reader, const struct retour_srcu_bank *bank)
-{
-	const void *noted = bank;
-
-	/* (k) pairs with (l). */
-	return __atomic_compare_exchange_n(&reader->srcu_cookie, &noted, NULL, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 }
 
 bool reader_bury(struct retour_rcu_reader *reader, int tid)

@@ -48,9 +48,6 @@ bool reader_end_tasks_trace(const struct retour_srcu_bank *bank);
 /* Frees the record of a thread that has ended, unless sections of some domain are still to be taken off. */
 void reader_free_dead(struct retour_rcu_reader *reader, int tid);
 
-/* Takes back that debug code noted a section of the bank, of a thread that has ended; true if it did. */
-bool reader_end_noted(struct retour_rcu_reader *reader, const struct retour_srcu_bank *bank);
-
 /* Takes off the sections of a thread that has ended; false if the record is not that thread's. */
 bool reader_bury(struct retour_rcu_reader *reader, int tid);
 

@@ -17,7 +17,6 @@
 #include "rcu/membarrier.h"
 #include "rcu/reader.h"
 #include "rcu/report.h"
-#include "rcu/thread.h"
 
 static struct retour_srcu_struct *srcu_of(struct retour_rcu_domain *domain)
 {
@@ -213,46 +212,22 @@ static bool sleep_for_holder(struct retour_srcu_struct *ssp, struct retour_srcu_
 	return err != -ENOSYS && err != -EINVAL && err != -EDEADLK && err != -EPERM;
 }
 
-/* The record of a thread that debug code says is in a section of the bank, or NULL. */
-static struct retour_rcu_reader *find_noted(const struct retour_srcu_bank *bank)
-{
-	for (unsigned long i = READER_SHARED + 1; i < reader_count(); i++)
-		if (__atomic_load_n(&reader_at(i)->srcu_cookie, __ATOMIC_RELAXED) == bank)
-			return reader_at(i);
-	return NULL;
-}
-
-/* Takes off the noted section of a thread that has ended, whose record nobody has claimed: it is in use. */
-static bool bury_noted(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank, struct retour_rcu_reader *reader)
-{
-	int tid = __atomic_load_n(&reader->tid, __ATOMIC_RELAXED);
-	const void *where = __atomic_load_n(&reader->srcu_where, __ATOMIC_RELAXED);
-
-	if (!thread_is_dead(tid) || !reader_end_noted(reader, bank))
-		return false;
-	area_unlock(bank, 1);
-	reader_free_dead(reader, tid);
-	report(&(struct retour_rcu_report){
-		.kind = RETOUR_RCU_DEAD_READER,
-		.text = "a thread ended inside a read-side section",
-		.domain = ssp->domain.name,
-		.tid = tid,
-		.sections = 1,
-		.where = where,
-	});
-	return true;
-}
-
-/* The holder has none to say where. */
+/* Names who debug code says is in a section of the bank, or the holder, which has none to say where, or nobody. */
 static void report_stall(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank, unsigned long sections,
 			 struct retour_rcu_reader *holder, struct gp_patience *patience)
 {
-	struct retour_rcu_reader *noted = find_noted(bank), *reader = noted ? noted : holder;
+	const void *where = NULL;
 
-	if (noted && !ssp->domain.ops->holder && bury_noted(ssp, bank, noted))
-		return;
-	gp_patience_report(patience, &ssp->domain, reader ? __atomic_load_n(&reader->tid, __ATOMIC_RELAXED) : 0, sections,
-			   noted ? __atomic_load_n(&noted->srcu_where, __ATOMIC_RELAXED) : NULL);
+	for (unsigned long i = READER_SHARED + 1; i < reader_count() && !where; i++) {
+		struct retour_rcu_reader *reader = reader_at(i);
+
+		if (__atomic_load_n(&reader->srcu_cookie, __ATOMIC_RELAXED) == bank) {
+			holder = reader;
+			where = __atomic_load_n(&reader->srcu_where, __ATOMIC_RELAXED);
+		}
+	}
+	gp_patience_report(patience, &ssp->domain, holder ? __atomic_load_n(&holder->tid, __ATOMIC_RELAXED) : 0,
+			   sections, where);
 }
 
 static void sleep_in_drain(struct retour_srcu_struct *ssp, struct retour_srcu_bank *bank, unsigned long sections,

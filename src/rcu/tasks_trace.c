@@ -80,7 +80,6 @@ static void bury(struct retour_rcu_reader *reader, int tid, struct retour_srcu_b
 	area_unlock(bank, n);
 	/* (k) */
 	__atomic_store_n(&reader->tasks_trace[retour_srcu_bank_index_(bank)], 0, __ATOMIC_RELEASE);
-	reader_end_noted(reader, bank);
 	reader_free_dead(reader, tid);
 	report(&(struct retour_rcu_report){
 		.kind = RETOUR_RCU_DEAD_READER,

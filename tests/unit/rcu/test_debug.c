@@ -388,30 +388,6 @@ TEST(the_stalled_section_is_named)
 	}
 }
 
-static void *end_inside(void *arg)
-{
-	((const struct domain *)arg)->lock();
-	return (void *)(long)gettid();
-}
-
-TEST(who_ended_inside_does_not_keep_a_domain_waiting)
-{
-	for_each_domain(d) {
-		pthread_t thread;
-		void *tid;
-
-		got_report = false;
-		retour_rcu_set_report(keep_first, NULL);
-		retour_rcu_set_stall_timeout(5);
-		CHECK(pthread_create(&thread, NULL, end_inside, (void *)d) == 0);
-		CHECK(pthread_join(thread, &tid) == 0);
-		d->synchronize();
-		CHECK(from_thread.kind == RETOUR_RCU_DEAD_READER && from_thread.tid == (long)tid);
-		d->unlock(d->lock());
-		d->synchronize();
-	}
-}
-
 static atomic_int reported, misdirected;
 
 static void expect_own_arg(const struct retour_rcu_report *r, void *arg)
