@@ -153,7 +153,7 @@ TEST(handlers_fire_too)
 		n += drain(recording);
 	}
 	timer_delete(timer);
-	CHECK(n > 1000);
+	CHECK(n > 50);
 	recording_close(recording);
 }
 
