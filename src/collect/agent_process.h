@@ -48,7 +48,7 @@ struct agent_process {
 	int watch;			/* an epoll that is to see members end, the caller's */
 	uint64_t secret;		/* its cookies are nobody else's, nor of an earlier program in it */
 	uint64_t since;			/* when it came; no record is older */
-	uint64_t ended;
+	uint64_t ended;			/* when the last member left */
 	uint64_t unknown_code;		/* since when a chain leads through it; 0: there is none */
 	uint32_t unknown_code_pid;
 	uint64_t updated;		/* when it was last looked for */

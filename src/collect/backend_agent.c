@@ -30,6 +30,7 @@ enum {
 	MAX_PROCESSES = 2048,		/* at once */
 	DRAIN_MS = 20,			/* the rings wake nobody */
 	ANSWER_NS = 2000000000,		/* the time an agent has for an answer */
+	ORPHAN_NS = 250000000,		/* for which rings are kept without a process */
 	UPDATE_NS = 100000000,		/* between two looks at a process's mappings */
 	MAX_READY = 64,
 	RING_BYTES = 1 << 20,		/* of a CPU */
@@ -84,9 +85,10 @@ static void leave(struct agent_backend *b, struct agent_member *member)
 {
 	struct agent_process *p = member->of;
 
-	agent_process_drain(p, b->recorder, p->n_alive == 1);
+	agent_process_drain(p, b->recorder, false);
 	agent_member_leave(member);
-	if (!p->n_alive)
+	p->ended = clock_monotonic_ns();
+	if (!p->n_alive && p->state != AGENT_PROCESS_RECORDED)
 		end_process(b, p);
 }
 
@@ -247,6 +249,9 @@ static void drain_process(struct agent_backend *b, struct agent_process *p)
 		look_for_code(b, p);
 	if (p->state == AGENT_PROCESS_RECORDED)
 		agent_process_drain(p, b->recorder, false);
+	/* A child that nobody has heard of may be about to run. */
+	if (p->state == AGENT_PROCESS_RECORDED && !p->n_alive && clock_monotonic_ns() - p->ended > ORPHAN_NS)
+		end_process(b, p);
 	if (p->state == AGENT_PROCESS_ASKED && clock_monotonic_ns() - p->since > ANSWER_NS)
 		end_process(b, p);
 	b->counters.requests += p->samples;

@@ -1,0 +1,394 @@
+# SPDX-License-Identifier: MIT
+"""Backend agent: from inside the programs, without a privilege; clocks, tracepoints, and what cannot be recorded."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+import retour
+import tap
+from chains import MAIN, WORK, Truth
+
+NOBODY = 65534
+AS_NOBODY = ['setpriv', '--reuid', NOBODY, '--regid', NOBODY, '--clear-groups', '--inh-caps=-all']
+FREQUENCY = 999
+BUSY = 'import time, sys\nend = time.thread_time() + {}\nwhile time.thread_time() < end: sum(range(1000))\n'
+
+
+def need(*programs):
+    for program in programs:
+        if not shutil.which(program):
+            raise tap.Skip(f'{program} is not installed')
+
+
+def record(*command, options=(), **record_options):
+    """Records a command; nothing may be lost."""
+    recording = retour.record('--backend', 'agent', *options, command=command, frequency=FREQUENCY, **record_options)
+    check(recording)
+    return recording
+
+
+def check(recording):
+    stats = recording.stats
+    assert stats['backend'] == 'agent', stats['backend']
+    assert stats['no_user'] == 0 and stats['lost_samples'] == 0 and stats['lost_records'] == 0, stats
+    assert stats['requests'] == stats['samples'], stats
+    assert stats['walks'] >= stats['stitched'] - stats['shared'], stats
+    assert not any(s['kernel'] for s in recording.samples), 'kernel frames without the kernel'
+
+
+def nearly_all_complete(recording, comm, least):
+    """99 % of the samples of a command, of which there are some."""
+    samples = recording.of(comm)
+    complete = sum(s['complete'] for s in samples)
+    assert len(samples) >= least, f'{len(samples)} samples of {comm}: {recording.stats}'
+    assert complete >= 0.99 * len(samples), f'{complete} of {len(samples)}: {recording.stats}'
+
+
+# ---- chains ----------------------------------------------------------------------------
+
+@tap.test('the chains are those of the program')
+def truth():
+    program = retour.program('plain')
+    recording = record(program, '--seconds', 1)
+    nearly_all_complete(recording, 'plain', 30)
+    # Between the agent's beginning and main there is the library's own work.
+    Truth(program, f'{WORK}plain_inner plain_middle plain_outer {MAIN}',
+          edges=rf'(?:plain_\w+ )*{MAIN}|.*_start |.*ld ', least=30).check(recording)
+
+
+@tap.test('sqlite3, unharmed')
+def sqlite():
+    need('sqlite3')
+    query = ['sqlite3', ':memory:', 'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 400000) '
+                                    'SELECT count(DISTINCT hex(i * 7919 % 100003)) FROM n']
+    recording = record(*query)
+    assert recording.output == retour.run_other(*query).stdout, recording.output
+    nearly_all_complete(recording, 'sqlite3', 30)
+
+
+@tap.test('python3, with threads that come and go')
+def python():
+    script = ('import threading, time\n'
+              'def work():\n'
+              '    end = time.thread_time() + 0.04\n'
+              '    while time.thread_time() < end: sum(range(1000))\n'
+              'for _ in range(10):\n'
+              '    ts = [threading.Thread(target=work) for _ in range(4)]\n'
+              '    [t.start() for t in ts]\n'
+              '    [t.join() for t in ts]\n'
+              'print("done")\n')
+    recording = record('/usr/bin/python3', '-c', script)
+    assert recording.output == 'done\n', recording.output
+    nearly_all_complete(recording, 'python3', 100)
+    assert len({s['tid'] for s in recording.of('python3')}) > 20, 'threads are missing'
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+def wait_for_port(port, process):
+    for _ in range(200):
+        with socket.socket() as s:
+            if s.connect_ex(('127.0.0.1', port)) == 0:
+                return
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    raise AssertionError('the server does not listen')
+
+
+def record_server(comm, port, command, load):
+    """Records a server while it has something to do."""
+    path = retour.fresh_path()
+    recorder = retour.start('record', '--backend', 'agent', '-F', FREQUENCY, '-o', path, '--', *map(str, command))
+    try:
+        wait_for_port(port, recorder)
+        load()
+    finally:
+        recorder.send_signal(signal.SIGINT)
+        _, errors = recorder.communicate(timeout=retour.TIMEOUT)
+    assert recorder.returncode == 0, errors
+    recording = retour.Recording(path, '', errors)
+    check(recording)
+    nearly_all_complete(recording, comm, 20)
+
+
+@tap.test('redis-server under load')
+def redis():
+    need('redis-server', 'redis-benchmark')
+    port = free_port()
+
+    def load():
+        done = retour.run_other('redis-benchmark', '-p', port, '-n', 40000, '-q', '-t', 'set,get,lrange_100')
+        assert done.returncode == 0 and 'SET' in done.stdout, done
+
+    record_server('redis-server', port, ['redis-server', '--port', port, '--save', '', '--dir', retour.workspace], load)
+
+
+@tap.test('nginx and its workers under load')
+def nginx():
+    need('nginx')
+    port, folder = free_port(), retour.workspace
+    page = os.urandom(40000).hex()
+    with open(os.path.join(folder, 'page.html'), 'w', encoding='ascii') as out:
+        out.write(page)
+    conf = os.path.join(folder, 'nginx.conf')
+    with open(conf, 'w', encoding='ascii') as out:
+        out.write(f'daemon off; user root; worker_processes 2; pid {folder}/nginx.pid; error_log {folder}/error.log;\n'
+                  'events {}\n'
+                  f'http {{ access_log off; gzip on; gzip_http_version 1.0; gzip_comp_level 9; gzip_types text/html; server {{ '
+                  f'listen 127.0.0.1:{port}; root {folder}; }} }}\n')
+
+    def load():
+        for _ in range(120):
+            with socket.create_connection(('127.0.0.1', port)) as s:
+                s.sendall(b'GET /page.html HTTP/1.0\r\nAccept-Encoding: gzip\r\n\r\n')
+                answer = b''.join(iter(lambda s=s: s.recv(65536), b''))
+            assert answer.startswith(b'HTTP/1.1 200'), answer[:100]
+
+    record_server('nginx', port, ['nginx', '-c', conf], load)
+
+
+# ---- processes ---------------------------------------------------------------------------
+
+@tap.test('forked and executed processes are seen, with their names')
+def processes():
+    script = ('import os, sys\n' + BUSY.format(0.1) +
+              'for _ in range(3):\n'
+              '    if os.fork() == 0:\n'
+              '        ' + BUSY.format(0.15).replace('\n', '\n        ') + '\n'
+              '        os._exit(0)\n'
+              '    os.wait()\n'
+              'os.execv("/usr/bin/perl", ["perl", "-e", "my $n = 0; for (1..6000000) { $n += $_ } print $n"])\n')
+    need('perl')
+    recording = record('/usr/bin/python3', '-c', script)
+    assert recording.output == '18000003000000', recording.output
+    by_pid = {}
+    for sample in recording.samples:
+        by_pid.setdefault(sample['pid'], set()).add(sample['comm'])
+    assert sorted(map(sorted, by_pid.values()), key=len)[-1] == ['perl', 'python3'], by_pid
+    assert len(by_pid) == 4, by_pid
+    nearly_all_complete(recording, 'python3', 50)
+    nearly_all_complete(recording, 'perl', 20)
+
+
+@tap.test('a daemon that closes all descriptors')
+def daemon():
+    done = retour.fresh_path('.done')
+    script = ('import os, sys, time\n'
+              'if os.fork(): os._exit(0)\n'
+              'os.setsid()\n'
+              'os.closerange(0, 1000)\n' + BUSY.format(0.4) +
+              f'open({done!r}, "w").write("done")\n')
+    recording = record('sh', '-c', '/usr/bin/python3 -c "$1"; while ! [ -s "$2" ]; do sleep 0.05; done', 'sh', script, done)
+    nearly_all_complete(recording, 'python3', 50)
+
+
+@tap.test('a program that uses SIGPROF gets its own signals only')
+def sigprof():
+    script = ('import signal, time\n'
+              'n = [0]\n'
+              'def handler(*_): n[0] += 1\n'
+              'signal.signal(signal.SIGPROF, handler)\n'
+              'signal.setitimer(signal.ITIMER_PROF, 0.1, 0.1)\n' + BUSY.format(0.55) +
+              'print(n[0])\n')
+    recording = record('/usr/bin/python3', '-c', script)
+    assert 3 <= int(recording.output) <= 6, recording.output
+    nearly_all_complete(recording, 'python3', 50)
+
+
+@tap.test('wall-clock samples threads that sleep')
+def wall_clock():
+    recording = record('sleep', '0.6', options=['-e', 'wall-clock'])
+    samples = recording.of('sleep')
+    assert len(samples) > 30 and {s['event'] for s in samples} == {'wall-clock'}, recording.stats
+    nearly_all_complete(recording, 'sleep', 30)
+
+
+# ---- what cannot be recorded ---------------------------------------------------------------
+
+def refused(*args):
+    path = retour.fresh_path()
+    done = retour.run('record', '-o', path, *args)
+    assert done.returncode == 1, (done.returncode, done.stderr)
+    assert not os.path.exists(path), 'a file was left behind'
+    return done.stderr
+
+
+@tap.test('programs that cannot be given an agent are refused before they start')
+def static():
+    witness = retour.fresh_path('.ran')
+    said = refused('--backend', 'agent', '--', retour.program('plain_static'), '--seconds', '0.1')
+    assert 'plain_static' in said and 'statically' in said and 'remedy' in said, said
+    script = retour.fresh_path('.sh')
+    with open(script, 'w', encoding='ascii') as out:
+        out.write(f'#!{retour.program("plain_static")}\ntouch {witness}\n')
+    os.chmod(script, 0o755)
+    said = refused('--backend', 'agent', '--', script)
+    assert 'plain_static' in said and not os.path.exists(witness), said
+    said = refused('--backend', 'agent', '-a')
+    assert 'agent' in said and 'remedy' in said, said
+    said = refused('--backend', 'agent', '-e', 'page-faults', '--', 'true')
+    assert 'page-faults' in said, said
+
+
+@tap.test('a process without an agent is not attached to')
+def no_agent():
+    with subprocess.Popen(['sleep', '20']) as sleeper:
+        try:
+            said = refused('-e', 'app:*', '-p', sleeper.pid)
+            assert 'libretour' in said and str(sleeper.pid) in said, said
+        finally:
+            sleeper.kill()
+
+
+# ---- tracepoints -----------------------------------------------------------------------------
+
+class Traced(retour.Running):
+    """A running program with tracepoints; its last word is whether they are on."""
+
+    def __init__(self, seconds=30, **options):
+        super().__init__('traced', '--seconds', seconds, **options)
+        json.loads(self.process.stdout.readline())
+        time.sleep(0.1)
+
+    def is_on(self):
+        return bool(json.loads(self.process.communicate(timeout=retour.TIMEOUT)[0])['enabled'])
+
+
+def expected_fields(sample):
+    n = abs(sample['fields']['id'])
+    if sample['event'] == 'app:request':
+        path = ['/index.html', '/a path with "quotes" and 100%', ''][n % 3]
+        return {'id': n, 'path': path, 'size': n << 32, 'ratio': n / 2}
+    return {'id': -n, 'code': -1 if n % 2 else 1}
+
+
+def check_tracepoints(recording, events):
+    counts = {e['name']: e['samples'] for e in recording.stats['events'] if ':' in e['name']}
+    assert set(counts) == set(events) and min(counts.values()) > 100, counts
+    assert max(counts.values()) - min(counts.values()) <= 1, counts
+    ids = []
+    for sample in recording.samples:
+        if sample['event'] not in ('app:request', 'app:reply'):
+            continue
+        assert sample['fields'] == expected_fields(sample), sample['fields']
+        assert [f['sym'] for f in sample['user'][:2]] in (['serve', 'main'], ['serve.cold', 'main']), sample['user']
+        if sample['event'] == 'app:request':
+            ids.append(sample['fields']['id'])
+    assert ids == list(range(ids[0], ids[0] + len(ids))), 'hits are missing or in disorder'
+    nearly_all_complete(recording, 'traced', 100)
+
+
+@tap.test('tracepoints of a command, every hit in order, with fields')
+def traced_command():
+    recording = record(retour.program('traced'), '--seconds', '0.7', options=['-e', 'app:*', '-e', 'cpu-clock'])
+    check_tracepoints(recording, ['app:request', 'app:reply', 'app:tick'])
+
+
+@tap.test('attached to a running program; its tracepoints are off afterwards')
+def attached():
+    with Traced(seconds=4) as program:
+        recording = retour.record('-e', 'app:re*', '-p', program.pid, '--duration', 1)
+        check(recording)
+        check_tracepoints(recording, ['app:request', 'app:reply'])
+        again = retour.record('-e', 'app:request', '-e', 'cpu-clock', '-p', program.pid, '--duration', 0.5)
+        check_tracepoints(again, ['app:request'])
+        assert not program.is_on(), 'the tracepoint stays on'
+
+
+@tap.test('the tracepoints of a process are listed')
+def listed():
+    with Traced() as program:
+        text = retour.succeed('list', 'tracepoints', '-p', program.pid).stdout
+        assert 'app:request(int id, const char *path, unsigned long size, double ratio)\n' in text, text
+        found = json.loads(retour.succeed('list', 'tracepoints', '--json', '-p', program.pid).stdout)['tracepoints']
+        reply = next(t for t in found if (t['provider'], t['name']) == ('app', 'reply'))
+        assert reply['fields'] == [{'name': 'id', 'type': 'int'}, {'name': 'code', 'type': 'signed char'}], reply
+        assert ('app', 'tick') in {(t['provider'], t['name']) for t in found}, found
+
+
+@tap.test('perf script prints the fields')
+def perf_script():
+    need('perf')
+    recording = record(retour.program('traced'), '--seconds', '0.4', options=['-e', 'app:re*'])
+    done = retour.run_other('perf', 'script', '-F', 'comm,tid,event,trace', '-i', recording.path)
+    lines = [line for line in done.stdout.splitlines() if 'app:' in line]
+    assert done.returncode == 0 and len(lines) == recording.stats['samples'], (len(lines), done.stderr)
+    requests = [line for line in lines if 'app:request:' in line]
+    for n, line in enumerate(requests):
+        path = ['/index.html', '/a path with "quotes" and 100%', ''][n % 3]
+        assert re.search(rf'app:request: id={n} path={re.escape(path)} size={n << 32} ratio=0x', line), line
+
+
+@tap.test('a recorder that is killed leaves the program running, and its tracepoints go off')
+def killed():
+    with Traced(seconds=4) as program:
+        path = retour.fresh_path()
+        recorder = retour.start('record', '-e', 'app:*', '-p', program.pid, '-o', path)
+        time.sleep(0.7)
+        assert recorder.poll() is None, recorder.communicate()
+        recorder.kill()
+        recorder.communicate()
+        assert not program.is_on(), 'the tracepoint stays on'
+        assert program.process.returncode == 0, program.process.returncode
+
+
+@tap.test("another user's process is not attached to, and nobody else's socket is taken for its own")
+def others():
+    if os.geteuid():
+        raise tap.Skip('needs root')
+    with Traced() as program:
+        os.chmod(retour.workspace, 0o777)
+        done = retour.run_other(*AS_NOBODY, retour.RETOUR, 'list', 'tracepoints', '-p', program.pid)
+        assert done.returncode == 1 and 'remedy' in done.stderr, done
+        # A folder that somebody else has put there.
+        folder = '/tmp/retour-0'
+        os.chmod(folder, 0o755)
+        try:
+            done = retour.run('list', 'tracepoints', '-p', program.pid)
+            assert done.returncode == 1 and 'remedy' in done.stderr, done
+        finally:
+            os.chmod(folder, 0o700)
+
+
+# ---- where nothing else works ---------------------------------------------------------------
+
+def in_container(*prefix):
+    """perf and BPF are refused: auto takes the agent, and says so."""
+    refuse = retour.program('refuse')
+    path = retour.fresh_path()
+    done = retour.run_other(*prefix, refuse, 'perf_event_open', 1, refuse, 'bpf', 1, retour.RETOUR, 'record', '-F', 999, '-o',
+                            path, '--', retour.program('plain'), '--seconds', 1)
+    assert done.returncode == 0, done
+    notes = [line for line in done.stderr.splitlines() if line.startswith('note: this is backend')]
+    assert len(notes) == 1 and 'backend agent' in notes[0] and 'remedy' in notes[0], done.stderr
+    recording = retour.Recording(path)
+    check(recording)
+    nearly_all_complete(recording, 'plain', 50)
+
+
+@tap.test('where perf and BPF are refused auto takes it')
+def container():
+    in_container()
+
+
+@tap.test('so it does for a plain user')
+def plain_user():
+    if os.geteuid():
+        raise tap.Skip('needs root')
+    os.chmod(retour.workspace, 0o777)
+    if retour.run_other(*AS_NOBODY, 'test', '-x', retour.program('refuse')).returncode:
+        raise tap.Skip('the build directory is closed to other users')
+    in_container(*AS_NOBODY)
+
+
+tap.main()
