@@ -69,8 +69,11 @@ static unsigned int read_possible_cpus(void)
 static void find_rseq(void)
 {
 	char *thread = __builtin_thread_pointer();
+	long offset = &__rseq_offset ? __rseq_offset : (char *)&own_rseq - thread;
 
-	retour_rseq_offset = &__rseq_offset ? __rseq_offset : (char *)&own_rseq - thread;
+	/* Threads that come first together find the same; others may read it already, plainly. */
+	if (__atomic_load_n(&retour_rseq_offset, __ATOMIC_RELAXED) != offset)
+		__atomic_store_n(&retour_rseq_offset, offset, __ATOMIC_RELAXED);
 }
 
 unsigned int percpu_possible(void)
