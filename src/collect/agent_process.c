@@ -341,11 +341,12 @@ static bool take_tracepoint(const struct drain *d, const struct perf_event_heade
 		struct agent_queued head;
 		struct agent_tracepoint tracepoint;
 	} queued = { .head = { .process = d->process } };
+	size_t size = header->size - sizeof(*header);
 
-	if (header->size - sizeof(*header) < sizeof(queued.tracepoint))
-		return false;
-	memcpy(&queued.tracepoint, header + 1, sizeof(queued.tracepoint));
-	if (!agent_tracepoint_is_sane(&queued.tracepoint))
+	memcpy(&queued.tracepoint, header + 1, size < sizeof(queued.tracepoint) ? size : sizeof(queued.tracepoint));
+	if (!agent_tracepoint_is_sane(&queued.tracepoint) ||
+	    size < offsetof(struct agent_tracepoint, fields) +
+		   queued.tracepoint.n_fields * sizeof(queued.tracepoint.fields[0]))
 		return false;
 	/* It has no time: before all samples that are to come. */
 	recorder_queue(d->recorder, EVENT_COPY, 0, &queued, sizeof(queued));

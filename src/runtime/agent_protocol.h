@@ -111,7 +111,7 @@ struct agent_page {
 enum agent_record_type {
 	AGENT_RECORD_SAMPLE = 0x72740001,
 	AGENT_RECORD_CHAIN,
-	AGENT_RECORD_TRACEPOINT,	/* struct agent_tracepoint, before its first sample */
+	AGENT_RECORD_TRACEPOINT,	/* struct agent_tracepoint up to its last field, before its first sample */
 };
 
 struct agent_trailer {

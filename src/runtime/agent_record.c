@@ -74,14 +74,17 @@ int agent_write_sample(struct recording *recording, const struct sample_place *p
 	return err;
 }
 
-void agent_write_tracepoint(struct recording *recording, const struct agent_tracepoint *tracepoint)
+int agent_write_tracepoint(struct recording *recording, const struct agent_tracepoint *tracepoint)
 {
+	size_t size = offsetof(struct agent_tracepoint, fields[tracepoint->n_fields]);
 	struct retour_ring_record record;
+	int err = retour_ring_reserve(recording->ring, size, &record);
 
-	if (retour_ring_reserve(recording->ring, sizeof(*tracepoint), &record))
-		return;
-	memcpy(record.data, tracepoint, sizeof(*tracepoint));
+	if (err)
+		return err;
+	memcpy(record.data, tracepoint, size);
 	retour_ring_commit(recording->ring, &record, AGENT_RECORD_TRACEPOINT, 0);
+	return 0;
 }
 
 int agent_write_chain(struct recording *recording, const struct retour_unwind_stacktrace *trace, uint64_t cookie)

@@ -24,7 +24,7 @@ int agent_begin_sample(struct recording *recording, const struct sample_place *p
 void agent_end_sample(struct recording *recording, const struct retour_ring_record *record);
 
 /* A tracepoint of this recording, before its samples. */
-void agent_write_tracepoint(struct recording *recording, const struct agent_tracepoint *tracepoint);
+int agent_write_tracepoint(struct recording *recording, const struct agent_tracepoint *tracepoint);
 int agent_write_chain(struct recording *recording, const struct retour_unwind_stacktrace *trace, uint64_t cookie);
 
 /* A thread's name, at the start of its program or a later one. */

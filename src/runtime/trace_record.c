@@ -25,6 +25,7 @@
 enum {
 	HEAD = 8,		/* what the raw data of all events begin with */
 	MAX_STRING = 4096,	/* with the 0 */
+	TOLD_AT_ONCE = 64,	/* tracepoints; the others when they are hit, lest they fill the rings */
 };
 
 struct recorded_tracepoint {
@@ -35,6 +36,7 @@ struct recorded_tracepoint {
 	unsigned int event, n_fields, raw_size;	/* raw_size: without strings */
 	unsigned int n_wide;	/* so many fields can be stored as eight bytes */
 	bool has_strings;
+	bool is_told;			/* the recorder has the description */
 	uint16_t offsets[AGENT_MAX_FIELDS];
 	struct agent_tracepoint told;
 };
@@ -139,6 +141,16 @@ __attribute__((flatten)) static void write_sample(struct recorded_tracepoint *tp
 	}
 }
 
+/* Two threads may both do it. */
+static bool tell(struct recorded_tracepoint *tp)
+{
+	bool is_told = !agent_write_tracepoint(tp->recording, &tp->told);
+
+	if (is_told)
+		__atomic_store_n(&tp->is_told, true, __ATOMIC_RELAXED);
+	return is_told;
+}
+
 static void record_hit(struct retour_tracepoint_recorder *recorder, const uint64_t *values, const void *site)
 {
 	struct recorded_tracepoint *tp = (struct recorded_tracepoint *)recorder;
@@ -149,6 +161,9 @@ static void record_hit(struct retour_tracepoint_recorder *recorder, const uint64
 	if (!recording_runs(tp->recording))
 		return;
 	if (tp->period > 1 && __atomic_add_fetch(&tp->hits, 1, __ATOMIC_RELAXED) % tp->period)
+		return;
+	/* The refused description is counted in its place. */
+	if (retour_unlikely(!__atomic_load_n(&tp->is_told, __ATOMIC_RELAXED)) && !tell(tp))
 		return;
 	if (!tp->recording->wanted.max_depth) {
 		place.reason = REASON_NOT_ASKED;
@@ -246,7 +261,8 @@ static struct recorded_tracepoint *new_recorded(struct recording *recording, uns
 	}
 	r->next = recording->tracepoints;
 	recording->tracepoints = r;
-	agent_write_tracepoint(recording, &r->told);
+	if (r->told.id <= TOLD_AT_ONCE)
+		tell(r);
 	return r;
 }
 

@@ -181,8 +181,8 @@ static bool take(const struct perf_event_header *header)
 	const struct agent_chain *chain = (const void *)(header + 1);
 
 	if (header->type == AGENT_RECORD_TRACEPOINT) {
-		CHECK(header->size >= sizeof(*header) + sizeof(told[0]) && n_told < 64);
-		memcpy(&told[n_told++], header + 1, sizeof(told[0]));
+		CHECK(header->size - sizeof(*header) <= sizeof(told[0]) && n_told < 64);
+		memcpy(&told[n_told++], header + 1, header->size - sizeof(*header));
 		CHECK(told[n_told - 1].id == n_told);
 	} else if (header->type == AGENT_RECORD_SAMPLE && sample->raw_size) {
 		check_sample(sample);

@@ -12,6 +12,7 @@
 #include "retour/rcu.h"
 #include "runtime/recording.h"
 #include "runtime/ring_layout.h"
+#include "runtime/tracepoint.h"
 #include "traced.h"
 #include "unit/test.h"
 
@@ -283,6 +284,56 @@ static void count_all(struct retour_ring_reader *reader, uint64_t *samples, uint
 			*samples += header->type == AGENT_RECORD_SAMPLE;
 			*lost += header->type == PERF_RECORD_LOST ? ((const uint64_t *)header)[2] : 0;
 		}
+}
+
+/* As app:pair, under another name; n of them. */
+static void add_tracepoints(unsigned int n)
+{
+	struct retour_tracepoint *new = calloc(n, sizeof(*new));
+	char (*names)[16] = calloc(n, sizeof(*names));
+	sigset_t saved;
+
+	for (unsigned int i = 0; i < n; i++) {
+		snprintf(names[i], sizeof(names[i]), "added_%d_%u", (int)getpid() % 10000, i);
+		new[i].provider = "app";
+		new[i].name = names[i];
+		new[i].fields = retour_tracepoint_find("app", "pair")->fields;
+		sites_lock(&saved);
+		tracepoint_add(&new[i]);
+		sites_unlock(&saved);
+	}
+}
+
+/* Descriptions leave room for other records, and come before the samples. */
+TEST(many_tracepoints)
+{
+	const struct perf_event_header *header;
+	struct agent_session session = both;
+	struct retour_ring_reader *reader;
+	struct recording *recording;
+	unsigned int id = 0, n = 0;
+
+	add_tracepoints(200);
+	session.n_events = 1;
+	session.events[0] = session.events[1];
+	CHECK(!recording_open(&session, make_page(), 0, &recording));
+	trace_app_pair(1, 2);
+	reader = open_reader(recording);
+	for (unsigned int i = 0; i < retour_ring_reader_rings(reader); i++)
+		while (retour_ring_reader_next(reader, i, &header)) {
+			const struct agent_tracepoint *tp = (const void *)(header + 1);
+			const struct agent_sample *sample = (const void *)(header + 1);
+
+			CHECK(header->type != PERF_RECORD_LOST);
+			if (header->type == AGENT_RECORD_TRACEPOINT && !strcmp(tp->name, "pair")) {
+				id = tp->id;
+			} else if (header->type == AGENT_RECORD_SAMPLE) {
+				CHECK(id && *(const uint16_t *)sample->raw == id);
+				n++;
+			}
+		}
+	CHECK(n == 1);
+	recording_close(recording);
 }
 
 /* Each refusal of one recording's rings is an event of another one, whose own refusals are none. */
