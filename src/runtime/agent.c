@@ -308,7 +308,7 @@ bool agent_has_tracepoints(void)
 
 	agent_lock(&saved);
 	for (struct recording *r = recordings; r; r = r->next)
-		has |= __atomic_load_n(&r->n_tracepoints, __ATOMIC_RELAXED) != 0;
+		has |= __atomic_load_n(&r->tracepoints, __ATOMIC_RELAXED) != NULL;
 	agent_unlock(&saved);
 	return has;
 }

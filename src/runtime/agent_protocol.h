@@ -75,7 +75,7 @@ struct agent_field {
 };
 
 struct agent_tracepoint {
-	uint16_t id;			/* in the raw data's common_type; the same as long as the rings are */
+	uint16_t id;			/* in the raw data's common_type; one for all that write to the rings */
 	uint16_t event;			/* of the session that asked; 0 in a list */
 	uint32_t n_fields;
 	char provider[AGENT_MAX_NAME], name[AGENT_MAX_NAME];

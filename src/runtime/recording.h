@@ -21,7 +21,6 @@ struct recording {
 	struct agent_session wanted;
 	pid_t recorder;
 	struct recorded_tracepoint *tracepoints;
-	unsigned int n_tracepoints;	/* numbers given to them */
 	struct recording *next_tracing;
 	struct recording *next;		/* the owner's */
 };

@@ -287,6 +287,11 @@ void retour_ring_discard(struct retour_ring *ring, const struct retour_ring_reco
 	retour_ring_commit(ring, record, RETOUR_RING_VOID, 0);
 }
 
+uint32_t ring_take_number(struct retour_ring *ring)
+{
+	return __atomic_add_fetch(&ring_set(&ring->map)->numbers, 1, __ATOMIC_RELAXED);
+}
+
 uint64_t retour_ring_clock(const struct retour_ring *ring)
 {
 	return ring->cycles ? clock_cycles() : now_ns(CLOCK_MONOTONIC);

@@ -26,7 +26,7 @@ enum {
 	RING_MAX_RINGS = PERCPU_MAX + RING_LOCKED,
 };
 
-/* Of the set.  Only sleeping changes after its creation. */
+/* Of the set.  Only the last two change after its creation. */
 struct ring_set {
 	uint64_t magic;
 	uint32_t mode;
@@ -36,6 +36,7 @@ struct ring_set {
 	uint64_t pid_ns;	/* inode; 0: not known */
 	struct clock_anchor anchor;	/* of the beginning; cycles is 0: times are nanoseconds */
 	uint32_t sleeping __attribute__((aligned(64)));	/* futex: the reader waits */
+	uint32_t numbers;	/* given out by ring_take_number() */
 };
 
 /* What the writers of one ring share.  Positions count bytes from the beginning of time. */
@@ -61,6 +62,9 @@ struct ring_map {
 	int fd;			/* -1: given away */
 	uint64_t device, inode;	/* of the memfd */
 };
+
+/* The next of 1, 2, ...: one that no other writer to the set has, in whatever process.  Async-signal-safe. */
+uint32_t ring_take_number(struct retour_ring *ring);
 
 /* Maps fd, which becomes the map's, for n_rings of data_size. 0 or -errno, and fd is still the caller's. */
 int ring_map(struct ring_map *map, int fd, unsigned int n_rings, size_t data_size);

@@ -18,6 +18,7 @@
 #include "runtime/agent_chain.h"
 #include "runtime/agent_record.h"
 #include "runtime/mutant.h"
+#include "runtime/ring_layout.h"
 #include "runtime/tracepoint.h"
 #include "runtime/unwind_deferred.h"
 #include "runtime/unwind_user.h"
@@ -242,7 +243,9 @@ static struct recorded_tracepoint *find(const struct recording *recording, const
 static struct recorded_tracepoint *new_recorded(struct recording *recording, unsigned int event,
 						const struct agent_tracepoint *told, unsigned int raw_size)
 {
-	struct recorded_tracepoint *r = recording->n_tracepoints < UINT16_MAX ? calloc(1, sizeof(*r)) : NULL;
+	/* Children of forks write to the same rings, and each has its own tracepoints from then on. */
+	uint32_t id = ring_take_number(recording->ring);
+	struct recorded_tracepoint *r = id <= UINT16_MAX ? calloc(1, sizeof(*r)) : NULL;
 
 	if (!r)
 		return NULL;
@@ -253,14 +256,14 @@ static struct recorded_tracepoint *new_recorded(struct recording *recording, uns
 	r->n_fields = told->n_fields;
 	r->raw_size = raw_size;
 	r->told = *told;
-	r->told.id = __atomic_add_fetch(&recording->n_tracepoints, 1, __ATOMIC_RELAXED);
+	r->told.id = id;
 	for (unsigned int i = 0; i < told->n_fields; i++) {
 		r->offsets[i] = told->fields[i].offset;
 		r->n_wide += r->offsets[i] + sizeof(uint64_t) <= raw_size;
 		r->has_strings |= told->fields[i].kind == RETOUR_FIELD_STRING;
 	}
 	r->next = recording->tracepoints;
-	recording->tracepoints = r;
+	__atomic_store_n(&recording->tracepoints, r, __ATOMIC_RELAXED);
 	if (r->told.id <= TOLD_AT_ONCE)
 		tell(r);
 	return r;

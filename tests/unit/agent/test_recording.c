@@ -336,6 +336,39 @@ TEST(many_tracepoints)
 	recording_close(recording);
 }
 
+/* What comes after a fork, in the parent or in the child, has a number of its own. */
+TEST(numbers_after_forks)
+{
+	const struct perf_event_header *header;
+	struct agent_session session = both;
+	struct retour_ring_reader *reader;
+	struct recording *recording;
+	bool seen[64] = { false };
+	unsigned int n = 0;
+	pid_t child;
+
+	session.n_events = 1;
+	session.events[0] = session.events[1];
+	strcpy(session.events[0].pattern, "app:added*");
+	CHECK(!recording_open(&session, make_page(), 0, &recording));
+	child = fork();
+	add_tracepoints(3);
+	if (!child)
+		_exit(0);
+	CHECK(waitpid(child, NULL, 0) == child);
+	reader = open_reader(recording);
+	for (unsigned int i = 0; i < retour_ring_reader_rings(reader); i++)
+		while (retour_ring_reader_next(reader, i, &header)) {
+			const struct agent_tracepoint *tp = (const void *)(header + 1);
+
+			CHECK(header->type == AGENT_RECORD_TRACEPOINT && tp->id < 64 && !seen[tp->id]);
+			seen[tp->id] = true;
+			n++;
+		}
+	CHECK(n == 6);
+	recording_close(recording);
+}
+
 /* Each refusal of one recording's rings is an event of another one, whose own refusals are none. */
 TEST(slow_paths_of_rings)
 {
