@@ -290,10 +290,10 @@ static void record(struct recording *recording, struct retour_tracepoint *tp)
 }
 
 /* Under the lock: a tracepoint comes. */
-static void coming(const struct retour_tracepoint *tp, void *arg)
+static void came(struct retour_tracepoint *tp)
 {
 	for (struct recording *r = tracing; r; r = r->next_tracing)
-		record(r, (struct retour_tracepoint *)tp);
+		record(r, tp);
 }
 
 static bool wants_tracepoints(const struct recording *recording)
@@ -310,9 +310,9 @@ void trace_record_start(struct recording *recording)
 
 	if (!wants_tracepoints(recording))
 		return;
-	retour_tracepoint_set_coming(coming, NULL);
 	retour_static_key_batch_begin();
 	sites_lock(&saved);
+	tracepoint_came = came;
 	recording->next_tracing = tracing;
 	tracing = recording;
 	for (struct retour_tracepoint *tp = tracepoint_first(); tp; tp = tracepoint_next(tp))

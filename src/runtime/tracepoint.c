@@ -29,6 +29,7 @@ struct probes {
 };
 
 static struct retour_tracepoint *tracepoints;
+void (*tracepoint_came)(struct retour_tracepoint *tp);
 static void (*coming)(const struct retour_tracepoint *tp, void *arg);
 static void *coming_arg;
 
@@ -128,6 +129,8 @@ void tracepoint_add(struct retour_tracepoint *tp)
 	publish(tp, other ? probes_of(other) : NULL);
 	tp->next = tracepoints;
 	tracepoints = tp;
+	if (!other && tracepoint_came)
+		tracepoint_came(tp);
 	if (!other && coming)
 		coming(tp, coming_arg);
 }

@@ -10,6 +10,9 @@
 void tracepoint_add(struct retour_tracepoint *tp);
 void tracepoint_remove(struct retour_tracepoint *tp);
 
+/* The library's own retour_tracepoint_set_coming(): called first. */
+extern void (*tracepoint_came)(struct retour_tracepoint *tp);
+
 /* As the public ones, under the lock; for the calls of retour_tracepoint_set_coming() too. */
 int tracepoint_add_probe(struct retour_tracepoint *tp, void (*probe)(void), void *data);
 int tracepoint_remove_probe(struct retour_tracepoint *tp, void (*probe)(void), void *data);

@@ -369,6 +369,50 @@ TEST(numbers_after_forks)
 	recording_close(recording);
 }
 
+static void count_coming(const struct retour_tracepoint *tp, void *n)
+{
+	++*(unsigned int *)n;
+}
+
+/* The program wants to know of new tracepoints itself, before and while it is recorded. */
+TEST(coming_is_the_programs)
+{
+	struct agent_session session = both;
+	struct recording *recording;
+	unsigned int n = 0;
+
+	session.n_events = 1;
+	session.events[0] = session.events[1];
+	retour_tracepoint_set_coming(count_coming, &n);
+	CHECK(!recording_open(&session, make_page(), 0, &recording));
+	add_tracepoints(3);
+	CHECK(n == 3);
+	recording_close(recording);
+}
+
+/* What comes is recorded although the program has a callback of its own. */
+TEST(coming_is_ours_too)
+{
+	const struct perf_event_header *header;
+	struct agent_session session = both;
+	struct retour_ring_reader *reader;
+	struct recording *recording;
+	unsigned int n = 0;
+
+	session.n_events = 1;
+	session.events[0] = session.events[1];
+	strcpy(session.events[0].pattern, "app:added*");
+	CHECK(!recording_open(&session, make_page(), 0, &recording));
+	retour_tracepoint_set_coming(NULL, NULL);
+	add_tracepoints(3);
+	reader = open_reader(recording);
+	for (unsigned int i = 0; i < retour_ring_reader_rings(reader); i++)
+		while (retour_ring_reader_next(reader, i, &header))
+			n += header->type == AGENT_RECORD_TRACEPOINT;
+	CHECK(n == 3);
+	recording_close(recording);
+}
+
 /* Each refusal of one recording's rings is an event of another one, whose own refusals are none. */
 TEST(slow_paths_of_rings)
 {
