@@ -51,7 +51,8 @@ struct retour_ring;
  * Makes a set of rings; *ring is the caller's until retour_ring_destroy().
  * Memory is taken as rings are written.  A forked child writes into the same
  * rings.  -EINVAL: options out of range; -ENOMEM, -EMFILE, -ENFILE, -ENOSYS:
- * memfd_create(), ftruncate() or mmap() failed.  Any thread, not in a signal handler.
+ * memfd_create(), ftruncate() or mmap() failed; -EFBIG: RLIMIT_FSIZE is lower, and no
+ * SIGXFSZ is sent.  Any thread, not in a signal handler.
  */
 RETOUR_API int retour_ring_create(const struct retour_ring_options *options, struct retour_ring **ring);
 

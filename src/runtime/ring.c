@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "rcu/percpu.h"
@@ -297,10 +298,21 @@ uint64_t retour_ring_clock(const struct retour_ring *ring)
 	return ring->cycles ? clock_cycles() : now_ns(CLOCK_MONOTONIC);
 }
 
+/* A file beyond the limit is answered by SIGXFSZ. */
+static bool is_beyond_limit(size_t size)
+{
+	struct rlimit limit;
+
+	return !getrlimit(RLIMIT_FSIZE, &limit) && size > limit.rlim_cur;
+}
+
 static int make_file(size_t size)
 {
-	int fd = memfd_create("retour-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING), err;
+	int fd, err;
 
+	if (is_beyond_limit(size))
+		return -EFBIG;
+	fd = memfd_create("retour-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return -errno;
 	/* Whoever gets the descriptor cannot take memory away from under the writers. */

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/ptrace.h>
 
 #include "ring_fixture.h"
@@ -346,6 +347,20 @@ TEST(a_wrong_tail_makes_no_room)
 	CHECK_U64(read_all(&lost), n);
 	CHECK_U64(lost, 101);
 	close_rings();
+}
+
+/* No signal is sent, which would kill the program. */
+TEST(limited_files)
+{
+	struct retour_ring_options options = { .mode = RETOUR_RING_DISCARD, .data_size = 1 << 20 };
+	struct rlimit limit = { 1 << 20, RLIM_INFINITY };
+	struct retour_ring *limited;
+
+	CHECK(!setrlimit(RLIMIT_FSIZE, &limit));
+	CHECK(retour_ring_create(&options, &limited) == -EFBIG);
+	limit.rlim_cur = RLIM_INFINITY;
+	CHECK(!setrlimit(RLIMIT_FSIZE, &limit) && !retour_ring_create(&options, &limited));
+	retour_ring_destroy(limited);
 }
 
 int main(int argc, char **argv)
