@@ -225,6 +225,29 @@ void retour_agent_sigmask(int how, const sigset_t *set, sigset_t *old)
 	sampler_program_mask(how, set, old);
 }
 
+void retour_agent_give_back(void)
+{
+	int saved_errno = errno;
+	sigset_t saved;
+
+	agent_lock(&saved);
+	for (struct recording *r = recordings; r; r = r->next)
+		sampler_disarm(&r->sampler, sys_gettid());
+	agent_unlock(&saved);
+	sampler_give_back();
+	errno = saved_errno;
+}
+
+bool retour_agent_has_given_back(void)
+{
+	return sampler_has_given_back();
+}
+
+bool retour_agent_stop_clock_of(const siginfo_t *info)
+{
+	return sampler_stop_clock_of(info);
+}
+
 /* ---- forks -------------------------------------------------------------------------- */
 
 static void before_fork(void)

@@ -30,6 +30,11 @@ RETOUR_API bool retour_agent_seen_blocked(void);
 RETOUR_API void retour_agent_sigaction(const struct sigaction *action, struct sigaction *old);
 RETOUR_API void retour_agent_sigmask(int how, const sigset_t *set, sigset_t *old);
 
+/* The signal, given back to the program as in sampler.h; the first not in handlers. */
+RETOUR_API void retour_agent_give_back(void);
+RETOUR_API bool retour_agent_has_given_back(void);
+RETOUR_API bool retour_agent_stop_clock_of(const siginfo_t *info);
+
 /*
  * Lets recorders attach, unless the program was started by one, which has no
  * tracepoints of it, or RETOUR_AGENT says "off".  sampled: the signal is taken now, so that no thread blocks it meanwhile.

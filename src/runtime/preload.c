@@ -7,6 +7,7 @@
  * sampler's signal looks as if it were its own, blocked or handled as it has said.
  */
 #include <dlfcn.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -200,18 +201,22 @@ EXPORT sighandler_t signal(int sig, sighandler_t handler)
 	return old.sa_handler;
 }
 
-/* The set without our signal: in *copy, if it is there. */
-static const sigset_t *without_ours(const sigset_t *set, sigset_t *copy)
+static bool has_ours(const sigset_t *set)
 {
 	int sig = retour_agent_signal();
 
-	if (!sig || !set || sigismember(set, sig) != 1)
-		return set;
-	*copy = *set;
-	sigdelset(copy, sig);
-	return copy;
+	return sig && set && sigismember(set, sig) == 1;
 }
 
+/* The set without our signal, unless it is the program's: in *copy, if it is there. */
+static const sigset_t *without_ours(const sigset_t *set, sigset_t *copy)
+{
+	if (!has_ours(set) || retour_agent_has_given_back())
+		return set;
+	*copy = *set;
+	sigdelset(copy, retour_agent_signal());
+	return copy;
+}
 
 static int change_mask(int (*real)(int, const sigset_t *, sigset_t *), int how, const sigset_t *set, sigset_t *old)
 {
@@ -234,33 +239,59 @@ EXPORT int sigprocmask(int how, const sigset_t *set, sigset_t *old)
 	return change_mask(REAL(sigprocmask), how, set, old);
 }
 
-/* Who waits for any signal does not want ours. */
+/*
+ * Who waits for any signal does not want ours, unless the program has sent it: then
+ * the wait was interrupted, and goes on with all.
+ */
+static int wait_for(const sigset_t *set, siginfo_t *info, const struct timespec *timeout)
+{
+	siginfo_t came;
+	sigset_t copy;
+	bool was_back;
+	int sig;
+
+	do {
+		was_back = retour_agent_has_given_back();
+		sig = REAL(sigtimedwait)(without_ours(set, &copy), &came, timeout);
+	} while (sig < 0 && errno == EINTR && retour_agent_has_given_back() != was_back);
+	if (sig > 0 && retour_agent_stop_clock_of(&came)) {
+		errno = EINTR;
+		return -1;
+	}
+	if (sig > 0 && info)
+		*info = came;
+	return sig;
+}
+
 EXPORT int sigwait(const sigset_t *set, int *sig)
 {
-	sigset_t copy;
+	int ret;
 
-	return REAL(sigwait)(without_ours(set, &copy), sig);
+	do {
+		ret = wait_for(set, NULL, NULL);
+	} while (ret < 0 && errno == EINTR);
+	if (ret < 0)
+		return errno;
+	*sig = ret;
+	return 0;
 }
 
 EXPORT int sigwaitinfo(const sigset_t *set, siginfo_t *info)
 {
-	sigset_t copy;
-
-	return REAL(sigwaitinfo)(without_ours(set, &copy), info);
+	return wait_for(set, info, NULL);
 }
 
 EXPORT int sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *timeout)
 {
-	sigset_t copy;
-
-	return REAL(sigtimedwait)(without_ours(set, &copy), info, timeout);
+	return wait_for(set, info, timeout);
 }
 
+/* What is read of it are signals that are blocked, ours among them. */
 EXPORT int signalfd(int fd, const sigset_t *set, int flags)
 {
-	sigset_t copy;
-
-	return REAL(signalfd)(fd, without_ours(set, &copy), flags);
+	if (has_ours(set) && retour_agent_seen_blocked())
+		retour_agent_give_back();
+	return REAL(signalfd)(fd, set, flags);
 }
 
 /* Looked up before there are handlers that might call them. */

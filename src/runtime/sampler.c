@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "rcu/sys.h"
@@ -22,8 +23,27 @@ static char tags[SAMPLERS][SAMPLER_CLOCKS];
 static struct sampler *samplers[SAMPLERS];
 
 static int signal_number;
-static struct sigaction program_action;	/* what the program has been told of the signal */
+/* What the program has been told of the signal: [n_actions % 2], the other half is for the next. */
+static struct sigaction program_actions[2];
+static unsigned int n_actions;
 static __thread bool seen_blocked __attribute__((tls_model("initial-exec")));
+
+/*
+ * The program has sent itself the signal where it blocks it, so it wants to wait for
+ * it: it gets it back, each thread as this concerns it, and no more clocks are made.
+ */
+static bool given_back;
+static __thread bool thread_has_it_back __attribute__((tls_model("initial-exec")));
+
+enum { USUAL_FLAGS = SA_SIGINFO | SA_RESTART | SA_ONSTACK };
+
+/* As the kernel has it. */
+struct kernel_action {
+	const void *handler;
+	unsigned long flags;
+	const void *restorer;
+	uint64_t mask;
+};
 
 int sampler_signal(void)
 {
@@ -51,29 +71,62 @@ static void fire(size_t tag, const siginfo_t *info, const void *ucontext)
 	retour_rcu_read_unlock();
 }
 
-/* The default action, as if there were no handler. */
-static void die_by(int sig)
+static bool change_mask(int how, int sig)
 {
-	struct sigaction standard = { .sa_handler = SIG_DFL };
-	sigset_t set;
+	sigset_t set, old;
 
-	sigaction(sig, &standard, NULL);
 	sigemptyset(&set);
 	sigaddset(&set, sig);
+	sys_call(SYS_rt_sigprocmask, how, (long)&set, (long)&old, _NSIG / 8, 0, 0);
+	return sigismember(&old, sig) == 1;
+}
+
+/* The default action, as if there were no handler.  Not by sigaction(), which may be the preloaded one. */
+static void die_by(int sig)
+{
+	struct kernel_action standard = { .handler = NULL };
+
+	sys_call(SYS_rt_sigaction, sig, (long)&standard, 0, _NSIG / 8, 0, 0);
 	sys_call(SYS_tgkill, sys_getpid(), sys_gettid(), sig, 0, 0, 0);
-	sys_call(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&set, 0, _NSIG / 8, 0, 0);
+	change_mask(SIG_UNBLOCK, sig);
+}
+
+static const struct sigaction *program_action(void)
+{
+	return &program_actions[__atomic_load_n(&n_actions, __ATOMIC_ACQUIRE) % 2];	/* (T) */
 }
 
 static void deliver_to_program(int sig, siginfo_t *info, void *ucontext)
 {
-	const struct sigaction *action = &program_action;
+	struct sigaction action = *program_action(), standard = { .sa_handler = SIG_DFL };
 
-	if (action->sa_flags & SA_SIGINFO)
-		action->sa_sigaction(sig, info, ucontext);
-	else if (action->sa_handler == SIG_DFL)
+	if (action.sa_flags & SA_RESETHAND)
+		sampler_program_action(&standard, NULL);
+	if (action.sa_flags & SA_SIGINFO)
+		action.sa_sigaction(sig, info, ucontext);
+	else if (action.sa_handler == SIG_DFL)
 		die_by(sig);
-	else if (action->sa_handler != SIG_IGN)
-		action->sa_handler(sig);
+	else if (action.sa_handler != SIG_IGN)
+		action.sa_handler(sig);
+}
+
+/* Blocks the signal as the program has, and lets the kernel keep it. */
+static void give_back(int sig, const siginfo_t *info, void *ucontext)
+{
+	pid_t tid = sys_gettid();
+
+	sigaddset(&((ucontext_t *)ucontext)->uc_sigmask, sig);
+	thread_has_it_back = true;
+	__atomic_store_n(&given_back, true, __ATOMIC_RELAXED);
+	if (info->si_code == SI_TKILL)
+		sys_call(SYS_rt_tgsigqueueinfo, sys_getpid(), tid, sig, (long)info, 0, 0);
+	else	/* to the process; only its own id lets a thread say what it likes */
+		sys_call(SYS_rt_sigqueueinfo, tid, sig, (long)info, 0, 0, 0);
+}
+
+static bool is_clock(const siginfo_t *info)
+{
+	return info->si_code == SI_TIMER && (uintptr_t)info->si_value.sival_ptr - (uintptr_t)tags < sizeof(tags);
 }
 
 static void on_signal(int sig, siginfo_t *info, void *ucontext)
@@ -81,8 +134,11 @@ static void on_signal(int sig, siginfo_t *info, void *ucontext)
 	size_t tag = (uintptr_t)info->si_value.sival_ptr - (uintptr_t)tags;
 	int saved = errno;
 
-	if (info->si_code != SI_TIMER || tag >= sizeof(tags)) {
-		deliver_to_program(sig, info, ucontext);
+	if (!is_clock(info)) {
+		if (seen_blocked)
+			give_back(sig, info, ucontext);
+		else
+			deliver_to_program(sig, info, ucontext);
 		return;
 	}
 	retour_runtime_enter();
@@ -94,7 +150,7 @@ static void on_signal(int sig, siginfo_t *info, void *ucontext)
 /* Takes the highest signal with the default action.  The very highest is what others take first. */
 int sampler_take_signal(void)
 {
-	struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK };
+	struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = USUAL_FLAGS };
 
 	if (signal_number)
 		return 0;
@@ -201,6 +257,8 @@ int sampler_arm(struct sampler *sampler, pid_t tid)
 
 	if (find(sampler, tid))
 		return 0;
+	if (__atomic_load_n(&given_back, __ATOMIC_RELAXED))
+		return -EBUSY;
 	err = make_room(sampler);
 	if (err)
 		return err;
@@ -275,12 +333,35 @@ void sampler_stop(struct sampler *sampler)
 
 void sampler_admit(bool blocked)
 {
-	sigset_t set, old;
+	bool back = __atomic_load_n(&given_back, __ATOMIC_RELAXED);
 
-	sigemptyset(&set);
-	sigaddset(&set, signal_number);
-	sys_call(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&set, (long)&old, _NSIG / 8, 0, 0);
-	seen_blocked = blocked || sigismember(&old, signal_number) == 1;
+	/* None comes before it is clear whose it is. */
+	seen_blocked = change_mask(SIG_BLOCK, signal_number) || blocked;
+	thread_has_it_back = back;
+	if (!back || !seen_blocked)
+		change_mask(SIG_UNBLOCK, signal_number);
+}
+
+void sampler_give_back(void)
+{
+	__atomic_store_n(&given_back, true, __ATOMIC_RELAXED);
+	if (seen_blocked)
+		change_mask(SIG_BLOCK, signal_number);
+	thread_has_it_back = true;
+}
+
+bool sampler_has_given_back(void)
+{
+	return thread_has_it_back;
+}
+
+bool sampler_stop_clock_of(const siginfo_t *info)
+{
+	bool is = info->si_signo == signal_number && is_clock(info);
+
+	if (is)
+		stop_timer(info->si_timerid);
+	return is;
 }
 
 bool sampler_seen_blocked(void)
@@ -288,12 +369,34 @@ bool sampler_seen_blocked(void)
 	return seen_blocked;
 }
 
+/* What the kernel does of the program's action: it interrupts calls, or not, and blocks others meanwhile. */
+static void take_over(const struct sigaction *action)
+{
+	bool handled = (action->sa_flags & SA_SIGINFO) ||
+		       (action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN);
+	unsigned long flags = handled ? SA_SIGINFO | (action->sa_flags & (SA_RESTART | SA_ONSTACK)) : USUAL_FLAGS;
+	struct kernel_action real;
+
+	if (sys_call(SYS_rt_sigaction, signal_number, 0, (long)&real, _NSIG / 8, 0, 0))
+		return;
+	real.flags = flags | (real.flags & ~(unsigned long)USUAL_FLAGS);
+	real.mask = 0;
+	if (handled)
+		memcpy(&real.mask, &action->sa_mask, sizeof(real.mask));
+	sys_call(SYS_rt_sigaction, signal_number, (long)&real, 0, _NSIG / 8, 0, 0);
+}
+
 void sampler_program_action(const struct sigaction *action, struct sigaction *old)
 {
-	struct sigaction before = program_action;
+	struct sigaction before = *program_action();
+	unsigned int next = n_actions + 1;
 
-	if (action)
-		program_action = *action;
+	if (action) {
+		program_actions[next % 2] = *action;
+		/* (U) pairs with (T): the action before its number. */
+		__atomic_store_n(&n_actions, next, __ATOMIC_RELEASE);
+		take_over(action);
+	}
 	if (old)
 		*old = before;
 }

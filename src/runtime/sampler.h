@@ -49,7 +49,7 @@ int sampler_start(struct sampler *sampler);
 /* Deletes all timers.  The sampler may be freed after a grace period of retour_rcu. */
 void sampler_stop(struct sampler *sampler);
 
-/* Starts the clocks of a thread, at a random phase, unless they run.  0 or -errno, nothing done. */
+/* Starts the clocks of a thread, at a random phase, unless they run.  0 or -errno, nothing done; -EBUSY: the signal was given back. */
 int sampler_arm(struct sampler *sampler, pid_t tid);
 
 bool sampler_has(const struct sampler *sampler, pid_t tid);
@@ -72,6 +72,17 @@ void sampler_admit(bool seen_blocked);
 
 /* Does the calling thread believe that it has blocked the signal? */
 bool sampler_seen_blocked(void);
+
+/*
+ * Once a signal that is not a clock's reaches a thread that believes it blocked,
+ * the program waits for it somewhere: it is blocked there and kept, and
+ * from then on no thread gets clocks.  The first does the same beforehand; the
+ * second: has the calling thread the signal back, so that what it says is to be
+ * done?  The third: is it a clock's after all?  Then it is stopped.
+ */
+void sampler_give_back(void);
+bool sampler_has_given_back(void);
+bool sampler_stop_clock_of(const siginfo_t *info);
 
 /* As sigaction() and pthread_sigmask(), for the signal alone: as if it were the program's. */
 void sampler_program_action(const struct sigaction *action, struct sigaction *old);

@@ -8,6 +8,7 @@
 #include <sys/auxv.h>
 #include <sys/signalfd.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -155,6 +156,104 @@ static void part_sigwait(void)
 	MUST(!pthread_join(thread, NULL));
 }
 
+/* Every real-time signal, blocked, comes to who waits for it, whoever it was sent to. */
+static void *wait_for_all(void *arg)
+{
+	siginfo_t info;
+	sigset_t all;
+	int got;
+
+	sigfillset(&all);
+	for (int sig = SIGRTMIN; sig <= SIGRTMAX; sig++)
+		if (sig % 2)
+			MUST(!sigwait(&all, &got) && got == sig);
+		else
+			MUST(sigwaitinfo(&all, &info) == sig && info.si_value.sival_int == sig);
+	return NULL;
+}
+
+static void part_sigwait_all(void)
+{
+	pthread_t thread;
+	sigset_t all, pending;
+
+	sigfillset(&all);
+	MUST(!pthread_sigmask(SIG_BLOCK, &all, NULL));
+	MUST(!pthread_create(&thread, NULL, wait_for_all, NULL));
+	for (int sig = SIGRTMIN; sig <= SIGRTMAX; sig++) {
+		spin(5);
+		MUST(!sigqueue(getpid(), sig, (union sigval){ sig }));
+		usleep(10000);
+	}
+	MUST(!pthread_join(thread, NULL));
+	MUST(!raise(SIGRTMAX - 1) && !sigpending(&pending) && sigismember(&pending, SIGRTMAX - 1) == 1);
+	spin(20);
+	MUST(mask_is(&all));
+}
+
+static void part_signalfd(void)
+{
+	struct signalfd_siginfo info;
+	sigset_t set;
+	int fd;
+
+	sigemptyset(&set);
+	for (int sig = SIGRTMIN; sig <= SIGRTMAX; sig++)
+		sigaddset(&set, sig);
+	MUST(!sigprocmask(SIG_BLOCK, &set, NULL));
+	fd = signalfd(-1, &set, 0);
+	for (int sig = SIGRTMIN; sig <= SIGRTMAX; sig++) {
+		spin(2);
+		MUST(!kill(getpid(), sig) && read(fd, &info, sizeof(info)) == sizeof(info));
+		MUST(info.ssi_signo == (unsigned int)sig && info.ssi_code == SI_USER);
+	}
+}
+
+static void see_mask(int sig)
+{
+	sigset_t is;
+
+	MUST(!pthread_sigmask(SIG_BLOCK, NULL, &is) && sigismember(&is, SIGUSR1) == 1);
+	hits[sig]++;
+}
+
+/* Calls that are interrupted, signals that are blocked meanwhile, actions that are for once. */
+static void part_actions(void)
+{
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL };
+	struct itimerspec soon = { .it_value = { 0, 30000000 } };
+	int ends[2];
+	char c;
+
+	MUST(!pipe(ends));
+	for (int sig = SIGRTMIN; sig <= SIGRTMAX; sig++) {
+		struct sigaction action = { .sa_handler = see_mask, .sa_flags = SA_RESETHAND }, now;
+		timer_t timer;
+
+		sigaddset(&action.sa_mask, SIGUSR1);
+		MUST(!sigaction(sig, &action, NULL));
+		event.sigev_signo = sig;
+		MUST(!timer_create(CLOCK_MONOTONIC, &event, &timer) && !timer_settime(timer, 0, &soon, NULL));
+		MUST(read(ends[0], &c, 1) == -1 && errno == EINTR && hits[sig] == 1);
+		MUST(!sigaction(sig, NULL, &now) && now.sa_handler == SIG_DFL);
+		timer_delete(timer);
+	}
+}
+
+static void part_default_actions(void)
+{
+	for (int sig = SIGRTMIN; sig <= SIGRTMAX; sig++) {
+		pid_t child = fork();
+		int status;
+
+		if (!child) {
+			raise(sig);
+			_exit(0);
+		}
+		MUST(waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == sig);
+	}
+}
+
 /* ---- small alternate stacks ------------------------------------------------------- */
 
 static char area[1 << 16];
@@ -185,5 +284,7 @@ static void part_sigaltstack(void)
 
 const struct part signal_parts[] = {
 	{ "sigprof", part_sigprof }, { "all_signals", part_all_signals }, { "masks", part_masks },
-	{ "sigwait", part_sigwait }, { "sigaltstack", part_sigaltstack }, { NULL, NULL },
+	{ "sigwait", part_sigwait }, { "sigaltstack", part_sigaltstack },
+	{ "sigwait_all", part_sigwait_all }, { "signalfd", part_signalfd }, { "actions", part_actions },
+	{ "default_actions", part_default_actions }, { NULL, NULL },
 };

@@ -126,6 +126,27 @@ TEST(sigwait)
 	CHECK(n_tasks == 2 && tasks[1].samples > 10);
 }
 
+TEST(sigwait_all)
+{
+	record("sigwait_all");
+	CHECK(seen.samples);
+}
+
+TEST(signalfd)
+{
+	record("signalfd");
+}
+
+TEST(actions)
+{
+	record("actions");
+}
+
+TEST(default_actions)
+{
+	record("default_actions");
+}
+
 TEST(sigaltstack)
 {
 	record("sigaltstack");
