@@ -93,7 +93,8 @@ static void die_by(int sig)
 
 static const struct sigaction *program_action(void)
 {
-	return &program_actions[__atomic_load_n(&n_actions, __ATOMIC_ACQUIRE) % 2];	/* (T) */
+	/* (T) pairs with (U): the number of an action before the action. */
+	return &program_actions[__atomic_load_n(&n_actions, __ATOMIC_ACQUIRE) % 2];
 }
 
 static void deliver_to_program(int sig, siginfo_t *info, void *ucontext)
