@@ -151,7 +151,7 @@ static int take_in_threads(struct recording *recording)
 	if (fd >= 0)
 		sys_call(SYS_close, fd, 0, 0, 0, 0, 0);
 	/* Threads end, but if there is none at all clocks cannot be had. */
-	return recording->sampler.n_threads ? 0 : err;
+	return !err || sampler_runs(&recording->sampler) ? 0 : err;
 }
 
 static bool has_ended(pid_t tid, void *recording)

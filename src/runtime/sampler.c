@@ -15,6 +15,7 @@
 
 struct sampled_thread {
 	pid_t tid;
+	unsigned int n_timers;		/* 0: they could not be had, and are not asked for again */
 	int timers[SAMPLER_CLOCKS];
 };
 
@@ -214,10 +215,10 @@ static int make_timer(const struct sampler *sampler, unsigned int clock, pid_t t
 	return err ? err : timer;
 }
 
-static void delete_timers(const struct sampled_thread *thread, unsigned int n)
+static void delete_timers(struct sampled_thread *thread)
 {
-	while (n--)
-		sys_call(SYS_timer_delete, thread->timers[n], 0, 0, 0, 0, 0);
+	while (thread->n_timers)
+		sys_call(SYS_timer_delete, thread->timers[--thread->n_timers], 0, 0, 0, 0, 0);
 }
 
 /* The table is mapped: fork handlers of allocators may not have run yet when ours do. */
@@ -251,6 +252,31 @@ bool sampler_has(const struct sampler *sampler, pid_t tid)
 	return find(sampler, tid) != NULL;
 }
 
+bool sampler_runs(const struct sampler *sampler)
+{
+	size_t i = 0;
+
+	while (i < sampler->n_threads && sampler->threads[i].n_timers < sampler->n_clocks)
+		i++;
+	return i < sampler->n_threads;
+}
+
+static int make_timers(const struct sampler *sampler, struct sampled_thread *thread)
+{
+	if (__atomic_load_n(&given_back, __ATOMIC_RELAXED))
+		return -EBUSY;
+	while (thread->n_timers < sampler->n_clocks) {
+		int timer = make_timer(sampler, thread->n_timers, thread->tid);
+
+		if (timer < 0) {
+			delete_timers(thread);
+			return timer;
+		}
+		thread->timers[thread->n_timers++] = timer;
+	}
+	return 0;
+}
+
 int sampler_arm(struct sampler *sampler, pid_t tid)
 {
 	struct sampled_thread *thread;
@@ -258,28 +284,18 @@ int sampler_arm(struct sampler *sampler, pid_t tid)
 
 	if (find(sampler, tid))
 		return 0;
-	if (__atomic_load_n(&given_back, __ATOMIC_RELAXED))
-		return -EBUSY;
 	err = make_room(sampler);
 	if (err)
 		return err;
-	thread = &sampler->threads[sampler->n_threads];
+	thread = &sampler->threads[sampler->n_threads++];
 	thread->tid = tid;
-	for (unsigned int i = 0; i < sampler->n_clocks; i++) {
-		thread->timers[i] = make_timer(sampler, i, tid);
-		if (thread->timers[i] < 0) {
-			err = thread->timers[i];
-			delete_timers(thread, i);
-			return err;
-		}
-	}
-	sampler->n_threads++;
-	return 0;
+	thread->n_timers = 0;
+	return make_timers(sampler, thread);
 }
 
 static void remove_thread(struct sampler *sampler, struct sampled_thread *thread)
 {
-	delete_timers(thread, sampler->n_clocks);
+	delete_timers(thread);
 	*thread = sampler->threads[--sampler->n_threads];
 }
 

@@ -49,10 +49,17 @@ int sampler_start(struct sampler *sampler);
 /* Deletes all timers.  The sampler may be freed after a grace period of retour_rcu. */
 void sampler_stop(struct sampler *sampler);
 
-/* Starts the clocks of a thread, at a random phase, unless they run.  0 or -errno, nothing done; -EBUSY: the signal was given back. */
+/*
+ * Starts the clocks of a thread, at a random phase, unless they run.  0, or -errno
+ * once: the thread then counts as armed, and is not tried again.  -EBUSY: the signal
+ * was given back.
+ */
 int sampler_arm(struct sampler *sampler, pid_t tid);
 
 bool sampler_has(const struct sampler *sampler, pid_t tid);
+
+/* Has any thread its clocks? */
+bool sampler_runs(const struct sampler *sampler);
 
 /* Stops the clocks of one thread; of those for which over() is true. */
 void sampler_disarm(struct sampler *sampler, pid_t tid);

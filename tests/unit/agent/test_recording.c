@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "base/reason.h"
 #include "rcu/sys.h"
@@ -105,6 +106,26 @@ TEST(come_and_go)
 		pthread_join(threads[i], NULL);
 	printf("# %u samples\n", n);
 	CHECK(n > 100);
+}
+
+/* Who gets no clocks is not asked about again. */
+TEST(refused_clocks)
+{
+	struct recording *recording;
+	struct rlimit limit;
+
+	CHECK(!getrlimit(RLIMIT_SIGPENDING, &limit));
+	limit.rlim_cur = 0;
+	CHECK(!recording_open(&both, make_page(), 0, &recording));
+	CHECK(!setrlimit(RLIMIT_SIGPENDING, &limit));
+	CHECK(sampler_arm(&recording->sampler, sys_gettid()) == -EAGAIN);
+	CHECK(sampler_has(&recording->sampler, sys_gettid()) && !sampler_runs(&recording->sampler));
+	CHECK(!sampler_arm(&recording->sampler, sys_gettid()));
+	sampler_disarm(&recording->sampler, sys_gettid());
+	limit.rlim_cur = limit.rlim_max;
+	CHECK(!setrlimit(RLIMIT_SIGPENDING, &limit) && !sampler_arm(&recording->sampler, sys_gettid()));
+	CHECK(sampler_runs(&recording->sampler));
+	recording_close(recording);
 }
 
 TEST(as_many_as_there_is_room_for)
