@@ -15,6 +15,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
+#include <threads.h>
 #include <unistd.h>
 
 #include "runtime/agent.h"
@@ -36,7 +37,7 @@
 /* ---- threads ----------------------------------------------------------------- */
 
 struct start {
-	void *(*routine)(void *);
+	void *routine;
 	void *arg;
 	bool seen_blocked;
 	bool taken;		/* of the pool; else allocated */
@@ -69,31 +70,68 @@ static void put_start(struct start *start)
 	__atomic_store_n(&start->taken, false, __ATOMIC_RELEASE);
 }
 
-/* Calls the routine last, and in its own place: the chains of the thread do not show this one. */
-static void *begin(void *arg)
+static struct start *new_start(void *routine, void *arg)
+{
+	struct start *start = ready && retour_agent_signal() ? get_start() : NULL;
+
+	if (!start)
+		return NULL;
+	start->routine = routine;
+	start->arg = arg;
+	start->seen_blocked = retour_agent_seen_blocked();
+	return start;
+}
+
+/* In the new thread. */
+static struct start began(void *arg)
 {
 	struct start start = *(struct start *)arg;
 
 	put_start(arg);
 	pthread_setspecific(ending, &ending);
 	retour_agent_thread_begin(start.seen_blocked);
-	return start.routine(start.arg);
+	return start;
+}
+
+/* Calls the routine last, and in its own place: the chains of the thread do not show this one. */
+static void *begin(void *arg)
+{
+	struct start start = began(arg);
+
+	return ((void *(*)(void *))start.routine)(start.arg);
+}
+
+static int begin_c11(void *arg)
+{
+	struct start start = began(arg);
+
+	return ((thrd_start_t)start.routine)(start.arg);
 }
 
 EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*routine)(void *), void *arg)
 {
-	struct start *start = ready && retour_agent_signal() ? get_start() : NULL;
+	struct start *start = new_start(routine, arg);
 	int err;
 
 	if (!start)
 		return REAL(pthread_create)(thread, attr, routine, arg);
-	start->routine = routine;
-	start->arg = arg;
-	start->seen_blocked = retour_agent_seen_blocked();
 	err = REAL(pthread_create)(thread, attr, begin, start);
 	if (err)
 		put_start(start);
 	return err;
+}
+
+EXPORT int thrd_create(thrd_t *thread, thrd_start_t routine, void *arg)
+{
+	struct start *start = new_start(routine, arg);
+	int ret;
+
+	if (!start)
+		return REAL(thrd_create)(thread, routine, arg);
+	ret = REAL(thrd_create)(thread, begin_c11, start);
+	if (ret != thrd_success)
+		put_start(start);
+	return ret;
 }
 
 static void end(void *arg)

@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <threads.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -262,10 +263,26 @@ static void part_no_memfd(void)
 	under_filter(SYS_memfd_create);
 }
 
+static int c11_work(void *arg)
+{
+	prctl(PR_SET_NAME, "c11");
+	spin(50);
+	return *(int *)arg;
+}
+
+static void part_c11(void)
+{
+	int number = 42, ret = 0;
+	thrd_t thread;
+
+	MUST(thrd_create(&thread, c11_work, &number) == thrd_success);
+	MUST(thrd_join(thread, &ret) == thrd_success && ret == 42);
+}
+
 /* ---- main ----------------------------------------------------------------------------- */
 
 static const struct part parts[] = {
-	{ "spin", part_spin }, { "sleep", part_sleep }, { "threads", part_threads }, { "fork", part_fork },
+	{ "spin", part_spin }, { "sleep", part_sleep }, { "threads", part_threads }, { "c11", part_c11 }, { "fork", part_fork },
 	{ "fork_threads", part_fork_threads }, { "exec", part_exec }, { "quiet", part_quiet },
 	{ "daemon", part_daemon }, { "dlopen", part_dlopen },
 	{ "no_timers", part_no_timers }, { "no_sockets", part_no_sockets }, { "no_memfd", part_no_memfd }, { NULL, NULL },

@@ -62,6 +62,17 @@ TEST(threads)
 	CHECK(mostly_complete());
 }
 
+/* Threads of C11 are threads, too. */
+TEST(c11)
+{
+	struct task *task;
+
+	one_cpu = true;
+	record("c11");
+	task = task_named("c11");
+	CHECK(n_tasks == 2 && task && task->samples && task->began && task->ended && mostly_complete());
+}
+
 TEST(forks)
 {
 	one_cpu = true;
