@@ -53,6 +53,16 @@ static uint32_t innermost_id(const char *path)
 	return 0;
 }
 
+/* 0 if that is not for us to know. */
+static uint64_t pid_namespace_of(uint32_t pid)
+{
+	struct stat st;
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/%" PRIu32 "/ns/pid", pid);
+	return stat(path, &st) ? 0 : st.st_ino;
+}
+
 /* Nobody but those who were forked with them have the rings' memory mapped. */
 static bool has_rings(const struct agent_process *p, uint32_t pid)
 {
@@ -99,11 +109,25 @@ static void watch_member(struct agent_process *p, struct agent_member *member)
 {
 	struct epoll_event event = { .events = EPOLLIN, .data.ptr = agent_member_tag(member) };
 
+	if (member->pidfd >= 0)
+		close(member->pidfd);
 	member->pidfd = (int)syscall(SYS_pidfd_open, member->pid, 0);
 	if (member->pidfd < 0)
 		return;
 	epoll_ctl(p->watch, EPOLL_CTL_ADD, member->pidfd, &event);
+	member->has_rings = true;
 	p->n_alive++;
+}
+
+struct agent_member *agent_process_member(struct agent_process *p, uint32_t pid)
+{
+	hash_each_all(&p->members, node) {
+		struct agent_member *member = container_of(node, struct agent_member, node);
+
+		if (member->pid == pid && member->has_rings)
+			return member;
+	}
+	return NULL;
 }
 
 static uint32_t parent_of(uint32_t pid)
@@ -120,12 +144,51 @@ static uint32_t parent_of(uint32_t pid)
 	return parent;
 }
 
-static bool descends_from_member(const struct agent_process *p, uint32_t pid)
+/* Ours of the numbers that those in another pid namespace have: each process there is looked at once a drain. */
+static void find_others_with_rings(struct agent_process *p)
 {
-	for (int i = 0; i < MAX_ANCESTORS && pid > 1; i++) {
-		if (find_member(p, pid))
+	DIR *dir = opendir("/proc");
+
+	for (struct dirent *entry; dir && (entry = readdir(dir));) {
+		uint32_t pid = (uint32_t)strtoul(entry->d_name, NULL, 10), said;
+		struct agent_member *member;
+		char path[40];
+
+		if (!pid || pid_namespace_of(pid) != p->pid_namespace || agent_process_member(p, pid) || !has_rings(p, pid))
+			continue;
+		snprintf(path, sizeof(path), "/proc/%" PRIu32 "/status", pid);
+		said = innermost_id(path);
+		member = find_member(p, said);
+		if (!member)
+			member = said ? add_member(p, said, pid) : NULL;
+		if (!member || member->has_rings)
+			continue;
+		member->pid = pid;
+		watch_member(p, member);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+static struct agent_member *find_in_namespace(struct agent_process *p, uint32_t said)
+{
+	struct agent_member *member;
+
+	if (p->searched != p->drains)
+		find_others_with_rings(p);
+	p->searched = p->drains;
+	member = find_member(p, said);
+	return member && member->has_rings ? member : NULL;
+}
+
+/* Ids of those that were spoken of only, or have ended, may be somebody else's now. */
+static bool is_or_descends_from_member(const struct agent_process *p, uint32_t pid)
+{
+	for (int i = 0; i < MAX_ANCESTORS && pid > 1; i++, pid = parent_of(pid)) {
+		const struct agent_member *member = find_member(p, pid);
+
+		if (member && member->pidfd >= 0 && !agent_member_has_ended(member))
 			return true;
-		pid = parent_of(pid);
 	}
 	return false;
 }
@@ -134,35 +197,32 @@ static bool descends_from_member(const struct agent_process *p, uint32_t pid)
  * A process that is not watched: it has the rings, or has had them, as a child that
  * ended or called execve meanwhile, or there is nobody any more of this id.
  */
-static struct agent_member *admit(struct agent_process *p, uint32_t said, struct agent_member *member)
+static bool admit(struct agent_process *p, struct agent_member *member)
 {
-	bool exists = thread_group_of(said) != 0, writes = exists && has_rings(p, said);
+	bool exists = thread_group_of(member->pid) != 0, writes = exists && has_rings(p, member->pid);
 
-	if (!p->same_namespace || !said || (exists && !writes && !descends_from_member(p, said)))
-		return NULL;
-	if (!member)
-		member = add_member(p, said, said);
-	if (member && writes && p->rings)
+	if (writes && p->rings)
 		watch_member(p, member);
-	return member;
+	return !exists || writes || is_or_descends_from_member(p, member->pid);
 }
 
+/* Who is in doubt is looked at once a drain: records are faster than /proc. */
 static struct agent_member *member_of(struct agent_process *p, uint32_t said)
 {
 	struct agent_member *member = find_member(p, said);
 
-	return member && member->pidfd >= 0 ? member : admit(p, said, member);
-}
-
-struct agent_member *agent_process_member(struct agent_process *p, uint32_t pid)
-{
-	hash_each_all(&p->members, node) {
-		struct agent_member *member = container_of(node, struct agent_member, node);
-
-		if (member->pid == pid && member->pidfd >= 0)
-			return member;
-	}
-	return NULL;
+	if (member && member->has_rings)
+		return member;
+	if (!p->same_namespace)
+		return find_in_namespace(p, said);
+	if (!member)
+		member = said ? add_member(p, said, said) : NULL;
+	if (!member)
+		return NULL;
+	if (member->looked != p->drains)
+		member->believed = admit(p, member);
+	member->looked = p->drains;
+	return member->believed ? member : NULL;
 }
 
 bool agent_member_has_ended(const struct agent_member *member)
@@ -174,11 +234,15 @@ bool agent_member_has_ended(const struct agent_member *member)
 
 void agent_member_leave(struct agent_member *member)
 {
-	if (member->pidfd < 0)
+	if (!member->has_rings)
+		return;
+	epoll_ctl(member->of->watch, EPOLL_CTL_DEL, member->pidfd, NULL);
+	member->has_rings = false;
+	member->of->n_alive--;
+	if (!agent_member_has_ended(member))
 		return;
 	close(member->pidfd);
 	member->pidfd = -1;
-	member->of->n_alive--;
 }
 
 /* Our number of a thread that is alive; 0 if it is not the process's. */
@@ -447,6 +511,7 @@ void agent_process_drain(struct agent_process *p, struct recorder *recorder, boo
 
 	if (!p->rings)
 		return;
+	p->drains++;
 	if (last)
 		retour_ring_reader_writers_gone(p->rings);
 	for (unsigned int ring = 0; ring < retour_ring_reader_rings(p->rings); ring++)
@@ -483,6 +548,7 @@ struct error *agent_process_create(int socket, uint32_t pid, int watch, struct a
 	snprintf(path, sizeof(path), "/proc/%" PRIu32 "/status", pid);
 	said = innermost_id(path);
 	p->same_namespace = said == pid;
+	p->pid_namespace = pid_namespace_of(pid);
 	first = add_member(p, said, pid);
 	if (first)
 		watch_member(p, first);
@@ -518,7 +584,8 @@ void agent_process_destroy(struct agent_process *p)
 	hash_each_all(&p->members, node) {
 		struct agent_member *member = container_of(node, struct agent_member, node);
 
-		agent_member_leave(member);
+		if (member->pidfd >= 0)
+			close(member->pidfd);
 		free(member);
 	}
 	hash_free(&p->members);

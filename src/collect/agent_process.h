@@ -31,18 +31,23 @@ struct agent_process_tracepoint {
 	uint32_t id, number;
 };
 
-/* A process that has the rings. */
+/* A process that has the rings, or that they speak of. */
 struct agent_member {
 	struct agent_process *of;
 	struct hash_node node;		/* by said */
 	uint32_t said, pid;		/* its id as it sees it itself, and ours */
-	int pidfd;			/* -1: it has ended, or is another program now */
+	int pidfd;			/* -1: it has ended, or was never seen with the rings */
+	bool has_rings;			/* it is watched until it ends or is another program */
+	bool believed;			/* without being watched, in this drain */
+	uint64_t looked;		/* the drain of this */
 };
 
 struct agent_process {
 	enum agent_process_state state;
 	uint32_t pid;			/* of the first member */
 	bool same_namespace;		/* its ids are ours */
+	uint64_t pid_namespace;		/* inode */
+	uint64_t drains, searched;	/* how many there were, and which last looked for unknown processes */
 	bool attached;			/* it was there before: its socket stays open */
 	int socket;			/* -1: closed */
 	int watch;			/* an epoll that is to see members end, the caller's */

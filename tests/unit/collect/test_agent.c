@@ -6,9 +6,16 @@
 #include "test.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
 #include <stddef.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "retour/ring.h"
 
@@ -204,6 +211,145 @@ TEST(a_child_with_the_rings_speaks_too)
 	CHECK_U64(f.n[EVENT_SAMPLE], 1);
 	CHECK_U64(f.sample.pid, child);
 	waitpid(child, &status, 0);
+	fixture_free(&f);
+}
+
+/* Somebody without the rings; with this id if it is not 0. */
+static pid_t start_stranger(pid_t wanted)
+{
+	struct clone_args args = { .exit_signal = SIGCHLD, .set_tid = wanted ? (uintptr_t)&wanted : 0, .set_tid_size = wanted != 0 };
+	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		execlp("sleep", "sleep", "100", (char *)NULL);
+		_exit(1);
+	}
+	return pid;
+}
+
+static void end_stranger(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static void wait_for_exec(pid_t pid)
+{
+	char path[40], name[16] = "";
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+	while (strncmp(name, "sleep", 5)) {
+		int fd = open(path, O_RDONLY);
+
+		CHECK(read(fd, name, sizeof(name)) > 0);
+		close(fd);
+	}
+}
+
+/* Makes another process the one with the agent. */
+static void take_other(struct fixture *f, pid_t agent)
+{
+	int fds[2];
+
+	agent_process_destroy(f->process);
+	make_sockets(fds);
+	CHECK(!agent_process_create(fds[0], agent, epoll_create1(0), &f->process));
+	CHECK(!agent_process_open_rings(f->process, retour_ring_fd(f->ring)));
+}
+
+/* The agent is another child, so that strangers are not its own. */
+TEST(an_id_that_nobody_had_is_not_its_own_later)
+{
+	pid_t agent = start_stranger(0), stranger = start_stranger(0);
+	struct agent_sample sample;
+	struct fixture f;
+
+	fixture_init(&f);
+	take_other(&f, agent);
+	sample = sample_of(&f);
+	sample.pid = sample.tid = stranger;
+	end_stranger(stranger);
+	write_record(&f, AGENT_RECORD_SAMPLE, &sample, sizeof(sample));
+	CHECK_U64(drain(&f), 0);
+	if (start_stranger(stranger) != stranger)
+		SKIP("an id cannot be chosen here");
+	wait_for_exec(stranger);
+	write_record(&f, AGENT_RECORD_SAMPLE, &sample, sizeof(sample));
+	CHECK_U64(drain(&f), 1);
+	end_stranger(stranger);
+	end_stranger(agent);
+	fixture_free(&f);
+}
+
+static void write_own_sample(struct fixture *f)
+{
+	struct agent_sample sample = sample_of(f);
+
+	write_record(f, AGENT_RECORD_SAMPLE, &sample, sizeof(sample));
+}
+
+/* The first process of a pid namespace, and its child: 1 and 2 in there. */
+static void be_in_namespace(struct fixture *f, int say)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	write_own_sample(f);
+	if (!fork())
+		write_own_sample(f);
+	CHECK(write(say, "", 1) == 1);
+	pause();
+}
+
+TEST(children_in_another_pid_namespace_speak_too)
+{
+	int said[2];
+	struct fixture f;
+	char c;
+	pid_t first;
+
+	fixture_init(&f);
+	CHECK(!pipe(said));
+	if (unshare(CLONE_NEWPID))
+		SKIP("no right to make a pid namespace");
+	first = fork();
+	if (!first)
+		be_in_namespace(&f, said[1]);
+	CHECK(read(said[0], &c, 1) == 1 && read(said[0], &c, 1) == 1);
+	take_other(&f, first);
+	CHECK_U64(drain(&f), 0);
+	CHECK_U64(f.n[EVENT_SAMPLE], 2);
+	CHECK(f.sample.pid > 2 && f.sample.pid != (uint32_t)first && f.sample.pid == f.sample.tid);
+	end_stranger(first);
+	fixture_free(&f);
+}
+
+/* System calls that read. */
+static uint64_t n_reads(void)
+{
+	FILE *f = fopen("/proc/self/io", "re");
+	unsigned long n = 0;
+
+	CHECK(f && fscanf(f, "rchar: %*u wchar: %*u syscr: %lu", &n) == 1);
+	fclose(f);
+	return n;
+}
+
+/* As many records as there may be; /proc is read for each process, not for each record. */
+TEST(a_flood_of_records_of_others_is_refused_at_once)
+{
+	struct agent_sample sample;
+	struct fixture f;
+	uint64_t before;
+	unsigned int n = 0;
+
+	fixture_init(&f);
+	sample = sample_of(&f);
+	sample.pid = getppid();
+	for (; n < 1000; n++)
+		write_record(&f, AGENT_RECORD_SAMPLE, &sample, sizeof(sample));
+	before = n_reads();
+	CHECK_U64(drain(&f), n);
+	CHECK(n_reads() - before < 100);
 	fixture_free(&f);
 }
 
