@@ -16,10 +16,20 @@ static double complete_percent(const struct session_stats *s)
 	return s->with_user_context ? (double)(s->complete * 1000 / s->with_user_context) / 10 : 100;
 }
 
+/* Of no samples nothing is complete. */
+static void print_samples(const struct session_stats *s)
+{
+	if (s->samples)
+		fprintf(stderr, "%" PRIu64 " samples, %.1f %% complete, ", s->samples, complete_percent(s));
+	else
+		fputs("no samples, ", stderr);
+}
+
 void record_view_live(const struct session_stats *s)
 {
-	fprintf(stderr, "\r\033[K%" PRIu64 " samples, %.1f %% complete, %" PRIu64 " lost", s->samples,
-		complete_percent(s), s->lost_samples + s->lost_records);
+	fputs("\r\033[K", stderr);
+	print_samples(s);
+	fprintf(stderr, "%" PRIu64 " lost", s->lost_samples + s->lost_records);
 	fflush(stderr);
 }
 
@@ -63,8 +73,8 @@ static void print_top_reasons(const struct session_stats *s)
 
 void record_view_quality(const struct session_stats *s)
 {
-	fprintf(stderr, "%" PRIu64 " samples, %.1f %% complete, %" PRIu64 " shared walks, %" PRIu64 " lost, "
-		"%" PRIu64 " bytes a sample, backend %s\n", s->samples, complete_percent(s), s->shared,
-		s->lost_samples + s->lost_records, s->samples ? s->file_bytes / s->samples : 0, s->backend);
+	print_samples(s);
+	fprintf(stderr, "%" PRIu64 " shared walks, %" PRIu64 " lost, %" PRIu64 " bytes a sample, backend %s\n",
+		s->shared, s->lost_samples + s->lost_records, s->samples ? s->file_bytes / s->samples : 0, s->backend);
 	print_top_reasons(s);
 }

@@ -19,6 +19,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <string.h>
@@ -597,6 +598,29 @@ static struct error *agent_enable(void *backend)
 	return NULL;
 }
 
+/* An event of the recording is of the pattern that it matches. */
+static bool matched(const struct agent_backend *b, const char *pattern)
+{
+	vec_each(&b->tracepoints.events, known) {
+		char name[2 * AGENT_MAX_NAME];
+
+		snprintf(name, sizeof(name), "%s:%s", known->description.provider, known->description.name);
+		if (!fnmatch(pattern, name, 0))
+			return true;
+	}
+	return false;
+}
+
+static void tell_unmatched(const struct agent_backend *b)
+{
+	for (size_t i = 0; i < b->options->n_events; i++) {
+		const struct session_event *event = &b->options->events[i];
+
+		if (session_event_is_pattern(event) && !matched(b, event->name))
+			log_warning("no tracepoint matched %s", event->name);
+	}
+}
+
 /* Those who are attached to see that we hang up; the others look at the page. */
 static void agent_disable(void *backend)
 {
@@ -606,6 +630,7 @@ static void agent_disable(void *backend)
 	b->stopped = true;
 	vec_each(&b->processes, at)
 		hang_up(*at);
+	tell_unmatched(b);
 	if (b->refused)
 		log_warning("%" PRIu64 " processes were not recorded: too many at once, or not as agents are",
 			    b->refused);

@@ -305,6 +305,16 @@ def attached():
         assert not program.is_on(), 'the tracepoint stays on'
 
 
+@tap.test('a pattern that matches nothing is told')
+def unmatched():
+    with Traced() as program:
+        recording = retour.record('-e', 'nix:*', '-e', 'app:reply', '-p', program.pid, '--duration', 0.3)
+        assert 'no tracepoint matched nix:*' in recording.errors, recording.errors
+        assert 'matched app:reply' not in recording.errors, recording.errors
+        done = retour.succeed('record', '-e', 'nix:*', '-p', program.pid, '--duration', 0.2, '-o', retour.fresh_path())
+        assert 'no samples, ' in done.stderr and '% complete' not in done.stderr, done.stderr
+
+
 @tap.test('the tracepoints of a process are listed')
 def listed():
     with Traced() as program:
