@@ -125,8 +125,8 @@ static struct error *no_agent(pid_t pid, int code)
 		return error_errno(code, "the agent of process %d (remedy: be its user, or root)", pid);
 	case ENOENT:
 	case ECONNREFUSED:
-		return error_new(EOPNOTSUPP, "process %d has no agent: it does not use libretour (remedy: start it with "
-				 "retour record --backend agent -- CMD)", pid);
+		return error_new(EOPNOTSUPP, "process %d has no agent: it does not use libretour, or has changed its user or "
+				 "root directory since (remedy: start it with retour record --backend agent -- CMD)", pid);
 	}
 	return error_errno(code, "the agent of process %d", pid);
 }
