@@ -55,6 +55,31 @@ static void write_name(struct recording *recording, bool is_exec)
 	agent_write_comm(recording, sys_gettid(), name, is_exec);
 }
 
+/* The next that nobody wants any more, no more in the list, or NULL. */
+static struct recording *take_over(void)
+{
+	struct recording **at = &recordings, *over;
+	sigset_t saved;
+
+	agent_lock(&saved);
+	while (*at && !recording_is_over(*at))
+		at = &(*at)->next;
+	over = *at;
+	if (over)
+		__atomic_store_n(at, over->next, __ATOMIC_RELAXED);
+	agent_unlock(&saved);
+	return over;
+}
+
+/* A program may outlive its recorder by years, and need not have a thread that listens. */
+static void end_what_is_over(void)
+{
+	struct recording *over;
+
+	while (!is_idle() && !__atomic_load_n(&agent_thread, __ATOMIC_RELAXED) && (over = take_over()))
+		recording_close(over);
+}
+
 void retour_agent_thread_begin(bool seen_blocked)
 {
 	int saved_errno = errno;
@@ -63,6 +88,7 @@ void retour_agent_thread_begin(bool seen_blocked)
 	if (!sampler_signal())
 		return;
 	sampler_admit(seen_blocked);
+	end_what_is_over();
 	agent_lock(&saved);
 	for (struct recording *r = recordings; r; r = r->next) {
 		write_name(r, false);
@@ -273,6 +299,8 @@ static void after_fork_child(void)
 	agent_forget_pid();
 	for (struct recording *r = recordings; r; r = r->next) {
 		sampler_after_fork(&r->sampler);
+		if (recording_is_over(r))
+			continue;
 		agent_write_fork(r, fork_parent);
 		sampler_arm(&r->sampler, sys_gettid());
 	}
@@ -315,13 +343,17 @@ void agent_end(struct recording *recording)
 {
 	struct recording **at = &recordings;
 	sigset_t saved;
+	bool is_ours;
 
 	agent_lock(&saved);
-	while (*at != recording)
+	while (*at && *at != recording)
 		at = &(*at)->next;
-	__atomic_store_n(at, recording->next, __ATOMIC_RELAXED);
+	is_ours = *at;
+	if (is_ours)
+		__atomic_store_n(at, recording->next, __ATOMIC_RELAXED);
 	agent_unlock(&saved);
-	recording_close(recording);
+	if (is_ours)
+		recording_close(recording);
 }
 
 bool agent_has_tracepoints(void)

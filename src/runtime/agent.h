@@ -52,7 +52,7 @@ struct recording;
  */
 int agent_serve(int fd, pid_t recorder, struct recording **ret);
 
-/* Ends a recording that began. */
+/* Ends a recording that began, unless that has been done. */
 void agent_end(struct recording *recording);
 
 /* The first recording that its recorder wants no more, or NULL. */

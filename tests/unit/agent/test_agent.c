@@ -230,6 +230,17 @@ TEST(stopped)
 	CHECK(n_readers == 1 && !seen.samples);
 }
 
+/* Who outlives its recorder says nothing of its threads and children. */
+TEST(survivors)
+{
+	on_hello = stop_at_once;
+	record("threads");
+	CHECK(n_tasks == 1);
+	n_tasks = 0;
+	record("fork");
+	CHECK(n_tasks == 1 && !seen.forks);
+}
+
 /* Nobody reads: what does not fit is counted, and the program goes on. */
 TEST(full_rings)
 {
