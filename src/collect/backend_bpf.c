@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/epoll.h>
 
 enum {
 	SAMPLE_RINGS_BYTES = 64 << 20,	/* of all CPUs together … */
@@ -149,7 +148,6 @@ static struct error *open_events(struct bpf_backend *b, int epoll_fd)
 		.sample_rings_fd = programs_sample_rings_fd(b->programs), .epoll_fd = epoll_fd,
 		.program_fds = b->program_fds,
 	};
-	struct epoll_event want = { .events = EPOLLIN, .data.fd = -1 };
 	struct error *err;
 
 	/* The programs write samples through the rings' event. */
@@ -159,7 +157,7 @@ static struct error *open_events(struct bpf_backend *b, int epoll_fd)
 	for (size_t i = 0; i < b->options->n_events; i++)
 		b->program_fds[i] = programs_event_fd(b->programs, i);
 	err = perf_events_open(&options, &b->events);
-	if (!err && epoll_ctl(epoll_fd, EPOLL_CTL_ADD, programs_rings_fd(b->programs), &want))
+	if (!err && !programs_watch_rings(b->programs, epoll_fd))
 		err = error_errno(errno, "epoll");
 	return err;
 }

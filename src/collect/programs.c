@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/utsname.h>
 
@@ -26,7 +27,9 @@ struct programs {
 	size_t size;
 	struct bpf_object *object;
 	struct bpf_link *at_exec, *at_exit, *at_fork;
-	struct ring_buffer *rings;
+	struct ring_buffer **rings;	/* by CPU */
+	uint32_t ring_bytes;
+	int64_t budget;			/* of the ring that is being drained */
 	programs_record_fn record;
 	void *record_arg;
 	struct rule_set *rule_sets;
@@ -141,15 +144,8 @@ static int hand_over(void *arg, void *data, size_t size)
 	struct programs *p = arg;
 
 	p->record(p->record_arg, data, size);
-	return 0;
-}
-
-static int add_ring(struct programs *p, int fd)
-{
-	if (p->rings)
-		return ring_buffer__add(p->rings, fd, hand_over, p);
-	p->rings = ring_buffer__new(fd, hand_over, p, NULL);
-	return p->rings ? 0 : -errno;
+	p->budget -= (int64_t)size;
+	return p->budget > 0 ? 0 : -EAGAIN;
 }
 
 /* One ring a possible CPU, put in place by one system call: each insertion waits for a grace period. */
@@ -160,14 +156,17 @@ static struct error *create_rings(struct programs *p, uint32_t bytes)
 	uint32_t count = p->n_cpus;
 	int n = 0, err = 0;
 
-	if (!keys || !fds)
+	p->rings = calloc(p->n_cpus, sizeof(*p->rings));
+	p->ring_bytes = bytes;
+	if (!keys || !fds || !p->rings)
 		return error_nomem();
 	for (; n < p->n_cpus && !err; n++) {
 		keys[n] = n;
 		fds[n] = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "deferred_ring", 0, 0, bytes, NULL);
 		if (fds[n] < 0)
 			break;
-		err = add_ring(p, fds[n]);
+		p->rings[n] = ring_buffer__new(fds[n], hand_over, p, NULL);
+		err = p->rings[n] ? 0 : -errno;
 	}
 	if (n < p->n_cpus)
 		err = err ? err : -errno;
@@ -215,7 +214,9 @@ void programs_destroy(struct programs *p)
 	if (!p)
 		return;
 	programs_detach(p);
-	ring_buffer__free(p->rings);
+	for (int cpu = 0; p->rings && cpu < p->n_cpus; cpu++)
+		ring_buffer__free(p->rings[cpu]);
+	free(p->rings);
 	if (p->rule_sets && p->rule_sets != MAP_FAILED)
 		munmap(p->rule_sets, RULE_SETS * sizeof(struct rule_set));
 	if (p->rules && p->rules != MAP_FAILED)
@@ -260,14 +261,23 @@ struct unwind_rule *programs_rules(const struct programs *p)
 	return p->rules;
 }
 
+/* What a ring can hold, and no more: it may fill as fast as it is emptied, and what is queued has to be taken. */
 void programs_drain_rings(struct programs *p)
 {
-	ring_buffer__consume(p->rings);
+	for (int cpu = 0; cpu < p->n_cpus; cpu++) {
+		p->budget = p->ring_bytes;
+		ring_buffer__consume(p->rings[cpu]);
+	}
 }
 
-int programs_rings_fd(const struct programs *p)
+bool programs_watch_rings(const struct programs *p, int epoll_fd)
 {
-	return ring_buffer__epoll_fd(p->rings);
+	struct epoll_event want = { .events = EPOLLIN, .data.fd = -1 };
+
+	for (int cpu = 0; cpu < p->n_cpus; cpu++)
+		if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, ring_buffer__epoll_fd(p->rings[cpu]), &want))
+			return false;
+	return true;
 }
 
 /* A second object with the one program, on the maps of the first: it costs its loading time where it is run only. */

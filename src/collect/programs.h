@@ -45,9 +45,10 @@ int programs_files_fd(const struct programs *programs);
 struct rule_set *programs_rule_sets(const struct programs *programs);
 struct unwind_rule *programs_rules(const struct programs *programs);
 
-/* Empties the deferred rings into options.record; the descriptor polls readable when woken. */
+/* Empties the deferred rings into options.record; those that fill meanwhile not to the end. */
 void programs_drain_rings(struct programs *programs);
-int programs_rings_fd(const struct programs *programs);
+/* Adds the rings to an epoll instance, which is readable when woken.  False: errno. */
+bool programs_watch_rings(const struct programs *programs, int epoll_fd);
 
 /* Walks what has not returned to user space, from outside. */
 ERROR_CHECK struct error *programs_walk_blocked(struct programs *programs);

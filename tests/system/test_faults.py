@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import retour
@@ -44,6 +45,26 @@ def every_fault():
         for program in ('faults', 'faults_without'):
             _, chains = faults(backend, 'c', program)
             assert chains == CHAINS, f'{backend} {program}: {chains}'
+
+
+FAULTER = """
+import mmap, time
+end = time.monotonic() + 3
+while time.monotonic() < end:
+    memory = mmap.mmap(-1, 4096 * 2000)
+    for i in range(0, len(memory), 4096):
+        memory[i] = 1
+    memory.close()
+"""
+
+
+@tap.test('rings that fill as fast as they are emptied do not fill the memory')
+def flood():
+    retour.need('bpf')
+    stats = retour.record('--backend', 'bpf', '-a', '-e', 'page-faults', '-c', 1,
+                          command=(sys.executable, '-c', FAULTER)).stats
+    assert stats['samples'] > 10000, json.dumps(stats)
+    assert stats['recorder_rss_bytes'] < 400 << 20, json.dumps(stats)
 
 
 @tap.test('a request on one CPU, the return on another')
