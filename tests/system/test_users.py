@@ -553,7 +553,7 @@ def check_plain_demo(environment, done, folder):
     # The copy it runs is another file to grant capabilities to.
     remedy = environment.backends['bpf']['remedy'].split('+ep')[0]
     assert remedy in done.stderr, f'{remedy!r} is not in {done.stderr!r}'
-    if environment.usable() & set(AUTO_ORDER) - {'agent'}:
+    if environment.usable() & set(AUTO_ORDER):
         assert done.returncode == 0, f'exited {done.returncode}: {done.stderr}'
         check_demo(folder)
     else:
