@@ -340,7 +340,8 @@ void sampler_stop(struct sampler *sampler)
 	while (sampler->n_threads)
 		remove_thread(sampler, &sampler->threads[sampler->n_threads - 1]);
 	if (sampler->room)
-		sys_call(SYS_munmap, (long)sampler->threads, sampler->room * sizeof(sampler->threads[0]), 0, 0, 0, 0);
+		/* Not as a bare system call: the thread sanitizer is to know that what comes there next is new. */
+		munmap(sampler->threads, sampler->room * sizeof(sampler->threads[0]));
 	sampler->threads = NULL;
 	sampler->room = 0;
 	retour_rcu_assign_pointer(samplers[sampler->slot], NULL);
