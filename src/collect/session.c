@@ -203,6 +203,19 @@ static void answer_pending(struct session *s)
 	drain(s);
 }
 
+/* The most it has been.  getrusage() would give that of whoever forked us, if it was more. */
+static uint64_t peak_rss(void)
+{
+	_cleanup_fclose_ FILE *status = fopen("/proc/self/status", "re");
+	char line[256];
+	uint64_t kib = 0;
+
+	while (status && !kib && fgets(line, sizeof(line), status))
+		if (sscanf(line, "VmHWM: %" SCNu64, &kib) != 1)
+			kib = 0;
+	return kib * 1024;
+}
+
 static void fill_recorder_stats(struct session *s, struct perfdata_recorder_stats *r)
 {
 	struct backend_counters c;
@@ -228,7 +241,7 @@ static void fill_recorder_stats(struct session *s, struct perfdata_recorder_stat
 	r->walk_ns_total = c.walk_ns;
 	r->recorder_cpu_ns = (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000000ULL +
 			     (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000ULL;
-	r->recorder_rss_bytes = usage.ru_maxrss * 1024ULL;
+	r->recorder_rss_bytes = peak_rss();
 }
 
 struct error *session_finish(struct session *s)

@@ -60,11 +60,14 @@ while time.monotonic() < end:
 
 @tap.test('rings that fill as fast as they are emptied do not fill the memory')
 def flood():
-    retour.need('bpf')
-    stats = retour.record('--backend', 'bpf', '-a', '-e', 'page-faults', '-c', 1,
-                          command=(sys.executable, '-c', FAULTER)).stats
-    assert stats['samples'] > 10000, json.dumps(stats)
-    assert stats['recorder_rss_bytes'] < 400 << 20, json.dumps(stats)
+    # What the recorder used is its own, not that of a large process which started it.
+    mine = bytearray(b'x' * (500 << 20))
+    for backend in backends():
+        stats = retour.record('--backend', backend, '-a', '-e', 'page-faults', '-c', 1,
+                              command=(sys.executable, '-c', FAULTER)).stats
+        assert stats['samples'] > 10000, json.dumps(stats)
+        assert 0 < stats['recorder_rss_bytes'] < 400 << 20, json.dumps(stats)
+    del mine
 
 
 @tap.test('a request on one CPU, the return on another')
