@@ -27,7 +27,7 @@ sys.path.insert(0, os.path.join(ROOT, "tools", "vm"))
 import guest  # noqa: E402
 import packages  # noqa: E402
 
-GUEST_TIMEOUT = 900     # an emulated machine on a busy one
+GUEST_TIMEOUT = 3600    # seconds for a program that hangs: an emulated machine on a busy one
 # What a kernel prints when something is wrong with it.
 COMPLAINT = re.compile(r"WARNING: |BUG: |Oops|Call Trace:|rcu: INFO: .*stall|general protection|refcount_t:")
 RESULT = re.compile(r"(not )?ok\b\s*\d*\s*-?\s*([^#]*)(?:#\s*(SKIP)\S*\s*(.*))?", re.IGNORECASE)

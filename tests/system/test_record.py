@@ -122,7 +122,7 @@ def live_line():
     except OSError:     # how a terminal says that the other side has gone
         pass
     os.close(ours)
-    process.communicate(timeout=20)
+    process.communicate(timeout=retour.TIMEOUT)
     assert shown.count(b'complete') >= 3 and b'\r' in shown and b'lost' in shown, shown
     quiet = retour.record('-a', '--duration', 1.5, frequency=99)
     assert '\r' not in quiet.errors and '\033' not in quiet.errors, quiet.errors
@@ -143,7 +143,7 @@ def interrupt():
         process = retour.start('record', '-F', 999, '-p', running.pid, '-o', path)
         time.sleep(2)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=retour.TIMEOUT)
         assert process.returncode == 0, f'exited {process.returncode}: {errors}'
         assert 'complete' in errors, errors
         recursion_truth().check(retour.Recording(path))
@@ -212,7 +212,7 @@ def hot_plug():
         finally:
             set_online(cpu, True)
         back = time.clock_gettime(time.CLOCK_MONOTONIC)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=retour.TIMEOUT)
         assert process.returncode == 0, f'exited {process.returncode}: {errors}'
     recording = retour.Recording(path)
     recursion_truth().check(recording)

@@ -211,7 +211,7 @@ def threads():
 
 @tap.test('2,000 short-lived processes that fork and exec')
 def storm():
-    recording = record_program('processes', 'storm', '--count', 2000, timeout=120)
+    recording = record_program('processes', 'storm', '--count', 2000)
     samples = recording.of('processes')
     truth('processes', '(?:(?:burn )?before_exec )?(?:mode_storm )?' + MAIN, least=200, clones=True,
           edges=f'{CALL}(?:program_count )?mode_storm {MAIN}|(?:libc )+', edge_reasons=[*GROWING, 'no mapping'],

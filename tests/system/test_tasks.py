@@ -44,7 +44,7 @@ def execs():
 
 @tap.test('10,000 short-lived processes')
 def storm():
-    recording = retour.record_program('processes', 'storm', '--count', 10000, timeout=180, frequency=1999)
+    recording = retour.record_program('processes', 'storm', '--count', 10000, frequency=1999)
     samples = recording.of('processes')
     process_truth('(?:(?:burn )?before_exec )?(?:mode_storm )?' + MAIN, least=1000,
                   edges=f'{CALL}(?:program_count )?mode_storm {MAIN}|(?:libc )+',

@@ -96,7 +96,7 @@ def implicit_argument():
         program = retour.run_other('bpftool', 'prog', 'dump', 'xlated', 'name', 'on_event_0')
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=retour.TIMEOUT)
     assert f'call {expected}#' in program.stdout, f'no call of {expected}: {program.stderr}'
 
 

@@ -105,7 +105,7 @@ def stopped_recorder():
         recorder.send_signal(signal.SIGCONT)
         time.sleep(0.5)
         recorder.send_signal(signal.SIGINT)
-        assert recorder.wait(60) == 0, recorder.stderr.read()
+        assert recorder.wait(retour.TIMEOUT) == 0, recorder.stderr.read()
     stats = retour.Recording(path).stats
     assert stats['lost_records'] > 0, stats
     assert set(stats['missing']) <= {'record-lost', 'not-returned', 'regs-changed'}, stats['missing']

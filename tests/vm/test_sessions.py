@@ -43,7 +43,7 @@ class Debtor:
         """From here on the task is in the kernel, and owes a chain to who records it."""
         self.program.stdin.write(b'x')
         self.program.stdin.flush()
-        end = time.monotonic() + 20
+        end = time.monotonic() + retour.TIMEOUT
         while time.monotonic() < end:
             with open(f'/proc/{self.program.pid}/syscall', encoding='ascii') as f:
                 if f.read().split()[0] == '7':      # poll
@@ -55,7 +55,7 @@ class Debtor:
     def pay(self):
         """Lets it go back to user space, work, and end."""
         self.program.stdin.close()
-        assert self.program.wait(60) == 0
+        assert self.program.wait(retour.TIMEOUT) == 0
 
 
 class Recorder:
@@ -71,12 +71,12 @@ class Recorder:
         self.process = subprocess.Popen([*command, '-e', 'page-faults', '-c', '1', '-o', self.path, *map(str, target)],
                                         text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE)
-        retour.wait_for_samples(self.process, self.path, timeout=90, size=size)
+        retour.wait_for_samples(self.process, self.path, size=size)
 
     def finish(self):
         """What it has, when it is told to end."""
         self.process.send_signal(signal.SIGINT)
-        _, errors = self.process.communicate(timeout=60)
+        _, errors = self.process.communicate(timeout=retour.TIMEOUT)
         assert 'Captured' in errors if self.who == 'perf' else self.process.returncode == 0, errors
         return Upstream(self.path) if self.who == 'perf' else Ours(retour.Recording(self.path))
 
@@ -119,7 +119,8 @@ class Kernel:
 
     def nothing_left(self):
         """Waits until the kernel, which frees late, has freed all that came since."""
-        for _ in range(200):
+        end = time.monotonic() + retour.TIMEOUT
+        while time.monotonic() < end:
             left, events = self._bpf() - self.before, self._events()
             if not left and events['made'] == events['freed']:
                 assert events['made'], 'no event was counted'
@@ -222,7 +223,7 @@ def one_ends_amid(who):
         after = program.stdout.readline()
         open(stop, 'wb').close()
         runs = len(before + after + program.stdout.read())
-        assert program.wait(60) == 0
+        assert program.wait(retour.TIMEOUT) == 0
         check_runs(lasting.finish(), runs, least=runs)
         check_runs(ended, runs - 1, least=2)
 

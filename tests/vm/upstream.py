@@ -54,7 +54,7 @@ class Upstream(Chains):
     def __init__(self, path, comm='faults'):
         super().__init__()
         script = retour.run_other(PERF, 'script', '-i', path, '-F', 'comm,tid,ip,sym', '--max-stack', '1024', '--no-inline',
-                                  timeout=120, errors='replace')
+                                  errors='replace')
         assert script.returncode == 0, script.stderr
         self.errors = script.stderr
         for block in script.stdout.split('\n\n'):
@@ -77,7 +77,7 @@ def upstream(*command, options=(), event='page-faults', comm='faults'):
     """The command recorded with deferred chains by perf."""
     path = retour.fresh_path('.perf')
     done = retour.run_other(PERF, 'record', '-e', event, '-c', '1', '--call-graph', 'fp,defer', '-o', path,
-                            *options, '--', *command, timeout=120)
+                            *options, '--', *command)
     assert done.returncode == 0, done.stderr
     return Upstream(path, comm)
 
@@ -98,8 +98,7 @@ class Ours(Chains):
 
 def ours(backend, *command, options=(), event='page-faults', comm='faults'):
     """The command recorded by a backend."""
-    return Ours(retour.record('--backend', backend, '-e', event, '-c', 1, *options, command=command,
-                              timeout=180), comm)
+    return Ours(retour.record('--backend', backend, '-e', event, '-c', 1, *options, command=command), comm)
 
 
 def need(*who):
