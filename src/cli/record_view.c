@@ -71,10 +71,19 @@ static void print_top_reasons(const struct session_stats *s)
 	}
 }
 
+static void print_unsampled(const struct session_stats *s)
+{
+	for (unsigned int i = 0; i < UNSAMPLED_MAX; i++)
+		if (s->unsampled[i])
+			fprintf(stderr, "  %" PRIu64 " threads without samples: %s (%s)\n", s->unsampled[i],
+				unsampled_text(i), unsampled_name(i));
+}
+
 void record_view_quality(const struct session_stats *s)
 {
 	print_samples(s);
 	fprintf(stderr, "%" PRIu64 " shared walks, %" PRIu64 " lost, %" PRIu64 " bytes a sample, backend %s\n",
 		s->shared, s->lost_samples + s->lost_records, s->samples ? s->file_bytes / s->samples : 0, s->backend);
 	print_top_reasons(s);
+	print_unsampled(s);
 }

@@ -417,6 +417,19 @@ static bool take_tracepoint(const struct drain *d, const struct perf_event_heade
 	return true;
 }
 
+static bool take_unsampled(const struct drain *d, const struct perf_event_header *header)
+{
+	struct agent_unsampled thread;
+
+	if (header->size < sizeof(*header) + sizeof(thread))
+		return false;
+	memcpy(&thread, header + 1, sizeof(thread));
+	if (!is_own(d->process, &thread.pid, &thread.tid) || !unsampled_name(thread.why))
+		return false;
+	d->process->unsampled[thread.why]++;
+	return true;
+}
+
 /* Of FORK and EXIT. */
 struct task_body {
 	uint32_t pid, ppid, tid, ptid;
@@ -487,6 +500,9 @@ static void take_record(const struct drain *d, const struct perf_event_header *h
 		break;
 	case AGENT_RECORD_TRACEPOINT:
 		good = take_tracepoint(d, header);
+		break;
+	case AGENT_RECORD_UNSAMPLED:
+		good = take_unsampled(d, header);
 		break;
 	case PERF_RECORD_LOST:		/* the reader's own word */
 		memcpy(&lost, (const char *)(header + 1) + sizeof(uint64_t), sizeof(lost));

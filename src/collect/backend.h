@@ -7,6 +7,7 @@
 #ifndef RETOUR_COLLECT_BACKEND_H
 #define RETOUR_COLLECT_BACKEND_H
 
+#include "base/unsampled.h"
 #include "collect/recorder.h"
 #include "collect/session.h"
 
@@ -14,6 +15,7 @@
 struct backend_counters {
 	uint64_t requests, walks, lost_samples, lost_records;
 	uint64_t rule_hits, rule_misses, stack_copies, frames, walk_ns;
+	uint64_t unsampled[UNSAMPLED_MAX];	/* threads without clocks */
 };
 
 struct backend_context {

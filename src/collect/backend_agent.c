@@ -257,7 +257,10 @@ static void drain_process(struct agent_backend *b, struct agent_process *p)
 		end_process(b, p);
 	b->counters.requests += p->samples;
 	b->counters.lost_records += p->lost + p->foreign;
+	for (size_t i = 0; i < UNSAMPLED_MAX; i++)
+		b->counters.unsampled[i] += p->unsampled[i];
 	p->samples = p->lost = p->foreign = 0;
+	memset(p->unsampled, 0, sizeof(p->unsampled));
 }
 
 static void look_at(struct agent_backend *b, void *what)

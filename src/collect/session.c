@@ -239,6 +239,7 @@ static void fill_recorder_stats(struct session *s, struct perfdata_recorder_stat
 	r->stack_copies = c.stack_copies;
 	r->frames = c.frames;
 	r->walk_ns_total = c.walk_ns;
+	memcpy(r->unsampled, c.unsampled, sizeof(r->unsampled));
 	r->recorder_cpu_ns = (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000000ULL +
 			     (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000ULL;
 	r->recorder_rss_bytes = peak_rss();
@@ -273,6 +274,7 @@ void session_stats(struct session *s, struct session_stats *ret)
 	ret->backend = s->ops->name;
 	ret->lost_samples += c.lost_samples;
 	ret->lost_records += c.lost_records;
+	memcpy(ret->unsampled, c.unsampled, sizeof(ret->unsampled));
 }
 
 void session_destroy(struct session *s)

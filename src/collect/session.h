@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/reason.h"
+#include "base/unsampled.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -60,6 +61,7 @@ struct session_stats {
 	uint64_t reasons[REASON_MAX];		/* samples by reason */
 	uint64_t shared;			/* samples that used another sample's walk */
 	uint64_t lost_samples, lost_records, throttled;
+	uint64_t unsampled[UNSAMPLED_MAX];	/* threads without clocks */
 	uint64_t file_bytes;
 };
 

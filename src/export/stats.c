@@ -52,6 +52,16 @@ static void write_samples(const struct stats *stats, FILE *out)
 	fputs("            frames\n", out);
 }
 
+static void write_unsampled(const struct perfdata_recorder_stats *r, FILE *out)
+{
+	for (unsigned int i = 0; i < UNSAMPLED_MAX; i++) {
+		if (!r->unsampled[i] || !unsampled_name(i))
+			continue;
+		write_count(out, 0, "threads without samples", r->unsampled[i]);
+		fprintf(out, "            %s: %s\n", unsampled_name(i), unsampled_text(i));
+	}
+}
+
 static void write_recorder(const struct profile *profile, FILE *out)
 {
 	const struct perfdata_recorder_stats *r = &profile->recorder;
@@ -73,6 +83,7 @@ static void write_recorder(const struct profile *profile, FILE *out)
 	if (r->frames)
 		fprintf(out, "            %.0f ns a frame", (double)r->walk_ns_total / (double)r->frames);
 	putc('\n', out);
+	write_unsampled(r, out);
 	write_count(out, 2, "stack copies", r->stack_copies);
 	fprintf(out, "            %s rule hits, %s misses\n", text_count(r->rule_hits), text_count(r->rule_misses));
 	fprintf(out, "recorder: %.2f s of CPU time, %s of memory\n", (double)r->recorder_cpu_ns / 1e9,

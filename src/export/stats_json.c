@@ -70,6 +70,15 @@ static void put_samples(struct json *json, const struct stats *stats)
 	put_reasons(json, "truncated_by", stats->truncated_by);
 }
 
+static void put_unsampled(struct json *json, const struct perfdata_recorder_stats *r)
+{
+	json_key(json, "unsampled_threads"), json_object(json);
+	for (unsigned int i = 0; i < UNSAMPLED_MAX; i++)
+		if (r->unsampled[i] && unsampled_name(i))
+			put_count(json, unsampled_name(i), r->unsampled[i]);
+	json_end_object(json);
+}
+
 static void put_recorder(struct json *json, const struct profile *profile)
 {
 	const struct perfdata_recorder_stats *r = &profile->recorder;
@@ -80,6 +89,7 @@ static void put_recorder(struct json *json, const struct profile *profile)
 	put_count(json, "lost_samples", r->lost_samples);
 	put_count(json, "lost_records", r->lost_records);
 	put_count(json, "throttled", r->throttled);
+	put_unsampled(json, r);
 	put_recorded(json, "rule_hits", profile, r->rule_hits);
 	put_recorded(json, "rule_misses", profile, r->rule_misses);
 	put_recorded(json, "stack_copies", profile, r->stack_copies);

@@ -16,6 +16,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/unsampled.h"
+
 #define PERFDATA_RECORDER_STATS_VERSION 1
 
 struct perfdata_recorder_stats {
@@ -36,9 +38,10 @@ struct perfdata_recorder_stats {
 	uint64_t walk_ns_total;
 	uint64_t recorder_cpu_ns;	/* user and system time of the recorder */
 	uint64_t recorder_rss_bytes;	/* its peak */
+	uint64_t unsampled[UNSAMPLED_MAX];	/* threads without clocks, by enum unsampled */
 } __attribute__((packed));
 
-_Static_assert(sizeof(struct perfdata_recorder_stats) == 24 + 14 * 8, "no padding: this is a file format");
+_Static_assert(sizeof(struct perfdata_recorder_stats) == 24 + (14 + UNSAMPLED_MAX) * 8, "no padding: this is a file format");
 
 /* Fills in what identifies the layout. */
 static inline void perfdata_recorder_stats_init(struct perfdata_recorder_stats *stats)

@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "base/unsampled.h"
 #include "rcu/sys.h"
 #include "runtime/agent_maps.h"
 #include "runtime/agent_socket.h"
@@ -55,6 +56,17 @@ static void write_name(struct recording *recording, bool is_exec)
 	agent_write_comm(recording, sys_gettid(), name, is_exec);
 }
 
+/* 0, or -errno and that is told. */
+static int arm(struct recording *recording, pid_t tid)
+{
+	int err = sampler_arm(&recording->sampler, tid);
+
+	/* -EINVAL: it has ended. */
+	if (err && err != -EINVAL)
+		agent_write_unsampled(recording, tid, err == -EBUSY ? UNSAMPLED_SIGNAL_USED : UNSAMPLED_NO_TIMERS);
+	return err;
+}
+
 /* The next that nobody wants any more, no more in the list, or NULL. */
 static struct recording *take_over(void)
 {
@@ -92,7 +104,7 @@ void retour_agent_thread_begin(bool seen_blocked)
 	agent_lock(&saved);
 	for (struct recording *r = recordings; r; r = r->next) {
 		write_name(r, false);
-		sampler_arm(&r->sampler, sys_gettid());
+		arm(r, sys_gettid());
 	}
 	agent_unlock(&saved);
 	errno = saved_errno;
@@ -153,7 +165,7 @@ static int take_in(struct recording *recording, pid_t tid)
 		return 0;
 	read_name(tid, name);
 	agent_write_comm(recording, tid, name, tid == agent_pid());
-	return sampler_arm(&recording->sampler, tid);
+	return arm(recording, tid);
 }
 
 /*
@@ -302,7 +314,7 @@ static void after_fork_child(void)
 		if (recording_is_over(r))
 			continue;
 		agent_write_fork(r, fork_parent);
-		sampler_arm(&r->sampler, sys_gettid());
+		arm(r, sys_gettid());
 	}
 	agent_unlock(&saved);
 }

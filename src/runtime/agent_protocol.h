@@ -112,6 +112,7 @@ enum agent_record_type {
 	AGENT_RECORD_SAMPLE = 0x72740001,
 	AGENT_RECORD_CHAIN,
 	AGENT_RECORD_TRACEPOINT,	/* struct agent_tracepoint up to its last field, before its first sample */
+	AGENT_RECORD_UNSAMPLED,		/* once a thread */
 };
 
 struct agent_trailer {
@@ -138,6 +139,13 @@ struct agent_sample {
 	 * offsets, a string as u32 __data_loc (offset | length << 16), 0 included; the strings.
 	 */
 	unsigned char raw[];
+};
+
+/* A thread gets no clocks, or loses them. */
+struct agent_unsampled {
+	uint32_t pid, tid;
+	uint32_t why;			/* enum unsampled */
+	uint32_t reserved;
 };
 
 struct agent_chain {

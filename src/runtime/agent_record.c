@@ -166,6 +166,17 @@ void agent_write_exit(struct recording *recording, pid_t tid)
 	write_task(recording, PERF_RECORD_EXIT, tid, agent_pid());
 }
 
+void agent_write_unsampled(struct recording *recording, pid_t tid, unsigned int why)
+{
+	struct retour_ring_record record;
+
+	if (retour_ring_reserve(recording->ring, sizeof(struct agent_unsampled), &record))
+		return;
+	*(struct agent_unsampled *)record.data =
+		(struct agent_unsampled){ .pid = agent_pid(), .tid = tid, .why = why };
+	retour_ring_commit(recording->ring, &record, AGENT_RECORD_UNSAMPLED, 0);
+}
+
 void agent_write_mapping(struct recording *recording, const struct agent_mapping *mapping)
 {
 	struct {

@@ -34,6 +34,9 @@ void agent_write_fork(struct recording *recording, pid_t parent);
 /* A thread ends. */
 void agent_write_exit(struct recording *recording, pid_t tid);
 
+/* A thread has no clocks: enum unsampled. */
+void agent_write_unsampled(struct recording *recording, pid_t tid, unsigned int why);
+
 struct agent_mapping {
 	uint64_t start, end, offset, inode;
 	unsigned int major, minor;

@@ -205,6 +205,23 @@ def sigprof():
     nearly_all_complete(recording, 'python3', 50)
 
 
+@tap.test('threads without samples are counted, with the reason')
+def refused_timers():
+    script = ('import resource, threading\n'
+              'limits = resource.getrlimit(resource.RLIMIT_SIGPENDING)\n'
+              'resource.setrlimit(resource.RLIMIT_SIGPENDING, (0, limits[1]))\n'
+              'def work(): sum(range(100000))\n'
+              'for _ in range(5):\n'
+              '    t = threading.Thread(target=work)\n'
+              '    t.start()\n'
+              '    t.join()\n' + BUSY.format(0.1))
+    recording = record('/usr/bin/python3', '-c', script)
+    assert recording.stats['unsampled_threads'] == {'no-timers': 5}, recording.stats
+    assert '5 threads without samples: ' in recording.errors, recording.errors
+    text = retour.succeed('stats', '-i', recording.path).stdout
+    assert re.search(r'threads without samples +5 +no-timers: ', text), text
+
+
 @tap.test('wall-clock samples threads that sleep')
 def wall_clock():
     recording = record('sleep', '0.6', options=['-e', 'wall-clock'])

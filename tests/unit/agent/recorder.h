@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "base/unsampled.h"
 #include "retour/ring.h"
 #include "runtime/agent_protocol.h"
 #include "unit/test.h"
@@ -26,7 +27,7 @@ enum { MAX_PROCESSES = 64, MAX_TASKS = 4096 };
 struct task {
 	uint32_t pid, tid;
 	unsigned int samples, chains, complete;
-	bool began, ended;
+	bool began, ended, unsampled;
 	uint64_t cpu_ns;		/* the sum of periods */
 	char comm[16];
 };
@@ -41,7 +42,7 @@ static struct task tasks[MAX_TASKS];
 static unsigned int n_tasks;
 static struct {
 	unsigned int samples, cookies, chains, complete, mappings, forks, execs, lost;
-	unsigned int reasons[128], of_event[AGENT_MAX_EVENTS];
+	unsigned int reasons[128], of_event[AGENT_MAX_EVENTS], unsampled[UNSAMPLED_MAX];
 } seen;
 static char mapping_names[1 << 16];
 
@@ -234,6 +235,11 @@ static void take_record(const struct perf_event_header *header)
 		break;
 	case PERF_RECORD_MMAP2:
 		take_mapping(header);
+		break;
+	case AGENT_RECORD_UNSAMPLED:
+		CHECK(ids[2] < UNSAMPLED_MAX);
+		task_of(ids[0], ids[1])->unsampled = true;
+		seen.unsampled[ids[2]]++;
 		break;
 	case PERF_RECORD_LOST:
 		seen.lost += ((const uint64_t *)header)[2];

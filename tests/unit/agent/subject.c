@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <threads.h>
@@ -279,12 +280,48 @@ static void part_c11(void)
 	MUST(thrd_join(thread, &ret) == thrd_success && ret == 42);
 }
 
+static void *spin_named(void *name)
+{
+	prctl(PR_SET_NAME, name);
+	spin(50);
+	return NULL;
+}
+
+static void run_thread(const char *name)
+{
+	pthread_t thread;
+
+	MUST(!pthread_create(&thread, NULL, spin_named, (void *)name) && !pthread_join(thread, NULL));
+}
+
+/* The user has no signals left for more timers; a thread and a child go without. */
+static void part_no_budget(void)
+{
+	struct rlimit limit;
+	pid_t child;
+
+	run_thread("before");
+	MUST(!getrlimit(RLIMIT_SIGPENDING, &limit));
+	limit.rlim_cur = 0;
+	MUST(!setrlimit(RLIMIT_SIGPENDING, &limit));
+	run_thread("refused");
+	child = fork();
+	if (!child) {
+		spin(20);
+		_exit(0);
+	}
+	wait_for(child);
+	limit.rlim_cur = limit.rlim_max;
+	MUST(!setrlimit(RLIMIT_SIGPENDING, &limit));
+	run_thread("after");
+}
+
 /* ---- main ----------------------------------------------------------------------------- */
 
 static const struct part parts[] = {
 	{ "spin", part_spin }, { "sleep", part_sleep }, { "threads", part_threads }, { "c11", part_c11 }, { "fork", part_fork },
 	{ "fork_threads", part_fork_threads }, { "exec", part_exec }, { "quiet", part_quiet },
-	{ "daemon", part_daemon }, { "dlopen", part_dlopen },
+	{ "no_budget", part_no_budget }, { "daemon", part_daemon }, { "dlopen", part_dlopen },
 	{ "no_timers", part_no_timers }, { "no_sockets", part_no_sockets }, { "no_memfd", part_no_memfd }, { NULL, NULL },
 };
 

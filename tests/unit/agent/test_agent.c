@@ -176,6 +176,16 @@ TEST(filters)
 	CHECK(n_hellos == 5 && n_refused == 2 && last_refusal == EPERM);
 }
 
+/* Whose timers are refused has no samples, and that is told once. */
+TEST(refused_timers)
+{
+	one_cpu = true;
+	record("no_budget");
+	CHECK(n_tasks == 5 && seen.unsampled[UNSAMPLED_NO_TIMERS] == 2);
+	CHECK(task_named("before")->samples && task_named("after")->samples);
+	CHECK(task_named("refused")->unsampled && !task_named("refused")->samples);
+}
+
 /* ---- recorders that are not as they should be ------------------------------------- */
 
 static bool hang_up(int fd)
