@@ -9,13 +9,33 @@
 #include "retour/rcu_types.h"
 
 #define PAGE 4096ul
-/* From one frame to the next; what is farther away is no stack, or another one. */
+/* A stack is looked at in these bounds, and by so many pages at once. */
 #define REACH (1ul << 24)
+#define PAGES_AT_ONCE 256
 
-void unwind_memory_stack(struct unwind_memory *memory, unsigned long sp)
+extern void *__libc_stack_end __attribute__((weak));
+
+/*
+ * The stack of this thread, as far as it has been looked at: from low up to top.  It
+ * goes on to be true, in forked children as well.  top 0: not asked yet.
+ */
+static __thread struct {
+	unsigned long low, top;
+} own __attribute__((tls_model("initial-exec")));
+
+/*
+ * libc puts the variables of a thread above its frames, on the same stack; the first thread's
+ * are elsewhere, but its stack is known.  A handler in between comes to the same.
+ */
+static void find_own_stack(void)
 {
-	/* Nobody runs on a stack whose page at sp is not there; the one below may not be. */
-	memory->start = memory->end = sp & ~(PAGE - 1);
+	unsigned long top = (unsigned long)&own;
+
+	if (sys_gettid() == sys_getpid())
+		top = &__libc_stack_end ? (unsigned long)__libc_stack_end & ~7ul : PAGE;
+	own.low = top & ~(PAGE - 1);
+	retour_barrier();
+	own.top = top;
 }
 
 /*
@@ -28,28 +48,36 @@ static bool page_is_readable(unsigned long page)
 	return sys_call(SYS_rt_sigprocmask, -1, (long)page + 8, 0, _NSIG / 8, 0, 0) != -EFAULT;
 }
 
+/* Is sp on the stack of this thread?  Then nothing lies between it and the top that is not: stacks have a guard. */
+static bool is_own(unsigned long sp)
+{
+	if (retour_unlikely(!own.top))
+		find_own_stack();
+	if (sp >= own.top || own.top - sp > REACH)
+		return false;
+	for (int n = 0; own.low > sp && n < PAGES_AT_ONCE; n++) {
+		if (!page_is_readable(own.low - PAGE))
+			return false;
+		own.low -= PAGE;
+	}
+	return own.low <= sp;
+}
+
+void unwind_memory_stack(struct unwind_memory *memory, unsigned long sp)
+{
+	memory->start = memory->end = 0;
+	if (!is_own(sp))
+		return;
+	memory->start = sp & ~(PAGE - 1);
+	memory->end = own.top;
+}
+
 static bool read_by_kernel(unsigned long address, unsigned long long *words, unsigned int n)
 {
 	struct iovec to = { words, n * sizeof(*words) }, from = { (void *)address, n * sizeof(*words) };
 	long pid = sys_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
 
 	return sys_call(SYS_process_vm_readv, pid, (long)&to, 1, (long)&from, 1, 0) == (long)to.iov_len;
-}
-
-/* The stack goes on upwards; memory is unmapped under nobody's own stack, so one question is enough. */
-static bool extend(struct unwind_memory *memory, unsigned long start, unsigned long end)
-{
-	if (start < memory->start || (start > memory->end && start - memory->end > REACH))
-		return false;
-	start &= ~(PAGE - 1);
-	if (start > memory->end)
-		memory->start = memory->end = start;
-	while (memory->end < end) {
-		if (!page_is_readable(memory->end))
-			return false;
-		memory->end += PAGE;
-	}
-	return true;
 }
 
 /* A load that no sanitizer takes for the program's: the words are other functions' frames. */
@@ -67,7 +95,7 @@ bool unwind_memory_read(struct unwind_memory *memory, unsigned long address, uns
 
 	if (end < address)
 		return false;
-	if (retour_unlikely(address < memory->start || end > memory->end) && !extend(memory, address, end))
+	if (retour_unlikely(address < memory->start || end > memory->end))
 		return read_by_kernel(address, words, n);
 	words[0] = load(address);
 	if (n > 1)

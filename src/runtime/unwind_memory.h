@@ -2,15 +2,16 @@
 /*
  * Reading one's own memory where an address may be bad.
  *
- * Stack pages are asked about once a walk and then read by plain loads; what
- * is not stack goes through the kernel, which says EFAULT instead of a signal.
+ * The stack of the calling thread is read by plain loads: nobody takes it away
+ * while the thread runs.  Anything else may be unmapped by another thread at any moment, and
+ * goes through the kernel, which says EFAULT instead of a signal.
  */
 #ifndef RETOUR_RUNTIME_UNWIND_MEMORY_H
 #define RETOUR_RUNTIME_UNWIND_MEMORY_H
 
 #include <stdbool.h>
 
-/* The pages known to be readable: those of the stack that is being walked. */
+/* What plain loads can read of the stack that is being walked; empty if it is not the thread's own. */
 struct unwind_memory {
 	unsigned long start, end;
 };
