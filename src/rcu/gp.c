@@ -27,11 +27,13 @@
 #define SLEEP_BETWEEN_HOLDERS_NS 1000000000ull
 #define SLEEP_WITHOUT_MEMBARRIER_NS 1000000
 
+#define STALL_NEVER_MS (INT64_MAX / 1000000)	/* more would be no time in nanoseconds */
+
 static unsigned long stall_timeout_ms = 21000;
 
 void retour_rcu_set_stall_timeout(unsigned long ms)
 {
-	__atomic_store_n(&stall_timeout_ms, ms, __ATOMIC_RELAXED);
+	__atomic_store_n(&stall_timeout_ms, ms < STALL_NEVER_MS ? ms : STALL_NEVER_MS, __ATOMIC_RELAXED);
 }
 
 bool gp_poll(const struct retour_rcu_domain *domain, unsigned long cookie)

@@ -332,6 +332,19 @@ TEST(a_stall_is_reported_with_the_readers_thread)
 	}
 }
 
+TEST(a_stall_timeout_may_be_as_long_as_one_likes)
+{
+	static const unsigned long never[] = { 0, ~0UL, ~0UL / 2, ~0UL / 1000000 + 1 };
+
+	retour_rcu_set_report(keep_report, NULL);
+	for (size_t i = 0; i < sizeof(never) / sizeof(*never); i++) {
+		retour_rcu_set_stall_timeout(never[i]);
+		for_each_domain(d)
+			waits_for_a_reader(d->synchronize, d);
+		CHECK(reports == 0);
+	}
+}
+
 static void *synchronize_inside(void *arg)
 {
 	const struct domain *d = arg;
