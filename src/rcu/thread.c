@@ -11,9 +11,13 @@
 
 bool thread_is_dead(int tid)
 {
-	int pid = sys_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
+	int pid = sys_getpid();
+	unsigned int owned = tid;
 
-	return sys_call(SYS_tgkill, pid, tid, 0, 0, 0, 0) == -ESRCH;
+	if (sys_call(SYS_tgkill, pid, tid, 0, 0, 0, 0) == -ESRCH)
+		return true;
+	/* A process's first thread stays till the last one ends, but no futex is locked for it any more. */
+	return tid == pid && sys_futex(&owned, FUTEX_TRYLOCK_PI, 0, NULL) == -ESRCH;
 }
 
 const void *thread_pc(int tid)

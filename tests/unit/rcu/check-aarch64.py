@@ -40,6 +40,7 @@ NOT_EMULATED = {
     "a_cookie_from_before_the_fork_does_no_harm": NO_THREADS,
     "a_handler_may_fork_amid_a_wait": NO_THREADS,
     "a_thread_that_forked_inside_may_die_inside": NO_THREADS,
+    "the_first_thread_may_die_inside": NO_THREADS,
     "forks_at_any_moment": NO_THREADS,
     "a_process_may_exit_with_callbacks_queued": NO_THREADS,
     "a_debugger_may_single_step_through_readers": "qemu's user mode has no ptrace",

@@ -247,6 +247,34 @@ TEST(a_thread_that_died_inside_several_domains_is_reported_for_each)
 	CHECK(reports == 200);
 }
 
+static void *synchronize_and_tell(void *arg)
+{
+	const struct domain *d = arg;
+
+	d->synchronize();
+	_exit(reports == 1 && last_report.kind == RETOUR_RCU_DEAD_READER && last_report.tid == getpid() ? 0 : 1);
+}
+
+/* It stays, as a zombie, till the process ends. */
+TEST(the_first_thread_may_die_inside)
+{
+	retour_rcu_set_report(keep_report, NULL);
+	for_each_bound_domain(d) {
+		int status;
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			pthread_t thread;
+
+			alarm(40);
+			d->lock();
+			CHECK(pthread_create(&thread, NULL, synchronize_and_tell, (void *)d) == 0);
+			pthread_exit(NULL);
+		}
+		CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	}
+}
+
 static void *set_after_a_while(void *arg)
 {
 	sleep_ms(50);
