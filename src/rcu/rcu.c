@@ -43,19 +43,12 @@ __attribute__((constructor(102))) static void rcu_init(void)
  */
 void retour_rcu_read_lock_slow_notrace(void)
 {
-	struct retour_rcu_reader *reader = reader_own();
-	long *shared = reader_shared_nesting();
+	struct retour_rcu_reader *reader = reader_claim_or(reader_shared_nesting());
 
-	if (!reader && !*shared)
-		reader = reader_claim();
-	if (reader) {
+	if (reader)
 		retour_rcu_add_(&reader->nesting, 1);
-	} else {
-		/* In this order: a handler in between must come here too. */
-		++*shared;
-		retour_barrier();	/* (o) pairs with (o): for this thread's handlers. */
+	else
 		__atomic_fetch_add(&reader_at(READER_SHARED)->nesting, 1, __ATOMIC_RELAXED);
-	}
 	/* (H) as a fence. */
 	full_fence();
 }

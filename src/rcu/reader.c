@@ -47,6 +47,7 @@ static int process;	/* whose records these are */
 __thread struct retour_rcu_reader *retour_rcu_reader INITIAL_EXEC;
 static __thread struct retour_rcu_reader *own INITIAL_EXEC;
 static __thread long shared_nesting INITIAL_EXEC;
+static __thread long unrecorded INITIAL_EXEC;
 static __thread bool torn_down INITIAL_EXEC;
 
 unsigned long reader_count(void)
@@ -81,6 +82,11 @@ struct retour_rcu_reader *reader_own(void)
 long *reader_shared_nesting(void)
 {
 	return &shared_nesting;
+}
+
+long *reader_unrecorded(void)
+{
+	return &unrecorded;
 }
 
 bool reader_torn_down(void)
@@ -210,7 +216,7 @@ struct retour_rcu_reader *reader_claim(void)
 {
 	struct retour_rcu_reader *reader;
 
-	if (own)
+	if (own || shared_nesting || unrecorded)
 		return own;
 	reader = take_free();
 	if (!reader)
@@ -231,6 +237,19 @@ struct retour_rcu_reader *reader_claim(void)
 	if (exit_key_usable)
 		pthread_setspecific(exit_key, reader);
 	return reader;
+}
+
+struct retour_rcu_reader *reader_claim_or(long *without)
+{
+	struct retour_rcu_reader *reader = reader_claim();
+
+	if (reader)
+		return reader;
+	++*without;
+	retour_barrier();	/* (o): from here on no handler claims one; until here it may have. */
+	if (own)
+		--*without;
+	return own;
 }
 
 bool reader_report(struct retour_rcu_reader *reader)

@@ -24,14 +24,24 @@ unsigned long reader_count(void);
 
 struct retour_rcu_reader *reader_at(unsigned long index);
 
-/* The calling thread's record or NULL.  Async-signal-safe, as are the next two. */
+/* The calling thread's record or NULL.  Async-signal-safe, as are the next four. */
 struct retour_rcu_reader *reader_own(void);
 
-/* The calling thread's record, claimed if need be; NULL: use READER_SHARED. */
+/* The calling thread's record, claimed if need be; NULL: there is none, or sections began without. */
 struct retour_rcu_reader *reader_claim(void);
 
-/* How many sections of the calling thread count in READER_SHARED. */
+/*
+ * For the lock of a section: as above, but if there is no record, one of the
+ * next two counts of the calling thread is incremented, and until it is 0 again
+ * no record is claimed: a section that began without one ends without one.
+ */
+struct retour_rcu_reader *reader_claim_or(long *without);
+
+/* Sections of retour_rcu, which count in READER_SHARED. */
 long *reader_shared_nesting(void);
+
+/* Sections of retour_rcu_tasks_trace. */
+long *reader_unrecorded(void);
 
 /* The key destructors of this thread have run. */
 bool reader_torn_down(void);

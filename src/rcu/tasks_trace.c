@@ -27,12 +27,13 @@ static bool in_section(const struct retour_rcu_reader *reader)
 
 void retour_rcu_tasks_trace_count_slow(const struct retour_srcu_bank *bank, long n)
 {
-	struct retour_rcu_reader *reader = reader_own();
+	long *unrecorded = reader_unrecorded();
+	struct retour_rcu_reader *reader = n > 0 ? reader_claim_or(unrecorded) : reader_own();
 
-	if (!reader && n > 0)
-		reader = reader_claim();
 	if (reader)
 		retour_rcu_add_(&reader->tasks_trace[retour_srcu_bank_index_(bank)], n);
+	else if (n < 0 && *unrecorded)
+		--*unrecorded;
 }
 
 /* Behind (W): who leads sees the thread's count go, or is seen to wait for it. */
@@ -55,12 +56,7 @@ bool retour_rcu_read_lock_tasks_trace_held_slow(void)
 {
 	struct retour_rcu_reader *reader = reader_own();
 
-	return reader ? in_section(reader) : retour_srcu_readers_active(&retour_rcu_tasks_trace_srcu_struct);
-}
-
-static bool holds(void)
-{
-	return reader_own() && in_section(reader_own());
+	return *reader_unrecorded() || (reader && in_section(reader));
 }
 
 /* How many sections of the bank the thread left open, if it has ended and still has the record. */
@@ -117,7 +113,7 @@ static void after_fork(struct retour_rcu_domain *domain)
 
 	srcu_after_fork(domain);
 	reader_after_fork();
-	if (holds() && area != retour_rcu_tasks_trace_srcu_struct.area)
+	if (reader_own() && in_section(reader_own()) && area != retour_rcu_tasks_trace_srcu_struct.area)
 		forked_inside = reader_own()->tid;
 }
 
@@ -125,7 +121,7 @@ static const struct retour_rcu_ops ops = {
 	.run = srcu_run,
 	.after_fork = after_fork,
 	.readers_may_block = true,
-	.holds = holds,
+	.holds = retour_rcu_read_lock_tasks_trace_held_slow,
 	.holder = holder,
 };
 

@@ -340,10 +340,13 @@ struct starved {
 static void *read_without_memory(void *arg)
 {
 	struct starved *s = arg;
-	struct retour_srcu_bank *bank;
+	struct retour_srcu_bank *bank, *trace;
 
 	pthread_barrier_wait(&s->all_started);
 	pthread_barrier_wait(&s->limit_set);
+	CHECK(!retour_rcu_read_lock_tasks_trace_held());
+	trace = retour_rcu_read_lock_tasks_trace();
+	CHECK(retour_rcu_read_lock_tasks_trace_held());
 	retour_rcu_read_lock();
 	retour_rcu_read_lock();
 	bank = retour_srcu_read_lock_fast(&test_srcu);
@@ -358,6 +361,9 @@ static void *read_without_memory(void *arg)
 	retour_srcu_read_unlock_fast(&test_srcu, bank);
 	retour_rcu_read_unlock();
 	retour_rcu_read_unlock();
+	retour_rcu_read_unlock_tasks_trace(trace);
+	/* Others still are. */
+	CHECK(!retour_rcu_read_lock_tasks_trace_held());
 	pthread_barrier_wait(&s->limit_lifted);
 	return NULL;
 }
