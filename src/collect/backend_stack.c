@@ -21,7 +21,6 @@ enum {
 	RULE_CACHE_SETS = 65536,
 	MAX_DOUBTS = 64,
 	KEPT_EXECS = 256,
-	RCX = 2,			/* its DWARF number */
 };
 
 /* A sample without a word of its stack, as it is amid execve: what follows tells. */
@@ -210,12 +209,11 @@ static bool counts_elsewhere(struct stack_backend *b, const struct stack_sample 
 static enum reason walk(struct stack_backend *b, const struct stack_sample *s)
 {
 	const uint64_t *regs = s->regs;
-	/* Behind a system call instruction, which may be its function's last: rcx is what it makes it. */
-	bool in_system_call = !s->user_mode && regs[RCX] == regs[UNWIND_RIP];
 	struct stack_image image = {
 		.pid = s->pid,
 		.frame = { .pc = regs[UNWIND_RIP], .sp = regs[UNWIND_RSP], .bp = regs[UNWIND_RBP],
-			   .exact = !in_system_call, .innermost = 1 },
+			   /* A system call's instruction may be its function's last. */
+			   .exact = !stack_sample_in_system_call(s), .innermost = 1 },
 		.regs = regs, .address = regs[UNWIND_RSP], .bytes = s->stack, .size = s->size,
 		.end = regs[UNWIND_RSP] + s->asked,
 	};

@@ -41,15 +41,18 @@ static void take_pair(struct reader *r, uint32_t *low, uint32_t *high)
 	*high = (uint32_t)(word >> 32);
 }
 
-/* The kernel writes registers in the order of its own numbers. */
-static void take_regs(struct reader *r, uint64_t *regs)
+/* The kernel writes registers in the order of its own numbers: the flags follow rip. */
+static void take_regs(struct reader *r, struct stack_sample *s)
 {
 	static const unsigned char dwarf_number[UNWIND_N_REGS] = {
-		0, 3, 2, 1, 4, 5, 6, 7, 16, 8, 9, 10, 11, 12, 13, 14, 15,
+		0, 3, 2, 1, 4, 5, 6, 7, UNWIND_RIP, 8, 9, 10, 11, 12, 13, 14, 15,
 	};
 
-	for (int i = 0; i < UNWIND_N_REGS; i++)
-		regs[dwarf_number[i]] = take_word(r);
+	for (int i = 0; i < UNWIND_N_REGS; i++) {
+		s->regs[dwarf_number[i]] = take_word(r);
+		if (dwarf_number[i] == UNWIND_RIP)
+			s->flags = take_word(r);
+	}
 }
 
 /* A whole record has room for all that was asked for, and tells behind it how much there is. */
@@ -89,7 +92,15 @@ bool stack_sample_parse(const struct perf_event_header *record, size_t size, str
 	ret->kernel = take(&r, ret->n_kernel * 8);
 	ret->abi = take_word(&r);
 	if (ret->abi != PERF_SAMPLE_REGS_ABI_NONE)
-		take_regs(&r, ret->regs);
+		take_regs(&r, ret);
 	take_stack(&r, ret);
 	return !r.bad;
+}
+
+bool stack_sample_in_system_call(const struct stack_sample *sample)
+{
+	enum { RCX = 2, R11 = 11 };	/* DWARF numbers */
+
+	return !sample->user_mode && sample->regs[RCX] == sample->regs[UNWIND_RIP] &&
+	       sample->regs[R11] == sample->flags;
 }

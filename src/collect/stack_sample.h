@@ -17,8 +17,8 @@
 #define STACK_SAMPLE_TYPE \
 	(PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_CPU | \
 	 PERF_SAMPLE_PERIOD | PERF_SAMPLE_CALLCHAIN | PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER)
-/* perf_event_attr.sample_regs_user: what unwinding can need, UNWIND_N_REGS of them. */
-#define STACK_SAMPLE_REGS 0xff01ffULL
+/* perf_event_attr.sample_regs_user: what unwinding can need, UNWIND_N_REGS of them, and the flags. */
+#define STACK_SAMPLE_REGS 0xff03ffULL
 
 struct stack_sample {
 	uint64_t id, ip, time, period;
@@ -28,6 +28,7 @@ struct stack_sample {
 	const unsigned char *kernel;		/* n_kernel words, markers of context among them */
 	uint64_t abi;				/* PERF_SAMPLE_REGS_ABI_* */
 	uint64_t regs[UNWIND_N_REGS];		/* in DWARF order */
+	uint64_t flags;
 	uint64_t asked;				/* how much stack was to be copied */
 	const unsigned char *stack;
 	size_t size;				/* how much there is */
@@ -39,5 +40,13 @@ struct stack_sample {
  * False if it is not laid out like that.
  */
 bool stack_sample_parse(const struct perf_event_header *record, size_t size, struct stack_sample *ret);
+
+/*
+ * Is the task in a system call, and so stands behind its instruction?  syscall
+ * leaves the address of the next one in rcx and the flags in r11 (Intel SDM,
+ * volume 2, SYSCALL); what faults may have its own address in rcx, as the first
+ * instruction of a function that is called through it.
+ */
+bool stack_sample_in_system_call(const struct stack_sample *sample);
 
 #endif

@@ -240,6 +240,14 @@ def kernel_mode():
           edges=f'{CALL}(?:map_stack )?(?:mode_faults )?{MAIN}').check(recording)
 
 
+@tap.test('a fault of the first instruction of a function that was called through rcx is no system call')
+def entered():
+    recording = record_program('entered')
+    truth('entered', f'entered enters {MAIN}', edges=f'(?:enters |{WORK}|{CALL}){MAIN}').check(recording)
+    faults = [s for s in recording.of('entered') if s['kernel'] and s['user'] and s['user'][0]['sym'] == 'entered']
+    assert faults, 'no sample in a fault'
+
+
 @tap.test('two events at once')
 def two_events():
     recording = record_program('recursion', '--count', 10, options=['-e', 'cpu-clock,page-faults'])

@@ -11,7 +11,7 @@ struct record {
 	uint32_t pid, tid;
 	uint64_t time;
 	uint32_t cpu, reserved;
-	uint64_t period, n_kernel, kernel[N_KERNEL], abi, regs[UNWIND_N_REGS], asked;
+	uint64_t period, n_kernel, kernel[N_KERNEL], abi, regs[UNWIND_N_REGS + 1], asked;
 	unsigned char stack[COPY];
 	uint64_t copied;
 };
@@ -25,8 +25,8 @@ static struct record make(void)
 		.abi = PERF_SAMPLE_REGS_ABI_64, .asked = COPY, .copied = COPIED,
 	};
 
-	/* In the kernel's order: ax bx cx dx si di bp sp ip r8 … r15. */
-	for (int i = 0; i < UNWIND_N_REGS; i++)
+	/* In the kernel's order: ax bx cx dx si di bp sp ip flags r8 … r15. */
+	for (int i = 0; i <= UNWIND_N_REGS; i++)
 		r.regs[i] = 1000 + i;
 	memset(r.stack, 0xab, COPIED);
 	return r;
@@ -46,8 +46,9 @@ static void check(const struct stack_sample *s)
 	CHECK_U64(s->regs[UNWIND_RBP], 1006);
 	CHECK_U64(s->regs[UNWIND_RSP], 1007);
 	CHECK_U64(s->regs[UNWIND_RIP], 1008);
-	CHECK_U64(s->regs[8], 1009);
-	CHECK_U64(s->regs[15], 1016);
+	CHECK_U64(s->flags, 1009);
+	CHECK_U64(s->regs[8], 1010);
+	CHECK_U64(s->regs[15], 1017);
 	CHECK_U64(s->asked, COPY);
 	CHECK_U64(s->size, COPIED);
 	CHECK(s->stack[0] == 0xab && s->stack[COPIED - 1] == 0xab);
@@ -93,6 +94,20 @@ TEST(lengths_that_lie)
 	CHECK_U64(s.size, COPY + sizeof(r.copied));
 	r.n_kernel = UINT64_MAX / 8;
 	CHECK(!stack_sample_parse(&r.header, sizeof(r), &s));
+}
+
+TEST(a_system_call_is_told_from_a_fault_of_a_function_called_through_rcx)
+{
+	enum { CX = 2, IP = 8, FLAGS = 9, R11 = 13 };	/* in the kernel's order */
+	struct record r = make();
+	struct stack_sample s;
+
+	r.regs[CX] = r.regs[IP];
+	CHECK(stack_sample_parse(&r.header, sizeof(r), &s) && !stack_sample_in_system_call(&s));
+	r.regs[R11] = r.regs[FLAGS];
+	CHECK(stack_sample_parse(&r.header, sizeof(r), &s) && stack_sample_in_system_call(&s));
+	r.header.misc = PERF_RECORD_MISC_USER;
+	CHECK(stack_sample_parse(&r.header, sizeof(r), &s) && !stack_sample_in_system_call(&s));
 }
 
 int main(int argc, char **argv)
