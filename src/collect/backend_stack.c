@@ -9,6 +9,7 @@
 #include "collect/copy_size.h"
 #include "collect/deep_threads.h"
 #include "collect/perf_events.h"
+#include "collect/shared_samples.h"
 #include "collect/stack_sample.h"
 #include "collect/stack_walk.h"
 #include "collect/task.h"
@@ -38,6 +39,7 @@ struct stack_backend {
 	struct perf_events *events;
 	struct copy_size *copy_sizes;		/* by group of the events */
 	struct deep_threads deep;
+	struct shared_samples shared;
 	struct stack_walker walker;
 	stack_ips ips;				/* of the walk under way */
 	VEC(struct doubt) doubts;		/* by age */
@@ -47,7 +49,14 @@ struct stack_backend {
 	struct backend_counters counters;
 };
 
-/* The beginning of a record's trailer, and which of the two it was. */
+/* The beginning of a record's trailer. */
+struct trailer {
+	uint32_t pid, tid;
+	uint64_t time;
+	uint32_t cpu, reserved;
+};
+
+/* The end of a program or of a task. */
 struct end_event {
 	uint32_t pid, tid;
 	uint64_t time;
@@ -60,28 +69,56 @@ struct end_event {
 static void side_band(struct stack_backend *b, const struct perf_event_header *header)
 {
 	struct end_event end = { .exit = header->type == PERF_RECORD_EXIT };
+	struct trailer trailer;
 
+	memcpy(&trailer, (const char *)header + header->size - PERF_EVENTS_TRAILER, sizeof(trailer));
+	shared_samples_next(&b->shared, trailer.cpu, trailer.time);
 	recorder_queue_side_band(b->recorder, header);
-	if ((!end.exit && (header->type != PERF_RECORD_COMM || !(header->misc & PERF_RECORD_MISC_COMM_EXEC))) ||
-	    header->size < sizeof(*header) + PERF_EVENTS_TRAILER)
+	if (!end.exit && (header->type != PERF_RECORD_COMM || !(header->misc & PERF_RECORD_MISC_COMM_EXEC)))
 		return;
-	memcpy(&end, (const char *)header + header->size - PERF_EVENTS_TRAILER, offsetof(struct end_event, exit));
+	end.pid = trailer.pid;
+	end.tid = trailer.tid;
+	end.time = trailer.time;
 	recorder_queue(b->recorder, EVENT_CHAIN, end.time, &end, sizeof(end));
 }
 
+static void queue_sample(void *arg, const struct shared_sample *sample, uint32_t size)
+{
+	const struct stack_backend *b = arg;
+
+	recorder_queue(b->recorder, EVENT_SAMPLE, sample->time, sample, size);
+}
+
 /* A record has room for the whole copy that was asked for; what is empty of it is left behind. */
+static void sample_drained(struct stack_backend *b, const struct perf_event_header *header)
+{
+	const struct shared_sample *head = (const void *)header;
+	struct stack_sample sample;
+	uint32_t size;
+
+	if (!stack_sample_parse(header, header->size, &sample)) {
+		b->counters.lost_samples++;
+		return;
+	}
+	size = (uint32_t)(sample.stack + sample.size - (const unsigned char *)header);
+	if (perf_events_is_shared(b->events, sample.id)) {
+		b->counters.lost_samples += !shared_samples_add(&b->shared, head, size);
+	} else {
+		shared_samples_next(&b->shared, sample.cpu, sample.time);
+		queue_sample(b, head, size);
+	}
+}
+
 static void drained(void *arg, const struct perf_event_header *header)
 {
 	struct stack_backend *b = arg;
-	struct stack_sample sample;
 
-	if (header->type != PERF_RECORD_SAMPLE)
-		side_band(b, header);
-	else if (stack_sample_parse(header, header->size, &sample))
-		recorder_queue(b->recorder, EVENT_SAMPLE, sample.time, header,
-			       (uint32_t)(sample.stack + sample.size - (const unsigned char *)header));
+	if (header->type == PERF_RECORD_SAMPLE)
+		sample_drained(b, header);
+	else if (header->size < sizeof(*header) + PERF_EVENTS_TRAILER)
+		b->counters.lost_records++;
 	else
-		b->counters.lost_samples++;
+		side_band(b, header);
 }
 
 static void stack_drain(void *backend)
@@ -89,6 +126,7 @@ static void stack_drain(void *backend)
 	struct stack_backend *b = backend;
 
 	b->counters.lost_records += perf_events_drain(b->events, drained, b);
+	shared_samples_drained(&b->shared);
 }
 
 /* ---- samples ------------------------------------------------------------------ */
@@ -307,7 +345,7 @@ static void take_sample(struct stack_backend *b, const struct stack_sample *s)
 		b->counters.lost_samples++;
 		return;
 	}
-	if (counts_elsewhere(b, s))
+	if (!perf_events_counts(b->events, s->id, s->time) || counts_elsewhere(b, s))
 		return;
 	reason = why_not(b, s);
 	fill_record(s, event, &record);
@@ -345,6 +383,7 @@ static void stack_destroy(void *backend)
 	rule_cache_destroy(b->rules);
 	perf_events_close(b->events);
 	deep_threads_free(&b->deep);
+	shared_samples_free(&b->shared);
 	free(b->copy_sizes);
 	vec_free(&b->ips);
 	vec_free(&b->doubts);
@@ -378,6 +417,7 @@ static struct error *stack_create(const struct backend_context *context, void **
 		return error_nomem();
 	b->options = context->options;
 	b->recorder = context->recorder;
+	b->shared = (struct shared_samples){ .fn = queue_sample, .arg = b };
 	err = open_events(b, context->epoll_fd);
 	b->deep.events = b->events;
 	if (!err)

@@ -2,21 +2,15 @@
 /* Samples and deferred records of the kernel; see deferral.h. */
 #include "collect/deferral.h"
 
-#include "base/clock.h"
 #include "base/hash.h"
-#include "base/vec.h"
 #include "collect/perf_events.h"
+#include "collect/shared_samples.h"
 #include "collect/task.h"
 #include "perfdata/records.h"
 
 #include <string.h>
 
-enum {
-	MAX_OPEN = 16384,	/* requests; the oldest are not followed any more */
-	MAX_CPUS = 65536,
-};
-
-#define EVERY_CPU UINT32_MAX
+enum { MAX_OPEN = 16384 };	/* requests; the oldest are not followed any more */
 
 /* A request whose chain has not come, by task. */
 struct request {
@@ -34,8 +28,7 @@ struct deferral {
 	struct frame_chain check;
 	struct hash open;
 	struct request *oldest, *newest;
-	VEC(struct sample_head *) held;	/* samples whose time may not be by our clock */
-	VEC(uint64_t) last;		/* by CPU: when the last record came that is by ours */
+	struct shared_samples shared;
 	uint64_t lost_time;	/* when a ring last told of lost records */
 	struct deferral_counters counters;
 };
@@ -43,11 +36,7 @@ struct deferral {
 /* ---- records as the kernel writes them ---------------------------------------- */
 
 struct sample_head {
-	struct perf_event_header header;
-	uint64_t id, ip;
-	uint32_t pid, tid;
-	uint64_t time;
-	uint32_t cpu, reserved;
+	struct shared_sample is;
 	uint64_t period, n;
 	uint64_t words[];	/* the chain; then the ABI of the registers, then our one if there is an ABI */
 };
@@ -112,19 +101,19 @@ static bool parse_sample(const struct deferral *d, const struct sample_head *hea
 	size_t left = (size - sizeof(*head)) / 8;
 	uint32_t event;
 
-	if (head->n >= left || !d->options.find_event(d->options.arg, head->id, &event))
+	if (head->n >= left || !d->options.find_event(d->options.arg, head->is.id, &event))
 		return false;
 	memset(p, 0, sizeof(*p));
 	p->sample = (struct sample_record){
-		.type = RECORD_SAMPLE, .event = event, .time = head->time, .ip = head->ip, .period = head->period,
-		.pid = head->pid, .tid = head->tid, .cpu = head->cpu,
-		.user_mode = (head->header.misc & PERF_RECORD_MISC_CPUMODE_MASK) == PERF_RECORD_MISC_USER,
+		.type = RECORD_SAMPLE, .event = event, .time = head->is.time, .ip = head->is.ip, .period = head->period,
+		.pid = head->is.pid, .tid = head->is.tid, .cpu = head->is.cpu,
+		.user_mode = (head->is.header.misc & PERF_RECORD_MISC_CPUMODE_MASK) == PERF_RECORD_MISC_USER,
 	};
 	parse_chain(head->words, head->n, p);
 	p->has_regs = head->words[head->n] != PERF_SAMPLE_REGS_ABI_NONE;
 	if (p->has_regs && head->n + 1 < left)
 		p->user_ip = head->words[head->n + 1];
-	p->ours = d->options.is_ours(d->options.arg, head->id);
+	p->ours = d->options.is_ours(d->options.arg, head->is.id);
 	p->size = offsetof(struct sample_record, kernel) + p->sample.n_kernel * sizeof(p->sample.kernel[0]);
 	return true;
 }
@@ -366,58 +355,11 @@ void deferral_take(struct deferral *d, const void *data, uint32_t size)
 
 /* ---- draining ----------------------------------------------------------------------- */
 
-/*
- * A sample that the kernel filled in for several sessions may have the time by another
- * one's clock, and our identifier.  But a ring is written in order: such a sample waits
- * for the next record, and unless it is between its neighbours it is as old as that.
- */
-static void hold(struct deferral *d, const struct perf_event_header *header)
+static void queue_sample(void *arg, const struct shared_sample *sample, uint32_t size)
 {
-	struct sample_head *sample = malloc(header->size);
+	const struct deferral *d = arg;
 
-	if (sample)
-		memcpy(sample, header, header->size);
-	if (!sample || !vec_push(&d->held, sample)) {
-		d->counters.lost_samples++;
-		free(sample);
-	}
-}
-
-static uint64_t *last_time(struct deferral *d, uint32_t cpu)
-{
-	while (d->last.len <= cpu && cpu < MAX_CPUS && vec_push(&d->last, 0))
-		;
-	return cpu < d->last.len ? &d->last.data[cpu] : NULL;
-}
-
-static void release(struct deferral *d, uint32_t cpu, uint64_t next)
-{
-	size_t left = 0;
-
-	for (size_t i = 0; i < d->held.len; i++) {
-		struct sample_head *sample = d->held.data[i];
-		const uint64_t *last = last_time(d, sample->cpu);
-
-		if (cpu != EVERY_CPU && sample->cpu != cpu) {
-			d->held.data[left++] = sample;
-			continue;
-		}
-		if (sample->time > next || (last && sample->time < *last))
-			sample->time = next;
-		recorder_queue(d->options.recorder, EVENT_SAMPLE, sample->time, sample, sample->header.size);
-		free(sample);
-	}
-	d->held.len = left;
-}
-
-/* The next record of a CPU's ring has this time, by our clock. */
-static void next_record(struct deferral *d, uint32_t cpu, uint64_t time)
-{
-	uint64_t *last = last_time(d, cpu);
-
-	release(d, cpu, time);
-	if (last)
-		*last = time;
+	recorder_queue(d->options.recorder, EVENT_SAMPLE, sample->time, sample, size);
 }
 
 static uint64_t trailer_time(const struct perf_event_header *header)
@@ -445,11 +387,11 @@ static void sample_drained(struct deferral *d, const struct perf_event_header *h
 
 	if (header->size < sizeof(*head)) {
 		d->counters.lost_samples++;
-	} else if (d->options.is_shared(d->options.arg, head->id)) {
-		hold(d, header);
+	} else if (d->options.is_shared(d->options.arg, head->is.id)) {
+		d->counters.lost_samples += !shared_samples_add(&d->shared, &head->is, header->size);
 	} else {
-		next_record(d, head->cpu, head->time);
-		recorder_queue(d->options.recorder, EVENT_SAMPLE, head->time, header, header->size);
+		shared_samples_next(&d->shared, head->is.cpu, head->is.time);
+		queue_sample(d, &head->is, header->size);
 	}
 }
 
@@ -466,7 +408,7 @@ void deferral_record(struct deferral *d, const struct perf_event_header *header)
 		return;
 	}
 	memcpy(&trailer, (const char *)header + header->size - sizeof(trailer), sizeof(trailer));
-	next_record(d, trailer.cpu, trailer.time);
+	shared_samples_next(&d->shared, trailer.cpu, trailer.time);
 	if (header->type == PERFDATA_RECORD_CALLCHAIN_DEFERRED)
 		recorder_queue(d->options.recorder, EVENT_CHAIN, trailer.time, header, header->size);
 	else
@@ -475,8 +417,7 @@ void deferral_record(struct deferral *d, const struct perf_event_header *header)
 
 void deferral_drained(struct deferral *d)
 {
-	if (d->held.len)
-		release(d, EVERY_CPU, clock_monotonic_ns());
+	shared_samples_drained(&d->shared);
 }
 
 /* ---- the rest ------------------------------------------------------------------------- */
@@ -512,6 +453,7 @@ struct error *deferral_create(const struct deferral_options *options, struct def
 	if (!d)
 		return error_nomem();
 	d->options = *options;
+	d->shared = (struct shared_samples){ .fn = queue_sample, .arg = d };
 	d->check = (struct frame_chain){
 		.dsos = options->dsos, .processes = recorder_processes(options->recorder),
 		.limit = DEFERRAL_MAX_FRAMES,
@@ -526,10 +468,7 @@ void deferral_destroy(struct deferral *d)
 		return;
 	while (d->oldest)
 		close_request(d, d->oldest);
-	for (size_t i = 0; i < d->held.len; i++)
-		free(d->held.data[i]);
-	vec_free(&d->held);
-	vec_free(&d->last);
+	shared_samples_free(&d->shared);
 	hash_free(&d->open);
 	free(d);
 }

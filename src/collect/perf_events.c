@@ -2,6 +2,7 @@
 /* Opening and following perf events; see perf_events.h. */
 #include "collect/perf_events.h"
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/vec.h"
@@ -26,9 +27,8 @@ enum {
 	OPEN_ATTEMPTS = 5,
 	MAX_OWN_GROUPS = 256,
 	MAX_OWN_EVENTS = 512,		/* descriptors of threads that have events of their own */
+	KEPT_CHANGES = 4,		/* of the size of copies: more than happen while samples are under way */
 };
-
-#define ALL_GROUPS UINT32_MAX
 
 /* What events are bound to: a thread, or all that a CPU runs. */
 struct target {
@@ -54,13 +54,21 @@ struct cpu {
 struct event_id {
 	struct hash_node node;
 	uint64_t id;
-	uint32_t event, group;
+	uint32_t event, group, stack_size;
+};
+
+/* The sizes of copies that a group has had, by number, the last one first. */
+struct size_history {
+	struct {
+		uint64_t since;
+		uint32_t size;
+	} last[KEPT_CHANGES];
 };
 
 struct perf_events {
 	struct perf_events_options options;
 	VEC(struct target) targets;
-	uint32_t *stack_size;		/* by group: the number of the size that is in use */
+	struct size_history *sizes;	/* by group */
 	struct hash ids;
 	struct cpu **cpus;		/* possible CPUs; NULL: never online */
 	bool *cpu_seen;			/* online at the last look */
@@ -139,16 +147,17 @@ static struct error *open_error(const struct session_event *event, int err, int 
 	return error_errno(err, "cannot open event %s on CPU %d%s", event->name, cpu, remedy(err));
 }
 
-static bool remember_id(struct perf_events *e, uint32_t event, uint32_t group, int fd)
+static bool remember_id(struct perf_events *e, uint32_t event, const struct sampler *sampler)
 {
 	struct event_id *id = calloc(1, sizeof(*id));
 
-	if (!id || ioctl(fd, PERF_EVENT_IOC_ID, &id->id) || !hash_insert(&e->ids, &id->node, hash_u64(id->id))) {
+	if (!id || ioctl(sampler->fd, PERF_EVENT_IOC_ID, &id->id) || !hash_insert(&e->ids, &id->node, hash_u64(id->id))) {
 		free(id);
 		return false;
 	}
 	id->event = event;
-	id->group = group;
+	id->group = sampler->group;
+	id->stack_size = sampler->stack_size;
 	return true;
 }
 
@@ -209,17 +218,37 @@ bool perf_events_group_of(const struct perf_events *e, uint64_t id, uint32_t *gr
 	return known;
 }
 
+static uint32_t size_at(const struct perf_events *e, uint32_t group, uint64_t time)
+{
+	const struct size_history *sizes = &e->sizes[group];
+	unsigned int i = 0;
+
+	while (i < KEPT_CHANGES - 1 && time <= sizes->last[i].since)
+		i++;
+	return sizes->last[i].size;
+}
+
+bool perf_events_counts(const struct perf_events *e, uint64_t id, uint64_t time)
+{
+	const struct event_id *known = find_id(e, id);
+
+	if (!known || is_shared(&e->options.events[known->event]))
+		return true;
+	return known->stack_size == size_at(e, known->group, time);
+}
+
 /* Where an event's samples go: its program, or the ring of its CPU. */
-static bool connect_event(struct perf_events *e, size_t i, uint32_t group, int cpu, int fd)
+static bool connect_event(struct perf_events *e, size_t i, const struct sampler *sampler, int cpu)
 {
 	if (e->options.program_fds)
-		return !ioctl(fd, PERF_EVENT_IOC_SET_BPF, e->options.program_fds[i]);
-	return !ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, e->cpus[cpu]->ring.fd) && remember_id(e, (uint32_t)i, group, fd);
+		return !ioctl(sampler->fd, PERF_EVENT_IOC_SET_BPF, e->options.program_fds[i]);
+	return !ioctl(sampler->fd, PERF_EVENT_IOC_SET_OUTPUT, e->cpus[cpu]->ring.fd) &&
+	       remember_id(e, (uint32_t)i, sampler);
 }
 
 static bool in_use(const struct perf_events *e, const struct sampler *sampler)
 {
-	return e->stack_size[sampler->group] == sampler->stack_size;
+	return e->sizes[sampler->group].last[0].size == sampler->stack_size;
 }
 
 static struct error *open_event(struct perf_events *e, size_t i, uint32_t size, const struct target *target, int cpu)
@@ -235,10 +264,10 @@ static struct error *open_event(struct perf_events *e, size_t i, uint32_t size, 
 	fd = perf_event_open(&attr, target->tid, cpu);
 	if (fd < 0)
 		return open_error(event, errno, cpu);
-	if (!connect_event(e, i, target->group, cpu, fd) ||
+	sampler.fd = fd;
+	if (!connect_event(e, i, &sampler, cpu) ||
 	    (e->enabled && in_use(e, &sampler) && ioctl(fd, PERF_EVENT_IOC_ENABLE, 0)))
 		return error_errno(errno, "cannot attach to event %s on CPU %d", event->name, cpu);
-	sampler.fd = fd;
 	if (!vec_push(&e->cpus[cpu]->samplers, sampler))
 		return error_nomem();
 	steal_fd(&fd);
@@ -587,8 +616,8 @@ struct error *perf_events_open(const struct perf_events_options *options, struct
 	e->n_cpus = sysconf(_SC_NPROCESSORS_CONF);
 	e->cpus = calloc(e->n_cpus, sizeof(*e->cpus));
 	e->cpu_seen = calloc(e->n_cpus, sizeof(*e->cpu_seen));
-	e->stack_size = calloc(perf_events_groups(e) + MAX_OWN_GROUPS, sizeof(*e->stack_size));
-	if (!e->cpus || !e->cpu_seen || !e->stack_size)
+	e->sizes = calloc(perf_events_groups(e) + MAX_OWN_GROUPS, sizeof(*e->sizes));
+	if (!e->cpus || !e->cpu_seen || !e->sizes)
 		return error_nomem();
 	open_uevents(e);
 	err = open_whole_processes(e);
@@ -601,13 +630,23 @@ struct error *perf_events_open(const struct perf_events_options *options, struct
 	return NULL;
 }
 
-/* All that are in use, of one group or of all. */
-static void control(struct perf_events *e, uint32_t group, unsigned long request)
+/* All that are in use. */
+static void control(struct perf_events *e, unsigned long request)
 {
 	for (int cpu = 0; cpu < e->n_cpus; cpu++)
 		if (e->cpus[cpu])
 			vec_each(&e->cpus[cpu]->samplers, sampler)
-				if (in_use(e, sampler) && (group == ALL_GROUPS || sampler->group == group))
+				if (in_use(e, sampler))
+					ioctl(sampler->fd, request, 0);
+}
+
+/* Those of a group with one size of copies. */
+static void control_size(struct perf_events *e, uint32_t group, uint32_t size, unsigned long request)
+{
+	for (int cpu = 0; e->enabled && cpu < e->n_cpus; cpu++)
+		if (e->cpus[cpu])
+			vec_each(&e->cpus[cpu]->samplers, sampler)
+				if (sampler->group == group && sampler->stack_size == size)
 					ioctl(sampler->fd, request, 0);
 }
 
@@ -616,15 +655,19 @@ uint32_t perf_events_groups(const struct perf_events *e)
 	return of_threads(e) && e->options.n_pids ? (uint32_t)e->options.n_pids : 1;
 }
 
+/* Between the two calls both sizes are sampled, so that nothing is missed; which one counts is a matter of time. */
 void perf_events_set_stack_size(struct perf_events *e, uint32_t group, uint32_t number)
 {
-	if (number >= e->options.n_stack_sizes)
+	struct size_history *sizes = &e->sizes[group];
+	const uint32_t before = sizes->last[0].size;
+
+	if (number >= e->options.n_stack_sizes || number == before)
 		return;
-	if (e->enabled)
-		control(e, group, PERF_EVENT_IOC_DISABLE);
-	e->stack_size[group] = number;
-	if (e->enabled)
-		control(e, group, PERF_EVENT_IOC_ENABLE);
+	memmove(sizes->last + 1, sizes->last, sizeof(sizes->last) - sizeof(sizes->last[0]));
+	sizes->last[0].size = number;
+	control_size(e, group, number, PERF_EVENT_IOC_ENABLE);
+	sizes->last[0].since = clock_monotonic_ns();
+	control_size(e, group, before, PERF_EVENT_IOC_DISABLE);
 }
 
 /* ---- threads with events of their own ---------------------------------------- */
@@ -680,14 +723,14 @@ void perf_events_remove_group(struct perf_events *e, uint32_t group)
 struct error *perf_events_enable(struct perf_events *e)
 {
 	e->enabled = true;
-	control(e, ALL_GROUPS, PERF_EVENT_IOC_ENABLE);
+	control(e, PERF_EVENT_IOC_ENABLE);
 	return NULL;
 }
 
 void perf_events_disable(struct perf_events *e)
 {
 	e->enabled = false;
-	control(e, ALL_GROUPS, PERF_EVENT_IOC_DISABLE);
+	control(e, PERF_EVENT_IOC_DISABLE);
 }
 
 uint64_t perf_events_drain(struct perf_events *e, perf_ring_fn fn, void *arg)
@@ -715,7 +758,7 @@ void perf_events_close(struct perf_events *e)
 	for (int cpu = 0; e->cpus && cpu < e->n_cpus; cpu++)
 		free(e->cpus[cpu]);
 	vec_free(&e->targets);
-	free(e->stack_size);
+	free(e->sizes);
 	free(e->cpus);
 	free(e->cpu_seen);
 	free(e);

@@ -88,6 +88,12 @@ uint32_t perf_events_groups(const struct perf_events *events);
 bool perf_events_group_of(const struct perf_events *events, uint64_t id, uint32_t *group);
 void perf_events_set_stack_size(struct perf_events *events, uint32_t group, uint32_t number);
 /*
+ * Around a change samples come in both sizes: was the sample's in use at its
+ * time?  Shared samples always count: who asks for both gets them twice
+ * (shared_samples.h), for they have the identifier of any of the two.
+ */
+bool perf_events_counts(const struct perf_events *events, uint64_t id, uint64_t time);
+/*
  * A thread may have events of its own besides, with the first size, in a group
  * of its own: one of own_groups() from groups() on, that is not in use.  What it
  * starts does not inherit them.  There are none where a sample that two events
