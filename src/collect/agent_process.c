@@ -424,9 +424,10 @@ static bool take_unsampled(const struct drain *d, const struct perf_event_header
 	if (header->size < sizeof(*header) + sizeof(thread))
 		return false;
 	memcpy(&thread, header + 1, sizeof(thread));
-	if (!is_own(d->process, &thread.pid, &thread.tid) || !unsampled_name(thread.why))
+	if (!is_own(d->process, &thread.pid, &thread.tid) || !unsampled_name(thread.why) ||
+	    (thread.change < 0 && !d->process->unsampled[thread.why]))
 		return false;
-	d->process->unsampled[thread.why]++;
+	d->process->unsampled[thread.why] += thread.change < 0 ? -1 : 1;
 	return true;
 }
 

@@ -64,7 +64,7 @@ struct agent_process {
 	uint32_t n_alive;		/* of the members */
 	VEC(struct agent_process_tracepoint) tracepoints;
 	uint64_t samples, lost, foreign;	/* taken over, lost in rings, dropped */
-	uint64_t unsampled[UNSAMPLED_MAX];	/* threads without clocks */
+	uint64_t unsampled[UNSAMPLED_MAX], counted[UNSAMPLED_MAX];	/* threads without clocks, and of those the backend's */
 };
 
 /* What is queued for a sample and for a description, in front of it; a chain is a struct agent_chain. */

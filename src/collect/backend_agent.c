@@ -258,9 +258,9 @@ static void drain_process(struct agent_backend *b, struct agent_process *p)
 	b->counters.requests += p->samples;
 	b->counters.lost_records += p->lost + p->foreign;
 	for (size_t i = 0; i < UNSAMPLED_MAX; i++)
-		b->counters.unsampled[i] += p->unsampled[i];
+		b->counters.unsampled[i] += p->unsampled[i] - p->counted[i];
+	memcpy(p->counted, p->unsampled, sizeof(p->counted));
 	p->samples = p->lost = p->foreign = 0;
-	memset(p->unsampled, 0, sizeof(p->unsampled));
 }
 
 static void look_at(struct agent_backend *b, void *what)

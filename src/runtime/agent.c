@@ -14,6 +14,7 @@
 
 #include "base/unsampled.h"
 #include "rcu/sys.h"
+#include "runtime/agent_confine.h"
 #include "runtime/agent_maps.h"
 #include "runtime/agent_socket.h"
 #include "runtime/ring_owner.h"
@@ -23,6 +24,7 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct recording *recordings;
 pid_t agent_thread;
+static unsigned int n_confining;	/* threads that install filters now */
 static sigset_t fork_saved;
 static pid_t fork_parent;
 
@@ -57,13 +59,17 @@ static void write_name(struct recording *recording, bool is_exec)
 }
 
 /* 0, or -errno and that is told. */
-static int arm(struct recording *recording, pid_t tid)
+static int arm(struct recording *recording, pid_t tid, bool confined)
 {
-	int err = sampler_arm(&recording->sampler, tid);
+	int err = confined ? 0 : sampler_arm(&recording->sampler, tid);
 
+	if (confined) {
+		sampler_leave_out(&recording->sampler, tid);
+		agent_write_unsampled(recording, tid, UNSAMPLED_SECCOMP, 1);
+	}
 	/* -EINVAL: it has ended. */
 	if (err && err != -EINVAL)
-		agent_write_unsampled(recording, tid, err == -EBUSY ? UNSAMPLED_SIGNAL_USED : UNSAMPLED_NO_TIMERS);
+		agent_write_unsampled(recording, tid, err == -EBUSY ? UNSAMPLED_SIGNAL_USED : UNSAMPLED_NO_TIMERS, 1);
 	return err;
 }
 
@@ -88,23 +94,27 @@ static void end_what_is_over(void)
 {
 	struct recording *over;
 
-	while (!is_idle() && !__atomic_load_n(&agent_thread, __ATOMIC_RELAXED) && (over = take_over()))
+	while (!is_idle() && !confined_here() && !__atomic_load_n(&agent_thread, __ATOMIC_RELAXED) && (over = take_over()))
 		recording_close(over);
 }
 
-void retour_agent_thread_begin(bool seen_blocked)
+void retour_agent_thread_begin(bool seen_blocked, bool confined)
 {
 	int saved_errno = errno;
 	sigset_t saved;
 
+	if (confined)
+		confine(false, true);
 	if (!sampler_signal())
 		return;
 	sampler_admit(seen_blocked);
 	end_what_is_over();
 	agent_lock(&saved);
 	for (struct recording *r = recordings; r; r = r->next) {
-		write_name(r, false);
-		arm(r, sys_gettid());
+		/* A new thread has its maker's name. */
+		if (!confined_here())
+			write_name(r, false);
+		arm(r, sys_gettid(), confined_here());
 	}
 	agent_unlock(&saved);
 	errno = saved_errno;
@@ -163,9 +173,12 @@ static int take_in(struct recording *recording, pid_t tid)
 
 	if (tid <= 0 || tid == __atomic_load_n(&agent_thread, __ATOMIC_RELAXED) || sampler_has(&recording->sampler, tid))
 		return 0;
+	/* It is found at the next look, and what has become of it. */
+	if (__atomic_load_n(&n_confining, __ATOMIC_RELAXED))
+		return 0;
 	read_name(tid, name);
 	agent_write_comm(recording, tid, name, tid == agent_pid());
-	return arm(recording, tid);
+	return arm(recording, tid, confined_thread(tid));
 }
 
 /*
@@ -215,6 +228,93 @@ bool agent_update_threads(void)
 	return any;
 }
 
+/* ---- seccomp --------------------------------------------------------------------- */
+
+/* What a thread does in sections of the recordings is over, too, when it comes here. */
+static void leave_out_here(void)
+{
+	for (struct recording *r = recordings; r; r = r->next)
+		arm(r, sys_gettid(), true);
+}
+
+static bool leave_out_one(pid_t tid, void *recording)
+{
+	agent_write_unsampled(recording, tid, UNSAMPLED_SECCOMP, 1);
+	return true;
+}
+
+/* Handlers and walks of other threads are waited for as the recordings end. */
+static void leave_out_all(void)
+{
+	struct recording *r;
+
+	do {
+		sigset_t saved;
+
+		agent_lock(&saved);
+		r = recordings;
+		if (r)
+			sampler_disarm_if(&r->sampler, leave_out_one, r);
+		agent_unlock(&saved);
+		if (r)
+			agent_end(r);
+	} while (r);
+}
+
+bool retour_agent_confine(bool all)
+{
+	int saved_errno = errno;
+	sigset_t saved;
+
+	/* The memory of a vfork's child is its parent's. */
+	if ((all ? confined_all() : confined_here()) || sys_getpid() != agent_pid())
+		return false;
+	confine_children(true);
+	agent_lock(&saved);
+	confine(all, true);
+	__atomic_fetch_add(&n_confining, 1, __ATOMIC_RELAXED);
+	if (!all)
+		leave_out_here();
+	agent_unlock(&saved);
+	if (all)
+		leave_out_all();
+	if (sampler_signal())
+		sampler_drop_pending();
+	errno = saved_errno;
+	return true;
+}
+
+/* Of recordings that have ended threads cannot be part again. */
+static void take_back(bool all)
+{
+	int saved_errno = errno;
+	pid_t tid = sys_gettid();
+	sigset_t saved;
+
+	confine_children(false);
+	agent_lock(&saved);
+	confine(all, false);
+	for (struct recording *r = recordings; r; r = r->next) {
+		sampler_disarm(&r->sampler, tid);
+		agent_write_unsampled(r, tid, UNSAMPLED_SECCOMP, -1);
+		arm(r, tid, false);
+	}
+	agent_unlock(&saved);
+	errno = saved_errno;
+}
+
+void retour_agent_confined(bool all, bool failed)
+{
+	if (failed)
+		take_back(all);
+	__atomic_fetch_sub(&n_confining, 1, __ATOMIC_RELAXED);
+}
+
+bool retour_agent_is_confined(void)
+{
+	return confined_here();
+}
+
 /* ---- mappings ------------------------------------------------------------------ */
 
 static void write_mapping(const struct agent_mapping *mapping, bool is_new, void *arg)
@@ -233,7 +333,7 @@ void retour_agent_objects_changed(void)
 	int saved_errno = errno;
 	sigset_t saved;
 
-	if (is_idle())
+	if (is_idle() || confined_here())
 		return;
 	agent_lock(&saved);
 	agent_maps_read(write_new_mapping, NULL);
@@ -314,7 +414,7 @@ static void after_fork_child(void)
 		if (recording_is_over(r))
 			continue;
 		agent_write_fork(r, fork_parent);
-		arm(r, sys_gettid());
+		arm(r, sys_gettid(), confined_here());
 	}
 	agent_unlock(&saved);
 }
@@ -323,6 +423,7 @@ static void prepare_forks(void)
 {
 	/* Rings know the thread's id anew before we write. */
 	owner_prepare();
+	confine_look();
 	pthread_atfork(before_fork, after_fork_parent, after_fork_child);
 }
 
@@ -396,7 +497,7 @@ struct recording *agent_find_over(void)
 static int open_recording(const struct agent_session *wanted, int page, pid_t recorder, struct recording **ret,
 			  int *rings)
 {
-	int err = page < 0 ? -EINVAL : recording_open(wanted, page, recorder, ret);
+	int err = page < 0 ? -EINVAL : confined_all() ? -EPERM : recording_open(wanted, page, recorder, ret);
 
 	if (err)
 		return err;

@@ -16,10 +16,20 @@
 
 #include "retour/rcu_types.h"
 
-/* The calling thread begins, ends, has a new name.  seen_blocked: of the thread that made it. */
-RETOUR_API void retour_agent_thread_begin(bool seen_blocked);
+/* The calling thread begins, ends, has a new name.  seen_blocked, confined: of the thread that made it. */
+RETOUR_API void retour_agent_thread_begin(bool seen_blocked, bool confined);
 RETOUR_API void retour_agent_thread_end(void);
 RETOUR_API void retour_agent_thread_named(void);
+
+/*
+ * The calling thread, or all of the process, is about to forbid itself system calls
+ * with seccomp; whatever the agent does in it might kill the program.  Nothing of
+ * ours is under way in it any more, and nothing begins, when this returns.  True:
+ * that is new, and the second says how it went.
+ */
+RETOUR_API bool retour_agent_confine(bool all);
+RETOUR_API void retour_agent_confined(bool all, bool failed);
+RETOUR_API bool retour_agent_is_confined(void);
 
 /* There may be new executable mappings. */
 RETOUR_API void retour_agent_objects_changed(void);

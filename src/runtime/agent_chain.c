@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "base/reason.h"
+#include "runtime/agent_confine.h"
 #include "runtime/unwind_buffer.h"
 #include "runtime/unwind_user.h"
 
@@ -15,6 +16,10 @@ bool agent_request_chain(struct recording *recording, struct sample_place *place
 
 	if (!recording->wanted.max_depth) {
 		place->reason = REASON_NOT_ASKED;
+		return true;
+	}
+	if (confined_here()) {
+		place->reason = REASON_CONFINED;
 		return true;
 	}
 	ret = retour_unwind_deferred_request(&recording->work, &place->cookie);

@@ -22,6 +22,7 @@
 
 #include "rcu/sys.h"
 #include "runtime/agent.h"
+#include "runtime/agent_confine.h"
 #include "runtime/agent_socket.h"
 #include "runtime/recording.h"
 
@@ -147,6 +148,8 @@ static void *listen_for_recorders(void *arg)
 	fd = open_listener();
 	while (fd >= 0 || records) {
 		wait_for_recorders(fd, &clients, records ? LOOK_MS : -1);
+		if (confined_all())
+			break;
 		while ((over = agent_find_over()))
 			end(&clients, over);
 		records = agent_update_threads();
@@ -173,7 +176,8 @@ static void start_thread(void)
 static void start_again(void)
 {
 	agent_thread = 0;
-	start_thread();
+	if (!confined_here())
+		start_thread();
 }
 
 void agent_listen(void)
@@ -191,7 +195,7 @@ __attribute__((destructor)) static void remove_socket(void)
 {
 	char path[128];
 
-	if (!__atomic_load_n(&agent_thread, __ATOMIC_RELAXED))
+	if (!__atomic_load_n(&agent_thread, __ATOMIC_RELAXED) || confined_here())
 		return;
 	snprintf(path, sizeof(path), AGENT_SOCKET, geteuid(), sys_getpid());
 	unlink(path);

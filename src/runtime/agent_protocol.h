@@ -112,7 +112,7 @@ enum agent_record_type {
 	AGENT_RECORD_SAMPLE = 0x72740001,
 	AGENT_RECORD_CHAIN,
 	AGENT_RECORD_TRACEPOINT,	/* struct agent_tracepoint up to its last field, before its first sample */
-	AGENT_RECORD_UNSAMPLED,		/* once a thread */
+	AGENT_RECORD_UNSAMPLED,
 };
 
 struct agent_trailer {
@@ -145,7 +145,7 @@ struct agent_sample {
 struct agent_unsampled {
 	uint32_t pid, tid;
 	uint32_t why;			/* enum unsampled */
-	uint32_t reserved;
+	int32_t change;			/* 1; -1: it has them again */
 };
 
 struct agent_chain {

@@ -166,14 +166,14 @@ void agent_write_exit(struct recording *recording, pid_t tid)
 	write_task(recording, PERF_RECORD_EXIT, tid, agent_pid());
 }
 
-void agent_write_unsampled(struct recording *recording, pid_t tid, unsigned int why)
+void agent_write_unsampled(struct recording *recording, pid_t tid, unsigned int why, int change)
 {
 	struct retour_ring_record record;
 
 	if (retour_ring_reserve(recording->ring, sizeof(struct agent_unsampled), &record))
 		return;
 	*(struct agent_unsampled *)record.data =
-		(struct agent_unsampled){ .pid = agent_pid(), .tid = tid, .why = why };
+		(struct agent_unsampled){ .pid = agent_pid(), .tid = tid, .why = why, .change = change };
 	retour_ring_commit(recording->ring, &record, AGENT_RECORD_UNSAMPLED, 0);
 }
 

@@ -34,8 +34,8 @@ void agent_write_fork(struct recording *recording, pid_t parent);
 /* A thread ends. */
 void agent_write_exit(struct recording *recording, pid_t tid);
 
-/* A thread has no clocks: enum unsampled. */
-void agent_write_unsampled(struct recording *recording, pid_t tid, unsigned int why);
+/* A thread has no clocks, for a reason of enum unsampled; change -1: it has them again. */
+void agent_write_unsampled(struct recording *recording, pid_t tid, unsigned int why, int change);
 
 struct agent_mapping {
 	uint64_t start, end, offset, inode;

@@ -8,6 +8,7 @@
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #include <threads.h>
 #include <unistd.h>
 
+#include "rcu/sys.h"
 #include "runtime/agent.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -39,7 +41,7 @@
 struct start {
 	void *routine;
 	void *arg;
-	bool seen_blocked;
+	bool seen_blocked, confined;	/* of who makes it */
 	bool taken;		/* of the pool; else allocated */
 };
 
@@ -79,6 +81,7 @@ static struct start *new_start(void *routine, void *arg)
 	start->routine = routine;
 	start->arg = arg;
 	start->seen_blocked = retour_agent_seen_blocked();
+	start->confined = retour_agent_is_confined();
 	return start;
 }
 
@@ -89,7 +92,7 @@ static struct start began(void *arg)
 
 	put_start(arg);
 	pthread_setspecific(ending, &ending);
-	retour_agent_thread_begin(start.seen_blocked);
+	retour_agent_thread_begin(start.seen_blocked, start.confined);
 	return start;
 }
 
@@ -148,20 +151,89 @@ EXPORT int pthread_setname_np(pthread_t thread, const char *name)
 	return err;
 }
 
+/* ---- filters ------------------------------------------------------------------ */
+
+/* A call that may put the thread, or all, under a filter; what is refused for certain may not. */
+struct confining {
+	bool is, all, returns_descriptor;
+};
+
+static struct confining confining_prctl(long option, unsigned long mode, unsigned long filter)
+{
+	return (struct confining){
+		.is = option == PR_SET_SECCOMP && (mode == SECCOMP_MODE_STRICT || (mode == SECCOMP_MODE_FILTER && filter)),
+	};
+}
+
+static struct confining confining_seccomp(unsigned long operation, unsigned long flags, unsigned long filter)
+{
+	return (struct confining){
+		.is = operation == SECCOMP_SET_MODE_STRICT || (operation == SECCOMP_SET_MODE_FILTER && filter),
+		.all = flags & SECCOMP_FILTER_FLAG_TSYNC,
+		.returns_descriptor = flags & SECCOMP_FILTER_FLAG_NEW_LISTENER,
+	};
+}
+
+static long call(long nr, const long *args)
+{
+	long ret = sys_call(nr, args[0], args[1], args[2], args[3], args[4], args[5]);
+
+	if (ret > -4096 && ret < 0) {
+		errno = -ret;
+		return -1;
+	}
+	return ret;
+}
+
+static long call_confining(struct confining how, long nr, const long *args)
+{
+	bool is_new = retour_agent_confine(how.all);
+	long ret = call(nr, args);
+
+	/* Above 0: a thread that could not be brought under it. */
+	if (is_new)
+		retour_agent_confined(how.all, ret < 0 || (ret > 0 && !how.returns_descriptor));
+	return ret;
+}
+
 EXPORT int prctl(int option, ...)
 {
-	unsigned long args[4];
+	long args[6] = { option };
+	struct confining how;
 	va_list list;
 	int ret;
 
 	va_start(list, option);
-	for (int i = 0; i < 4; i++)
-		args[i] = va_arg(list, unsigned long);
+	for (int i = 1; i < 5; i++)
+		args[i] = va_arg(list, long);
 	va_end(list);
-	ret = REAL(prctl)(option, args[0], args[1], args[2], args[3]);
+	how = confining_prctl(option, args[1], args[2]);
+	if (how.is)
+		return call_confining(how, SYS_prctl, args);
+	ret = REAL(prctl)(option, args[1], args[2], args[3], args[4]);
 	if (option == PR_SET_NAME && !ret)
 		retour_agent_thread_named();
 	return ret;
+}
+
+static long (*real_syscall)(long nr, long a, long b, long c, long d, long e, long f);
+
+/* syscall(), in its own place; allocators call it before there is anything. */
+EXPORT long preloaded_syscall(long nr, long a, long b, long c, long d, long e, long f) __asm__("syscall");
+
+long preloaded_syscall(long nr, long a, long b, long c, long d, long e, long f)
+{
+	struct confining how = { false };
+
+	if (nr == SYS_seccomp)
+		how = confining_seccomp(a, b, c);
+	else if (nr == SYS_prctl)
+		how = confining_prctl(a, b, c);
+	if (how.is)
+		return call_confining(how, nr, (long[]){ a, b, c, d, e, f });
+	if (!real_syscall)
+		return call(nr, (long[]){ a, b, c, d, e, f });
+	return real_syscall(nr, a, b, c, d, e, f);
 }
 
 /* ---- objects ------------------------------------------------------------------- */
@@ -336,6 +408,7 @@ EXPORT int signalfd(int fd, const sigset_t *set, int flags)
 __attribute__((constructor)) static void prepare(void)
 {
 	ready = !pthread_key_create(&ending, end);
+	real_syscall = (__typeof__(real_syscall))dlsym(RTLD_NEXT, "syscall");
 	pthread_sigmask(SIG_BLOCK, NULL, NULL);
 	sigprocmask(SIG_BLOCK, NULL, NULL);
 	sigaction(SIGCHLD, NULL, NULL);

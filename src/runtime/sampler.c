@@ -112,23 +112,48 @@ static void deliver_to_program(int sig, siginfo_t *info, void *ucontext)
 		action.sa_handler(sig);
 }
 
-/* Blocks the signal as the program has, and lets the kernel keep it. */
-static void give_back(int sig, const siginfo_t *info, void *ucontext)
+static void send_again(const siginfo_t *info)
 {
 	pid_t tid = sys_gettid();
 
+	if (info->si_code == SI_TKILL)
+		sys_call(SYS_rt_tgsigqueueinfo, sys_getpid(), tid, info->si_signo, (long)info, 0, 0);
+	else	/* to the process; only its own id lets a thread say what it likes */
+		sys_call(SYS_rt_sigqueueinfo, tid, info->si_signo, (long)info, 0, 0, 0);
+}
+
+/* Blocks the signal as the program has, and lets the kernel keep it. */
+static void give_back(int sig, const siginfo_t *info, void *ucontext)
+{
 	sigaddset(&((ucontext_t *)ucontext)->uc_sigmask, sig);
 	thread_has_it_back = true;
 	__atomic_store_n(&given_back, true, __ATOMIC_RELAXED);
-	if (info->si_code == SI_TKILL)
-		sys_call(SYS_rt_tgsigqueueinfo, sys_getpid(), tid, sig, (long)info, 0, 0);
-	else	/* to the process; only its own id lets a thread say what it likes */
-		sys_call(SYS_rt_sigqueueinfo, tid, sig, (long)info, 0, 0, 0);
+	send_again(info);
 }
 
 static bool is_clock(const siginfo_t *info)
 {
 	return info->si_code == SI_TIMER && (uintptr_t)info->si_value.sival_ptr - (uintptr_t)tags < sizeof(tags);
+}
+
+void sampler_drop_pending(void)
+{
+	bool was_blocked = change_mask(SIG_BLOCK, signal_number);
+	struct timespec now = { 0 };
+	siginfo_t info;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, signal_number);
+	/* What is not a clock's is sent again, and would come again. */
+	for (int n = 0; n < SAMPLERS * SAMPLER_CLOCKS; n++) {
+		if (sys_call(SYS_rt_sigtimedwait, (long)&set, (long)&info, (long)&now, _NSIG / 8, 0, 0) < 0)
+			break;
+		if (!is_clock(&info))
+			send_again(&info);
+	}
+	if (!was_blocked)
+		change_mask(SIG_UNBLOCK, signal_number);
 }
 
 static void on_signal(int sig, siginfo_t *info, void *ucontext)
@@ -277,6 +302,19 @@ static int make_timers(const struct sampler *sampler, struct sampled_thread *thr
 	return 0;
 }
 
+/* Without timers. */
+static int add(struct sampler *sampler, pid_t tid, struct sampled_thread **ret)
+{
+	int err = make_room(sampler);
+
+	if (err)
+		return err;
+	*ret = &sampler->threads[sampler->n_threads++];
+	(*ret)->tid = tid;
+	(*ret)->n_timers = 0;
+	return 0;
+}
+
 int sampler_arm(struct sampler *sampler, pid_t tid)
 {
 	struct sampled_thread *thread;
@@ -284,13 +322,18 @@ int sampler_arm(struct sampler *sampler, pid_t tid)
 
 	if (find(sampler, tid))
 		return 0;
-	err = make_room(sampler);
-	if (err)
-		return err;
-	thread = &sampler->threads[sampler->n_threads++];
-	thread->tid = tid;
-	thread->n_timers = 0;
-	return make_timers(sampler, thread);
+	err = add(sampler, tid, &thread);
+	return err ? err : make_timers(sampler, thread);
+}
+
+void sampler_leave_out(struct sampler *sampler, pid_t tid)
+{
+	struct sampled_thread *thread = find(sampler, tid);
+
+	if (thread)
+		delete_timers(thread);
+	else
+		add(sampler, tid, &thread);
 }
 
 static void remove_thread(struct sampler *sampler, struct sampled_thread *thread)

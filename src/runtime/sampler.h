@@ -56,6 +56,9 @@ void sampler_stop(struct sampler *sampler);
  */
 int sampler_arm(struct sampler *sampler, pid_t tid);
 
+/* Leaves a thread without clocks, also those that it had: it counts as armed. */
+void sampler_leave_out(struct sampler *sampler, pid_t tid);
+
 bool sampler_has(const struct sampler *sampler, pid_t tid);
 
 /* Has any thread its clocks? */
@@ -64,6 +67,9 @@ bool sampler_runs(const struct sampler *sampler);
 /* Stops the clocks of one thread; of those for which over() is true. */
 void sampler_disarm(struct sampler *sampler, pid_t tid);
 void sampler_disarm_if(struct sampler *sampler, bool (*over)(pid_t tid, void *arg), void *arg);
+
+/* Takes clocks' signals that are still on their way to the calling thread. */
+void sampler_drop_pending(void);
 
 /* In a forked child, which has none of its parent's timers. */
 void sampler_after_fork(struct sampler *sampler);

@@ -238,8 +238,8 @@ static void take_record(const struct perf_event_header *header)
 		break;
 	case AGENT_RECORD_UNSAMPLED:
 		CHECK(ids[2] < UNSAMPLED_MAX);
-		task_of(ids[0], ids[1])->unsampled = true;
-		seen.unsampled[ids[2]]++;
+		task_of(ids[0], ids[1])->unsampled = (int)ids[3] > 0;
+		seen.unsampled[ids[2]] += ids[3];
 		break;
 	case PERF_RECORD_LOST:
 		seen.lost += ((const uint64_t *)header)[2];

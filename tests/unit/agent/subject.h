@@ -12,8 +12,11 @@ struct part {
 	void (*run)(void);
 };
 
-/* subject_signals.c */
-extern const struct part signal_parts[];
+/* subject_signals.c, subject_seccomp.c */
+extern const struct part signal_parts[], seccomp_parts[];
+
+/* This program's file. */
+extern const char *self;
 
 #define MUST(condition)                                                        \
 	do {                                                                   \
