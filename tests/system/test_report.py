@@ -29,8 +29,11 @@ def folded_stacks():
     expected = collections.Counter(stack_of(s) for s in recording.samples if s['complete'])
     found = folded(recording)
     assert sum(found.values()) == len(recording.samples), f'{sum(found.values())} of {len(recording.samples)}'
-    wrong = [(stack, n, found.get(stack)) for stack, n in expected.items() if found.get(stack) != n]
-    assert not wrong, f'{len(wrong)} of {len(expected)} stacks differ, e.g. {wrong[0]}'
+    # BPF programs, those of other sessions too, have names as long as they are loaded only: they may have gone meanwhile.
+    lasting = {stack: n for stack, n in expected.items() if ';bpf_prog_' not in stack}
+    wrong = [(stack, n, found.get(stack)) for stack, n in lasting.items() if found.get(stack) != n]
+    assert not wrong, f'{len(wrong)} of {len(lasting)} stacks differ, e.g. {wrong[0]}'
+    assert len(lasting) > len(expected) / 2, f'{len(lasting)} of {len(expected)} stacks are without BPF programs'
 
 
 @tap.test('a truncated chain has its reason as the outermost frame')
