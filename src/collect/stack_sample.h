@@ -42,10 +42,10 @@ struct stack_sample {
 bool stack_sample_parse(const struct perf_event_header *record, size_t size, struct stack_sample *ret);
 
 /*
- * Is the task in a system call, and so stands behind its instruction?  syscall
- * leaves the address of the next one in rcx and the flags in r11 (Intel SDM,
- * volume 2, SYSCALL); what faults may have its own address in rcx, as the first
- * instruction of a function that is called through it.
+ * May the task be in a system call, and so stand behind its instruction?
+ * syscall leaves the address of the next one in rcx and the flags in r11 (Intel
+ * SDM, volume 2, SYSCALL).  What faults may have its own address in rcx, too, as
+ * the first instruction of a function that is called through it.
  */
 bool stack_sample_in_system_call(const struct stack_sample *sample);
 

@@ -16,11 +16,21 @@ struct walk {
 };
 
 /* The code that a walk looks at, of its innermost frame, is not in the copy: it hardly changes. */
-static bool read_code(const struct stack_image *image, unsigned long long *word)
+static bool read_code(const struct stack_image *image, uint64_t address, void *bytes, size_t n)
 {
-	struct iovec to = { word, sizeof(*word) }, from = { (void *)(uintptr_t)image->frame.pc, sizeof(*word) };
+	struct iovec to = { bytes, n }, from = { (void *)(uintptr_t)address, n };
 
-	return process_vm_readv((pid_t)image->pid, &to, 1, &from, 1, 0) == sizeof(*word);
+	return process_vm_readv((pid_t)image->pid, &to, 1, &from, 1, 0) == (ssize_t)n;
+}
+
+/* Registers can be by chance as a system call leaves them: what lies before pc decides, as long as there is a process. */
+static bool is_behind_system_call(const struct stack_image *image)
+{
+	static const unsigned char syscall[] = { 0x0f, 0x05 };
+	unsigned char code[sizeof(syscall)];
+
+	return !read_code(image, image->frame.pc - sizeof(code), code, sizeof(code)) ||
+	       !memcmp(code, syscall, sizeof(code));
 }
 
 static bool read_stack(struct walk *w, uint64_t address, unsigned long long *words, unsigned int n)
@@ -29,7 +39,7 @@ static bool read_stack(struct walk *w, uint64_t address, unsigned long long *wor
 	uint64_t offset = address - image->address;
 
 	if (image->frame.innermost && address == image->frame.pc && n == 1)
-		return read_code(image, words);
+		return read_code(image, address, words, sizeof(*words));
 	if (address >= image->address && w->reach < offset + n * 8)
 		w->reach = offset + n * 8;
 	if (address < image->address || offset > image->size || image->size - offset < n * 8) {
@@ -165,6 +175,8 @@ static enum reason walk_up(struct walk *w, stack_ips *ips)
 {
 	struct walk_frame frame = w->image->frame;
 
+	if (frame.innermost && !frame.exact)
+		frame.exact = !is_behind_system_call(w->image);
 	/* The image's own frame comes again, if it is one: nobody may have looked. */
 	if (ips->len)
 		ips->len--;

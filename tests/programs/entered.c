@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Calls, through rcx, a function whose first instruction faults.  A task in that
- * fault has its own address in rcx, as it has in a system call; but what lies
- * before it is another function, of another frame.
+ * fault has its own address in rcx and the flags in r11, as it has in a system
+ * call; but what lies before it is another function, of another frame.
  */
 #include "program.h"
 
@@ -27,8 +27,10 @@ void entered(char *memory);
 
 FRAME static void enters(char *memory)
 {
-	/* It changes no register. */
-	asm volatile("call *%%rcx" : : "c"(entered), "D"(memory) : "memory");
+	/* In r11 are the flags, as after syscall: those that xor makes, and RF, which the fault sets. */
+	asm volatile("mov $0x10246, %%r11d\n"
+		     "	xor %%eax, %%eax\n"
+		     "	call *%%rcx" : : "c"(entered), "D"(memory) : "memory", "cc", "rax", "r11");
 }
 
 int main(int argc, char **argv)
