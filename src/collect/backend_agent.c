@@ -16,10 +16,10 @@
 #include "collect/backend.h"
 #include "collect/perf_events.h"
 #include "collect/synthesize.h"
+#include "runtime/agent_pattern.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <fnmatch.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <string.h>
@@ -608,7 +608,7 @@ static bool matched(const struct agent_backend *b, const char *pattern)
 		char name[2 * AGENT_MAX_NAME];
 
 		snprintf(name, sizeof(name), "%s:%s", known->description.provider, known->description.name);
-		if (!fnmatch(pattern, name, 0))
+		if (agent_pattern_matches(pattern, name))
 			return true;
 	}
 	return false;

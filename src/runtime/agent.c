@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/unsampled.h"
+#include "base/clock.h"
 #include "rcu/sys.h"
 #include "runtime/agent_confine.h"
 #include "runtime/agent_maps.h"
@@ -529,7 +530,7 @@ static int answer_session(int fd, const struct agent_message *message, int page,
 	return err;
 }
 
-static int answer_list(int fd)
+static int answer_list(int fd, uint64_t deadline)
 {
 	struct agent_message answer = { .kind = AGENT_TRACEPOINT };
 	struct agent_tracepoint *list;
@@ -538,7 +539,7 @@ static int answer_list(int fd)
 
 	for (unsigned int i = 0; i < n && !err; i++) {
 		answer.tracepoint = list[i];
-		err = agent_send(fd, &answer, -1);
+		err = clock_monotonic_ns() < deadline ? agent_send(fd, &answer, -1) : -ETIMEDOUT;
 	}
 	free(list);
 	answer.kind = AGENT_DONE;
@@ -547,8 +548,10 @@ static int answer_list(int fd)
 
 int agent_serve(int fd, pid_t recorder, struct recording **ret)
 {
+	uint64_t deadline = clock_monotonic_ns() + AGENT_PATIENCE * 1000000000ull;
 	struct agent_message message;
 	int err = agent_send_hello(fd), page;
+	bool has_listed = false;
 
 	while (!err) {
 		err = agent_receive(fd, &message, &page);
@@ -556,14 +559,15 @@ int agent_serve(int fd, pid_t recorder, struct recording **ret)
 			break;
 		if (message.kind == AGENT_SESSION)
 			err = answer_session(fd, &message, page, recorder, ret);
-		else if (message.kind == AGENT_LIST)
-			err = answer_list(fd);
+		else if (message.kind == AGENT_LIST && !has_listed)
+			err = answer_list(fd, deadline);
 		else
 			err = message.kind == AGENT_QUIT ? -ECANCELED : -EPROTO;
 		if (page >= 0)
 			close(page);
 		if (message.kind == AGENT_SESSION)
 			break;
+		has_listed = true;
 	}
 	return err;
 }

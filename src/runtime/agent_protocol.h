@@ -14,9 +14,11 @@
  * and then, both ways:
  *
  *	agent		HELLO
- *	recorder	SESSION, with the session page's descriptor, or LIST, or QUIT
+ *	recorder	SESSION, with the session page's descriptor, or QUIT; before it LIST, once
  *	agent		RINGS with the descriptor of its rings, or, to LIST,
  *			TRACEPOINT for each and DONE; or REFUSED
+ *
+ * The agent has other recorders: all that must be said in AGENT_PATIENCE seconds.
  *
  * After RINGS the rings say everything, as records of perf's ABI, in discard
  * mode.  Times in them are values of retour_ring_clock().  Who reads one ring after
@@ -32,7 +34,8 @@
 #define AGENT_DIRECTORY "/tmp/retour-%u"		/* 0700, the user's */
 #define AGENT_SOCKET AGENT_DIRECTORY "/%u.agent"	/* 0600 */
 
-enum { AGENT_VERSION = 1, AGENT_MAX_EVENTS = 5, AGENT_MAX_NAME = 128, AGENT_MAX_FIELDS = 12, AGENT_MAX_TYPE = 64 };
+enum { AGENT_VERSION = 1, AGENT_MAX_EVENTS = 5, AGENT_MAX_NAME = 128, AGENT_MAX_FIELDS = 12, AGENT_MAX_TYPE = 64,
+       AGENT_PATIENCE = 10 };
 
 /* ---- packets ------------------------------------------------------------- */
 
@@ -50,7 +53,7 @@ enum agent_message_kind {
 enum agent_event_kind {
 	AGENT_CPU_CLOCK,	/* each thread's CPU time; period in ns */
 	AGENT_WALL_CLOCK,	/* each thread's, also while it sleeps; period in ns */
-	AGENT_TRACEPOINTS,	/* those whose PROVIDER:NAME matches the pattern (fnmatch(3)) */
+	AGENT_TRACEPOINTS,	/* those whose PROVIDER:NAME matches the pattern (agent_pattern.h) */
 };
 
 struct agent_event {

@@ -44,7 +44,7 @@ void retour_agent_offer(bool sampled)
 {
 	int saved_errno = errno;
 
-	if (getenv(AGENT_ENVIRONMENT) && !agent_has_tracepoints())
+	if (secure_getenv(AGENT_ENVIRONMENT) && !agent_has_tracepoints())
 		return;
 	if (sampled)
 		sampler_take_signal();
@@ -61,7 +61,7 @@ static void offer(const struct retour_object *object)
 /* The program runs on whatever happens here. */
 __attribute__((constructor(104))) static void start(void)
 {
-	const char *path = getenv(AGENT_ENVIRONMENT);
+	const char *path = secure_getenv(AGENT_ENVIRONMENT);
 	int saved_errno = errno, fd;
 	struct recording *recording;
 	pid_t recorder;

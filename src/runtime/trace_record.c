@@ -9,13 +9,13 @@
  */
 #include "runtime/trace_record.h"
 
-#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/reason.h"
 #include "runtime/agent_chain.h"
+#include "runtime/agent_pattern.h"
 #include "runtime/agent_record.h"
 #include "runtime/mutant.h"
 #include "runtime/ring_layout.h"
@@ -226,7 +226,7 @@ static bool matches(const struct retour_tracepoint *tp, const struct agent_event
 	if (event->kind != AGENT_TRACEPOINTS)
 		return false;
 	snprintf(name, sizeof(name), "%s:%s", tp->provider, tp->name);
-	return !fnmatch(event->pattern, name, 0);
+	return agent_pattern_matches(event->pattern, name);
 }
 
 /* What was recorded of a tracepoint that has gone, for the same one that comes again. */

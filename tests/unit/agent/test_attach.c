@@ -235,6 +235,72 @@ TEST(lists)
 	wait_for_end();
 }
 
+/* Once: a recorder that goes on asking would keep the others away. */
+TEST(lists_once)
+{
+	struct agent_message ask = { .kind = AGENT_LIST, .size = offsetof(struct agent_message, version) }, answer;
+	int fd, none;
+
+	start_traced(NULL);
+	fd = attach();
+	send_packet(fd, &ask, ask.size, -1);
+	do
+		CHECK(receive_packet(fd, &answer, &none));
+	while (answer.kind != AGENT_DONE);
+	send_packet(fd, &ask, ask.size, -1);
+	CHECK(!receive_packet(fd, &answer, &none));
+	close(fd);
+	want_tracepoints("app:pair", 1);
+	fd = attach();
+	start_session(fd);
+	read_until_sampled(1);
+	close(fd);
+	wait_for_end();
+}
+
+static void copy_file(const char *from, const char *to)
+{
+	static char bytes[1 << 16];
+	int in = open(from, O_RDONLY), out = open(to, O_WRONLY | O_CREAT | O_EXCL, 0700);
+	ssize_t n;
+
+	while ((n = read(in, bytes, sizeof(bytes))) > 0)
+		CHECK(write(out, bytes, n) == n);
+	CHECK(!n && !close(in) && !close(out));
+}
+
+/* Who starts a program with other rights than theirs has no say in what it connects to. */
+TEST(started_with_its_owners_rights)
+{
+	char path[128];
+	int fd;
+
+	if (geteuid())
+		SKIP("needs root");
+	listen_for_agents();
+	CHECK(!chmod(directory, 0711) && !chmod(socket_path, 0666));
+	snprintf(path, sizeof(path), "%s/traced", directory);
+	copy_file(TRACED_ELSEWHERE, path);
+	CHECK(!chmod(path, 04755));
+	program = fork();
+	if (program == 0) {
+		setenv(AGENT_ENVIRONMENT, socket_path, 1);
+		unsetenv("LD_PRELOAD");
+		CHECK(!setgid(65534) && !setuid(65534));
+		execl(path, path, NULL);
+		_exit(127);
+	}
+	snprintf(agent_path, sizeof(agent_path), AGENT_SOCKET, geteuid(), program);
+	fd = attach();
+	close(fd);
+	kill(program, SIGKILL);
+	waitpid(program, NULL, 0);
+	unlink(agent_path);
+	unlink(path);
+	unlink(socket_path);
+	rmdir(directory);
+}
+
 TEST(fields_and_chains)
 {
 	int fd;
