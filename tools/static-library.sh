@@ -1,0 +1,22 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Makes a static library in which every symbol is named retour_*: static-library.sh NM OBJCOPY AR LIBRARY OBJECT...
+#
+# Objects refer to each other by names that are hidden from other objects at
+# run time, but not from a static link: there a program's function of the same
+# name would silently take the place of the library's.  Nor is anything left
+# for link-time optimization, which inlines what asks for its caller.
+set -e
+nm=$1 objcopy=$2 ar=$3 library=$4
+shift 4
+work=$library.d
+rm -rf "$library" "$work"
+mkdir "$work"
+"$nm" -g --defined-only "$@" >"$work/symbols"
+awk 'NF == 3 && $3 ~ /^[a-z]/ && $3 !~ /^retour_/ { print $3, "retour_private_" $3 }' "$work/symbols" | sort -u >"$work/names"
+for object; do
+	"$objcopy" --redefine-syms="$work/names" --wildcard --remove-section='.gnu.*lto_*' --strip-symbol='__gnu_lto_*' \
+		"$object" "$work/$(basename "$object")"
+done
+"$ar" rcsD "$library" "$work"/*.o
+rm -r "$work"
