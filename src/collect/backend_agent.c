@@ -409,8 +409,11 @@ static void agent_destroy(void *backend)
 	vec_free(&b->processes);
 	vec_free(&b->tracepoints.events);
 	agent_server_close(&b->server);
-	if (b->page)
+	if (b->page) {
+		__atomic_store_n(&b->page->state, AGENT_GONE, __ATOMIC_RELEASE);
+		pthread_mutex_unlock(&b->page->recorder);
 		munmap(b->page, sizeof(*b->page));
+	}
 	if (b->page_fd >= 0)
 		close(b->page_fd);
 	if (b->timer >= 0)
@@ -437,6 +440,19 @@ static struct error *create_watch(struct agent_backend *b, int epoll_fd)
 	return NULL;
 }
 
+/* For as long as this thread lives; nobody else takes it. */
+static void hold(pthread_mutex_t *mutex)
+{
+	pthread_mutexattr_t attr;
+
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+	pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+	pthread_mutex_init(mutex, &attr);
+	pthread_mutex_lock(mutex);
+	pthread_mutexattr_destroy(&attr);
+}
+
 /* Written here only: the agents' mappings cannot be. */
 static struct error *create_page(struct agent_backend *b)
 {
@@ -448,6 +464,7 @@ static struct error *create_page(struct agent_backend *b)
 		b->page = NULL;
 		return error_errno(errno, "the session's page");
 	}
+	hold(&b->page->recorder);
 	if (fcntl(b->page_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL))
 		return error_errno(errno, "the session's page");
 	return NULL;

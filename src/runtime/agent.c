@@ -18,6 +18,7 @@
 #include "runtime/agent_confine.h"
 #include "runtime/agent_maps.h"
 #include "runtime/agent_socket.h"
+#include "runtime/ring_layout.h"
 #include "runtime/ring_owner.h"
 #include "runtime/trace_record.h"
 
@@ -43,6 +44,11 @@ static void agent_unlock(const sigset_t *saved)
 	pthread_mutex_unlock(&lock);
 	pthread_sigmask(SIG_SETMASK, saved, NULL);
 }
+
+/* Those whose recorders want to know, while locked. */
+#define each_wanted(r)                                                         \
+	for (struct recording *r = recordings; r; r = r->next)                 \
+		if (!recording_is_over(r))
 
 static bool is_idle(void)
 {
@@ -111,7 +117,7 @@ void retour_agent_thread_begin(bool seen_blocked, bool confined)
 	sampler_admit(seen_blocked);
 	end_what_is_over();
 	agent_lock(&saved);
-	for (struct recording *r = recordings; r; r = r->next) {
+	each_wanted(r) {
 		/* A new thread has its maker's name. */
 		if (!confined_here())
 			write_name(r, false);
@@ -145,7 +151,7 @@ void retour_agent_thread_named(void)
 	if (is_idle())
 		return;
 	agent_lock(&saved);
-	for (struct recording *r = recordings; r; r = r->next)
+	each_wanted(r)
 		write_name(r, false);
 	agent_unlock(&saved);
 	errno = saved_errno;
@@ -325,8 +331,9 @@ static void write_mapping(const struct agent_mapping *mapping, bool is_new, void
 
 static void write_new_mapping(const struct agent_mapping *mapping, bool is_new, void *arg)
 {
-	for (struct recording *r = recordings; is_new && r; r = r->next)
-		agent_write_mapping(r, mapping);
+	each_wanted(r)
+		if (is_new)
+			agent_write_mapping(r, mapping);
 }
 
 void retour_agent_objects_changed(void)
@@ -468,6 +475,25 @@ void agent_end(struct recording *recording)
 	agent_unlock(&saved);
 	if (is_ours)
 		recording_close(recording);
+}
+
+/*
+ * Who holds the lock has blocked signals, so it is another thread; waiting for it in a
+ * handler could be for ever (it may be forking, and wait for the allocator's locks).
+ */
+void agent_abandon(struct recording *recording)
+{
+	struct recording *r;
+
+	if (pthread_mutex_trylock(&lock))
+		return;
+	for (r = recordings; r && r != recording; r = r->next)
+		;
+	if (r) {
+		sampler_leave_out(&r->sampler, sys_gettid());
+		ring_empty(r->ring);
+	}
+	pthread_mutex_unlock(&lock);
 }
 
 bool agent_has_tracepoints(void)

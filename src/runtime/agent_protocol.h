@@ -27,6 +27,7 @@
 #ifndef RETOUR_RUNTIME_AGENT_PROTOCOL_H
 #define RETOUR_RUNTIME_AGENT_PROTOCOL_H
 
+#include <pthread.h>
 #include <stdint.h>
 
 #define AGENT_ENVIRONMENT "RETOUR_AGENT"
@@ -99,10 +100,20 @@ struct agent_message {
 /*
  * The session page, made and written by the recorder, read only to the agent: it
  * works while state is AGENT_RUNNING.  Sealed, so that it cannot shrink.
+ *
+ * A recorder may be killed, and its id may be another process's then.  So it holds a robust
+ * mutex, of which the kernel marks the first word (FUTEX_OWNER_DIED) as it ends.
  */
-enum { AGENT_WAITING, AGENT_RUNNING, AGENT_STOPPED };
+enum {
+	AGENT_WAITING,
+	AGENT_RUNNING,
+	AGENT_STOPPED,		/* what is in the rings is still read */
+	AGENT_GONE,		/* nothing is */
+};
 struct agent_page {
 	uint32_t state;
+	uint32_t reserved;
+	pthread_mutex_t recorder;	/* robust, shared, held from before the page is passed on */
 };
 
 /* ---- records --------------------------------------------------------------- */

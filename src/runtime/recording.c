@@ -12,6 +12,7 @@
 
 #include "base/reason.h"
 #include "retour/rcu.h"
+#include "runtime/agent.h"
 #include "runtime/agent_chain.h"
 #include "runtime/agent_record.h"
 #include "runtime/mutant.h"
@@ -52,8 +53,11 @@ static bool take_sample(struct sampler *sampler, unsigned int clock, unsigned in
 	};
 
 	retour_torture_delay();
-	if (!recording_runs(recording))
+	if (!recording_runs(recording)) {
+		if (recording_state(recording) == AGENT_GONE)
+			agent_abandon(recording);
 		return !recording_is_over(recording);
+	}
 	if (!has_stack(ucontext)) {
 		place.reason = REASON_NO_STACK;
 	} else if (!agent_request_chain(recording, &place)) {
@@ -62,8 +66,8 @@ static bool take_sample(struct sampler *sampler, unsigned int clock, unsigned in
 		retour_unwind_regs_of_signal(&regs, ucontext);
 		agent_walk_now(recording, &regs, 0, &place);
 	}
-	/* The rings of a recorder that was killed stay full. */
-	return agent_write_sample(recording, &place) != -ENOSPC || !recording_is_over(recording);
+	agent_write_sample(recording, &place);
+	return true;
 }
 
 /* ---- beginning and end ------------------------------------------------------- */

@@ -35,17 +35,26 @@ int recording_open(const struct agent_session *wanted, int page, pid_t recorder,
 /* Ends it: nobody writes or samples when it returns.  Not from a section or probe. */
 void recording_close(struct recording *recording);
 
-/* Does the recorder want records now?  Async-signal-safe. */
-static inline bool recording_runs(const struct recording *recording)
+/* What the recorder says, or the kernel of it when it was killed.  Async-signal-safe, as the next ones. */
+static inline unsigned int recording_state(const struct recording *recording)
 {
-	return __atomic_load_n(&recording->page->state, __ATOMIC_RELAXED) == AGENT_RUNNING;
+	const uint32_t *recorder = (const uint32_t *)&recording->page->recorder;
+
+	if (__atomic_load_n(recorder, __ATOMIC_RELAXED) & FUTEX_OWNER_DIED)
+		return AGENT_GONE;
+	return __atomic_load_n(&recording->page->state, __ATOMIC_RELAXED);
 }
 
-/* Will it never again?  A recorder that was killed has said nothing.  Async-signal-safe. */
+/* Does the recorder want records now? */
+static inline bool recording_runs(const struct recording *recording)
+{
+	return recording_state(recording) == AGENT_RUNNING;
+}
+
+/* Will it never again? */
 static inline bool recording_is_over(const struct recording *recording)
 {
-	return __atomic_load_n(&recording->page->state, __ATOMIC_RELAXED) == AGENT_STOPPED ||
-	       (recording->recorder > 0 && sys_call(SYS_kill, recording->recorder, 0, 0, 0, 0, 0) == -ESRCH);
+	return recording_state(recording) >= AGENT_STOPPED;
 }
 
 #endif

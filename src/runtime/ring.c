@@ -293,6 +293,11 @@ uint32_t ring_take_number(struct retour_ring *ring)
 	return __atomic_add_fetch(&ring_set(&ring->map)->numbers, 1, __ATOMIC_RELAXED);
 }
 
+void ring_empty(struct retour_ring *ring)
+{
+	ring_map_empty(&ring->map);
+}
+
 uint64_t retour_ring_clock(const struct retour_ring *ring)
 {
 	return ring->cycles ? clock_cycles() : now_ns(CLOCK_MONOTONIC);

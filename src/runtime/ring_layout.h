@@ -66,6 +66,13 @@ struct ring_map {
 /* The next of 1, 2, ...: one that no other writer to the set has, in whatever process.  Async-signal-safe. */
 uint32_t ring_take_number(struct retour_ring *ring);
 
+/*
+ * Gives the memory of all records back; the rings are as new ones then.  Nobody reads them
+ * any more.  Async-signal-safe, also under writers.
+ */
+void ring_empty(struct retour_ring *ring);
+void ring_map_empty(const struct ring_map *map);
+
 /* Maps fd, which becomes the map's, for n_rings of data_size. 0 or -errno, and fd is still the caller's. */
 int ring_map(struct ring_map *map, int fd, unsigned int n_rings, size_t data_size);
 void ring_unmap(struct ring_map *map);

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "rcu/sys.h"
 #include "runtime/ring_layout.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "headers are written as one word");
@@ -61,6 +62,12 @@ int ring_map(struct ring_map *map, int fd, unsigned int n_rings, size_t data_siz
 
 	munmap(map->base, map_size(map));
 	return err;
+}
+
+void ring_map_empty(const struct ring_map *map)
+{
+	/* But for the set's own page. */
+	sys_call(SYS_madvise, (long)map->base + map->page_size, map_size(map) - map->page_size, MADV_REMOVE, 0, 0, 0);
 }
 
 void ring_unmap(struct ring_map *map)

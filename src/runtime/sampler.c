@@ -36,6 +36,7 @@ static __thread bool seen_blocked __attribute__((tls_model("initial-exec")));
 static bool given_back;
 static __thread bool thread_has_it_back __attribute__((tls_model("initial-exec")));
 
+enum { SLOW_NS = 100000000 };
 enum { USUAL_FLAGS = SA_SIGINFO | SA_RESTART | SA_ONSTACK };
 
 /* As the kernel has it. */
@@ -60,6 +61,14 @@ static void stop_timer(int timer)
 	sys_call(SYS_timer_settime, timer, 0, (long)&never, 0, 0, 0);
 }
 
+/* Fails for one that has been deleted meanwhile. */
+static void slow_down(int timer)
+{
+	struct itimerspec slow = { { 0, SLOW_NS }, { 0, SLOW_NS } };
+
+	sys_call(SYS_timer_settime, timer, 0, (long)&slow, 0, 0, 0);
+}
+
 static void fire(size_t tag, const siginfo_t *info, const void *ucontext)
 {
 	struct sampler *sampler;
@@ -68,7 +77,7 @@ static void fire(size_t tag, const siginfo_t *info, const void *ucontext)
 	sampler = retour_rcu_dereference(samplers[tag / SAMPLER_CLOCKS]);
 	/* si_overrun is signed, and stops at its greatest value. */
 	if (sampler && !sampler->fire(sampler, tag % SAMPLER_CLOCKS, (unsigned int)info->si_overrun + 1, ucontext))
-		stop_timer(info->si_timerid);
+		slow_down(info->si_timerid);
 	retour_rcu_read_unlock();
 }
 

@@ -28,7 +28,8 @@ struct sampled_thread;
 struct sampler {
 	/*
 	 * Called in the handler, under retour_rcu and in a runtime section.  times: how
-	 * often the clock went off since the last call.  False: this clock is to stop.
+	 * often the clock went off since the last call.  False: nothing is wanted, so this clock
+	 * goes on slowly.
 	 */
 	bool (*fire)(struct sampler *sampler, unsigned int clock, unsigned int times, const void *ucontext);
 	unsigned int n_clocks;

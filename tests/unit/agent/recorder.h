@@ -37,7 +37,7 @@ static int page_fd = -1, listener = -1;
 static char directory[64], socket_path[96];
 static struct retour_ring_reader *readers[MAX_PROCESSES];
 static unsigned int n_readers, n_hellos, n_refused;
-static int last_refusal;
+static int last_refusal, last_rings = -1;
 static struct task tasks[MAX_TASKS];
 static unsigned int n_tasks;
 static struct {
@@ -148,7 +148,9 @@ static void take_rings(int fd)
 	CHECK(message.kind == AGENT_RINGS && rings >= 0 && n_readers < MAX_PROCESSES);
 	CHECK(!retour_ring_reader_open(rings, &readers[n_readers]));
 	n_readers++;
-	close(rings);
+	if (last_rings >= 0)
+		close(last_rings);
+	last_rings = rings;
 }
 
 static void welcome(void)

@@ -281,6 +281,29 @@ static void part_c11(void)
 	MUST(thrd_join(thread, &ret) == thrd_success && ret == 42);
 }
 
+static bool has_timers(void)
+{
+	FILE *f = fopen("/proc/self/timers", "r");
+	bool has;
+
+	MUST(f);
+	has = fgetc(f) != EOF;
+	fclose(f);
+	return has;
+}
+
+/* One thread, which the library does not meet again once its recorder is gone. */
+static void part_outlive(void)
+{
+	uint64_t end = now(CLOCK_THREAD_CPUTIME_ID) + 20000000000;
+
+	MUST(has_timers());
+	while (has_timers() && now(CLOCK_THREAD_CPUTIME_ID) < end)
+		spin(10);
+	MUST(!has_timers());
+	spin(20);
+}
+
 static void *spin_named(void *name)
 {
 	prctl(PR_SET_NAME, name);
@@ -322,7 +345,7 @@ static void part_no_budget(void)
 static const struct part parts[] = {
 	{ "spin", part_spin }, { "sleep", part_sleep }, { "threads", part_threads }, { "c11", part_c11 }, { "fork", part_fork },
 	{ "fork_threads", part_fork_threads }, { "exec", part_exec }, { "quiet", part_quiet },
-	{ "no_budget", part_no_budget }, { "daemon", part_daemon }, { "dlopen", part_dlopen },
+	{ "no_budget", part_no_budget }, { "outlive", part_outlive }, { "daemon", part_daemon }, { "dlopen", part_dlopen },
 	{ "no_timers", part_no_timers }, { "no_sockets", part_no_sockets }, { "no_memfd", part_no_memfd }, { NULL, NULL },
 };
 

@@ -21,7 +21,7 @@
 static struct sock_filter kills[] = {
 	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
 	KILL(SYS_timer_create), KILL(SYS_timer_settime), KILL(SYS_timer_delete), KILL(SYS_process_vm_readv),
-	KILL(SYS_socket), KILL(SYS_rt_sigtimedwait), KILL(SYS_rt_tgsigqueueinfo),
+	KILL(SYS_socket), KILL(SYS_rt_sigtimedwait), KILL(SYS_rt_tgsigqueueinfo), KILL(SYS_kill),
 	KILL(SYS_unlink), KILL(SYS_prctl),
 	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 };

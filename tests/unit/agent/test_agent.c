@@ -286,6 +286,76 @@ TEST(survivors)
 	CHECK(n_tasks == 1 && !seen.forks);
 }
 
+static pid_t owner;
+
+/* The page is another process's, which is then killed. */
+static void give_page_away(void)
+{
+	volatile bool *ready;
+
+	make_page(F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+	ready = (volatile bool *)page + 2048;
+	owner = fork();
+	if (!owner) {
+		pthread_mutexattr_t attr;
+
+		pthread_mutexattr_init(&attr);
+		pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+		pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+		pthread_mutex_init(&page->recorder, &attr);
+		pthread_mutex_lock(&page->recorder);
+		*ready = true;
+		for (;;)
+			pause();
+	}
+	while (!*ready)
+		usleep(1000);
+}
+
+static bool kill_owner(const struct perf_event_header *header)
+{
+	if (header->type == AGENT_RECORD_SAMPLE && seen.samples == 10) {
+		kill(owner, SIGKILL);
+		waitpid(owner, NULL, 0);
+		dont_read = true;
+	}
+	return dont_read;
+}
+
+static bool leave_at_last(const struct perf_event_header *header)
+{
+	if (header->type == AGENT_RECORD_SAMPLE && seen.samples == 10) {
+		page->state = AGENT_GONE;
+		dont_read = true;
+	}
+	return dont_read;
+}
+
+/* A program of one thread keeps neither timers nor the rings' memory for a recorder that is gone. */
+static void check_nothing_is_kept(void)
+{
+	struct stat st;
+
+	session.ring_bytes = 1 << 20;
+	record("outlive");
+	CHECK(!fstat(last_rings, &st) && st.st_size > 2 << 20);
+	printf("# %ld of %ld bytes are kept\n", (long)st.st_blocks * 512, (long)st.st_size);
+	CHECK(st.st_blocks * 512 <= 32768);
+}
+
+TEST(outlives_a_killed_recorder)
+{
+	give_page_away();
+	on_record = kill_owner;
+	check_nothing_is_kept();
+}
+
+TEST(outlives_a_recorder)
+{
+	on_record = leave_at_last;
+	check_nothing_is_kept();
+}
+
 /* Nobody reads: what does not fit is counted, and the program goes on. */
 TEST(full_rings)
 {
