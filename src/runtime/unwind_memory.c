@@ -34,7 +34,7 @@ static void find_own_stack(void)
 	if (sys_gettid() == sys_getpid())
 		top = &__libc_stack_end ? (unsigned long)__libc_stack_end & ~7ul : PAGE;
 	own.low = top & ~(PAGE - 1);
-	retour_barrier();
+	retour_barrier();	/* (j) pairs with (j): a handler that finds the upper end finds the lower one. */
 	own.top = top;
 }
 
