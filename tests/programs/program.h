@@ -22,6 +22,8 @@ extern "C" {
 /* Reads the options and starts the clock of running(). */
 void program_start(int argc, char **argv);
 /* Until --seconds are over. */
+bool time_left(void);
+/* Also until a quarter of them was spent at work, on a machine that has little time for it. */
 bool running(void);
 /* --count, or the value given when there was none. */
 long program_count(long otherwise);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define LARGE (16 << 20)
+#define MOVED 100
 
 FRAME static void naps(useconds_t microseconds)
 {
@@ -31,7 +32,7 @@ FRAME static void reads_for_ever(int fd)
 
 FRAME static void *naps_and_blocks(void *arg)
 {
-	while (running())
+	while (time_left())
 		naps(10000);
 	reads_for_ever(*(int *)arg);
 	return NULL;
@@ -50,7 +51,7 @@ FRAME static void mode_blocked(void)
 
 FRAME static void mode_naps(void)
 {
-	while (running())
+	while (time_left())
 		naps(500);
 }
 
@@ -83,13 +84,17 @@ FRAME static void reads_zeros(int fd, char *buffer)
 FRAME static void mode_migrates(void)
 {
 	pthread_t self = pthread_self(), thread;
-	int fd = open("/dev/zero", O_RDONLY);
+	int fd = open("/dev/zero", O_RDONLY), moved = 0;
 	char *buffer = malloc(LARGE);
 
 	must(fd >= 0 && buffer, "setup");
 	must(!pthread_create(&thread, NULL, mover, &self), "pthread_create");
-	while (running())
+	while (running() || moved < MOVED) {
+		int cpu = sched_getcpu();
+
 		reads_zeros(fd, buffer);
+		moved += sched_getcpu() != cpu;
+	}
 }
 
 FRAME static void touches(char *memory)

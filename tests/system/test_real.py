@@ -34,17 +34,37 @@ def eu_stack(pid):
     return None if done.returncode or not addresses else addresses
 
 
+def status(pid, key):
+    """A line of /proc/PID/status."""
+    with open(f'/proc/{pid}/status', encoding='ascii') as file:
+        return re.search(rf'^{key}:\s*(.*)', file.read(), re.MULTILINE)[1]
+
+
+def wait_until(condition):
+    """However long that takes a busy machine."""
+    end = time.monotonic() + retour.TIMEOUT
+    while not condition():
+        assert time.monotonic() < end, 'it has not come to that'
+        time.sleep(0.003)
+
+
+def wait_for_sleeps(pid, count):
+    """Until it has slept so often."""
+    last = int(status(pid, 'voluntary_ctxt_switches')) + count
+    wait_until(lambda: int(status(pid, 'voluntary_ctxt_switches')) >= last)
+
+
 def stopped_stacks(pid, count):
     """The distinct stacks at which the process was stopped."""
     stacks = set()
     for _ in range(count):
         os.kill(pid, signal.SIGSTOP)
-        time.sleep(0.01)
+        wait_until(lambda: status(pid, 'State').startswith('T'))
         stack = eu_stack(pid)
         os.kill(pid, signal.SIGCONT)
         if stack:
             stacks.add(tuple(stack))
-        time.sleep(0.003)
+        wait_for_sleeps(pid, 1)
     return stacks
 
 
@@ -57,8 +77,7 @@ def check(command):
     process = subprocess.Popen([packaged, *command[1:]], stdin=subprocess.DEVNULL,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        time.sleep(0.3)
-        assert process.poll() is None, f'{command} ended'
+        wait_for_sleeps(process.pid, 50)    # it has begun with what it is to do
         stacks = stopped_stacks(process.pid, 12)
         recording = retour.record('-e', 'context-switches', '-p', process.pid, '--duration', 1)
     finally:

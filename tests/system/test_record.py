@@ -51,9 +51,9 @@ def machine_and_command():
     with retour.Running('recursion', '--count', 10, '--seconds', 20) as other:
         started = time.monotonic()
         recording = retour.record_program('plain', options=['-a'])
-        assert 1 <= time.monotonic() - started < 120
-        assert other.pid in {s['pid'] for s in recording.samples}
-    recursion_truth().check(recording)
+        assert time.monotonic() - started >= 1
+    # Those of others may be about.
+    recursion_truth().check(recording, [s for s in recording.of('recursion') if s['pid'] == other.pid])
     Truth(retour.program('plain'), WORK + 'plain_inner plain_middle plain_outer ' + MAIN).check(recording)
     assert len({s['cpu'] for s in recording.samples}) == os.cpu_count()
 
@@ -62,14 +62,13 @@ def machine_and_command():
 def duration():
     started = time.monotonic()
     recording = retour.record('-a', '--duration', 1.5, frequency=99)
-    assert 1.5 <= time.monotonic() - started < 10
-    assert 1.4 <= recording.stats['duration_s'] <= 3, recording.stats['duration_s']
+    assert 1.4 <= recording.stats['duration_s'] <= time.monotonic() - started, recording.stats['duration_s']
 
 
 @tap.test('-F 20000')
 def fast():
     recording = retour.record_program('recursion', '--count', 10, frequency=20000)
-    assert recursion_truth(missing={'not-started': 20}).check(recording) > 2000
+    assert recursion_truth().check(recording) > 2000
     assert recording.stats['lost_samples'] == 0, recording.stats
     assert recording.stats['lost_records'] == 0, recording.stats
 
@@ -195,9 +194,9 @@ def set_online(cpu, online):
 @tap.test('a CPU that goes away and comes back')
 def hot_plug():
     cpu = os.cpu_count() - 1
-    with retour.Running('recursion', '--count', 10, '--seconds', 20), \
-            retour.Running('recursion', '--count', 10, '--seconds', 20), \
-            retour.Running('recursion', '--count', 10, '--seconds', 20):
+    with retour.Running('recursion', '--count', 10, '--seconds', 20) as one, \
+            retour.Running('recursion', '--count', 10, '--seconds', 20) as two, \
+            retour.Running('recursion', '--count', 10, '--seconds', 20) as three:
         path = retour.fresh_path()
         process = retour.start('record', '-F', 999, '-a', '--duration', 4, '-o', path)
         retour.wait_for_samples(process, path)
@@ -215,7 +214,8 @@ def hot_plug():
         _, errors = process.communicate(timeout=retour.TIMEOUT)
         assert process.returncode == 0, f'exited {process.returncode}: {errors}'
     recording = retour.Recording(path)
-    recursion_truth().check(recording)
+    ours = {one.pid, two.pid, three.pid}
+    recursion_truth().check(recording, [s for s in recording.of('recursion') if s['pid'] in ours])
     last = max(s['time'] for s in recording.samples if s['cpu'] == cpu)
     first = min(s['time'] for s in recording.samples)
     assert last - first > 2.5, f'CPU {cpu} was sampled for {last - first} s only, back at {back}'

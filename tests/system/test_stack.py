@@ -40,9 +40,7 @@ def check_figures(stats):
 
 
 def truth(name, chain, **options):
-    """Events that are bound to a task follow it through execve, which a slow machine does slowly."""
-    return Truth(retour.program(name), chain, **{'edge_reasons': GROWING, 'missing': {'exec': 0.05, 'not-started': 0.05},
-                                                 **options})
+    return Truth(retour.program(name), chain, **{'edge_reasons': GROWING, **options})
 
 
 def check(name, chain, frequency=retour.FREQUENCY, **options):
@@ -214,8 +212,8 @@ def storm():
     recording = record_program('processes', 'storm', '--count', 2000)
     samples = recording.of('processes')
     truth('processes', '(?:(?:burn )?before_exec )?(?:mode_storm )?' + MAIN, least=200, clones=True,
-          edges=f'{CALL}(?:program_count )?mode_storm {MAIN}|(?:libc )+', edge_reasons=[*GROWING, 'no mapping'],
-          missing={'exec': 0.1, 'not-started': 0.1}).check(recording, samples)
+          edges=f'{CALL}(?:program_count )?mode_storm {MAIN}|(?:libc )+',
+          edge_reasons=[*GROWING, 'no mapping']).check(recording, samples)
     assert len({s['pid'] for s in samples}) > 200
 
 
@@ -223,8 +221,7 @@ def storm():
 def execs():
     recording = record_program('processes', 'exec', '--count', 200)
     truth('processes', '(?:burn )?before_exec mode_exec ' + MAIN, least=100,
-          edges=f'{CALL}(?:program_count )?mode_exec {MAIN}',
-          missing={'exec': 0.5, 'not-started': 0.2}).check(recording)
+          edges=f'{CALL}(?:program_count )?mode_exec {MAIN}').check(recording)
     reasons = {s['reason'] for s in recording.of('processes')}
     assert {'exec', 'not-started'} & reasons, reasons
 

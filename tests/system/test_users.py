@@ -123,8 +123,7 @@ class Environment:
         reasons = {'stack': ['page not readable', 'no unwind info'], 'agent': ['no unwind info']}.get(name, [])
         begins = r'|(?:\[unknown\] |libretour |libc |ld )+' if name == 'agent' else ''
         truth = Truth(self.program, f'{WORK}plain_inner plain_middle plain_outer {MAIN}',
-                      edges=rf'(?:plain_\w+ )*{MAIN}{begins}', edge_reasons=reasons, least=LEAST,
-                      missing={'not-started': 0.3})
+                      edges=rf'(?:plain_\w+ )*{MAIN}{begins}', edge_reasons=reasons, least=LEAST)
         try:
             truth.check(recording)
         except AssertionError as error:
