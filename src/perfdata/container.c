@@ -6,6 +6,51 @@
 
 #include <string.h>
 
+static size_t first_tracepoint(const struct session *s)
+{
+	return s->n_events - s->tracing.events.len;
+}
+
+/* --- records of our own --- */
+
+#define TAGGED_OVERHEAD (sizeof(struct perf_event_header) + sizeof(uint64_t))
+#define TAGGED_MAX (FORMAT_RECORD_MAX - TAGGED_OVERHEAD)
+
+/* A record of bytes behind a tag. */
+static struct error *write_tagged(struct output *output, uint32_t type, uint16_t misc, uint64_t tag,
+				  const unsigned char *data, size_t size)
+{
+	size_t padding = -size % 8;
+	struct put put;
+	struct error *err = output_reserve(output, TAGGED_OVERHEAD + size + padding, &put.at);
+
+	if (err)
+		return err;
+	put_header(&put, type, misc, TAGGED_OVERHEAD + size + padding);
+	put_u64(&put, tag);
+	put_bytes(&put, data, size);
+	put_bytes(&put, &(uint64_t){ 0 }, padding);
+	return NULL;
+}
+
+/* One that does not fit a record is left out. */
+static struct error *write_tracepoint(struct output *output, const struct session *s, size_t i)
+{
+	struct bytes section = {0};
+	struct error *err = NULL;
+	uint64_t event = i;
+
+	bytes_add(&section, &event, sizeof(event));
+	tracing_build(&s->tracing, i - first_tracepoint(s), 1, &section);
+	if (section.bad)
+		err = error_nomem();
+	else if (section.vec.len <= TAGGED_MAX)
+		err = write_tagged(output, FORMAT_RECORD_EVENT_TYPE, 0, FORMAT_SIGNATURE_TRACEPOINT, section.vec.data,
+				   section.vec.len);
+	bytes_free(&section);
+	return err;
+}
+
 /* --- file --- */
 
 #define ATTR_SIZE (PERF_ATTR_SIZE_VER5 + sizeof(struct format_section))
@@ -25,14 +70,26 @@ static struct format_header make_header(const struct session *s)
 	};
 }
 
-/* An attribute with the section of its ID, as it stands in a file. */
-static void put_attr(struct put *put, const struct session *s, size_t i)
+static struct perf_event_attr attr_of(const struct session *s, size_t i, bool described)
 {
+	struct perf_event_attr attr = s->attrs[i];
+
+	if (attr.type == PERF_TYPE_TRACEPOINT && !described) {
+		attr.type = PERF_TYPE_SOFTWARE;
+		attr.config = PERF_COUNT_SW_DUMMY;
+	}
+	return attr;
+}
+
+/* An attribute with the section of its ID, as it stands in a file. */
+static void put_attr(struct put *put, const struct session *s, size_t i, bool described)
+{
+	struct perf_event_attr attr = attr_of(s, i, described);
 	struct format_section ids = {0};
 
 	if (session_has_ids(s))
 		ids = (struct format_section){ FORMAT_SIGNATURE_OFFSET + (1 + i) * sizeof(uint64_t), sizeof(uint64_t) };
-	put_bytes(put, &s->attrs[i], PERF_ATTR_SIZE_VER5);
+	put_bytes(put, &attr, PERF_ATTR_SIZE_VER5);
 	put_bytes(put, &ids, sizeof(ids));
 }
 
@@ -50,22 +107,29 @@ static struct error *begin_file(struct output *output, const struct session *s)
 	for (uint64_t id = 1; session_has_ids(s) && id <= s->max_events; id++)
 		put_u64(&put, id);
 	for (size_t i = 0; i < s->n_events; i++)
-		put_attr(&put, s, i);
+		put_attr(&put, s, i, false);
 	memset(put.at, 0, (s->max_events - s->n_events) * ATTR_SIZE);
 	return NULL;
+}
+
+static struct error *patch_attr(const struct output *output, const struct session *s, size_t i, bool described)
+{
+	unsigned char attr[ATTR_SIZE];
+	struct put put = { attr };
+
+	put_attr(&put, s, i, described);
+	return output_patch(output, make_header(s).attrs.offset + i * ATTR_SIZE, attr, sizeof(attr));
 }
 
 /* The attribute goes where room was left for it, then the header knows of it. */
 static struct error *add_to_file(struct output *output, const struct session *s)
 {
 	struct format_header header = make_header(s);
-	unsigned char attr[ATTR_SIZE];
-	struct put put = { attr };
-	struct error *err;
+	struct error *err = patch_attr(output, s, s->n_events - 1, false);
 
-	put_attr(&put, s, s->n_events - 1);
-	err = output_patch(output, header.attrs.offset + (s->n_events - 1) * ATTR_SIZE, attr, sizeof(attr));
-	return err ? err : output_patch(output, 0, &header, sizeof(header));
+	if (!err)
+		err = output_patch(output, offsetof(struct format_header, attrs), &header.attrs, sizeof(header.attrs));
+	return err ? err : write_tracepoint(output, s, s->n_events - 1);
 }
 
 /* All features in the order of their bits. */
@@ -122,10 +186,9 @@ static struct error *finish_file(struct output *output, const struct session *s,
 	uint64_t data_end = output->written;
 	struct error *err = build_sections(s, stats, &sections);
 
-	if (!err)
-		err = patch_header(output, s, data_end, (uint64_t[4]){0});
 	if (err)
 		return err;
+	output->data_start = 0;
 	vec_each(&sections.table, section)
 		section->offset += data_end + sections.table.len * sizeof(*section);
 	err = output_append(output, sections.table.data, sections.table.len * sizeof(*sections.table.data));
@@ -133,30 +196,14 @@ static struct error *finish_file(struct output *output, const struct session *s,
 		err = output_append(output, sections.content.vec.data, sections.content.vec.len);
 	if (!err)
 		err = output_flush(output);
-	return err ? err : patch_header(output, s, data_end, sections.features);
+	if (!err)
+		err = patch_header(output, s, data_end, sections.features);
+	for (size_t i = first_tracepoint(s); !err && i < s->n_events; i++)
+		err = patch_attr(output, s, i, true);
+	return err;
 }
 
 /* --- stream --- */
-
-#define TAGGED_OVERHEAD (sizeof(struct perf_event_header) + sizeof(uint64_t))
-#define TAGGED_MAX (FORMAT_RECORD_MAX - TAGGED_OVERHEAD)
-
-/* A record of bytes behind a tag. */
-static struct error *write_tagged(struct output *output, uint32_t type, uint16_t misc, uint64_t tag,
-				  const unsigned char *data, size_t size)
-{
-	size_t padding = -size % 8;
-	struct put put;
-	struct error *err = output_reserve(output, TAGGED_OVERHEAD + size + padding, &put.at);
-
-	if (err)
-		return err;
-	put_header(&put, type, misc, TAGGED_OVERHEAD + size + padding);
-	put_u64(&put, tag);
-	put_bytes(&put, data, size);
-	put_bytes(&put, &(uint64_t){ 0 }, padding);
-	return NULL;
-}
 
 /* As many records as they need.  misc says that more follow, or in the last how much of it is padding. */
 static struct error *write_stats(struct output *output, const struct bytes *stats)
@@ -173,16 +220,17 @@ static struct error *write_stats(struct output *output, const struct bytes *stat
 	return write_tagged(output, FORMAT_RECORD_EVENT_TYPE, (uint16_t)(-left % 8), FORMAT_SIGNATURE, data, left);
 }
 
-static struct error *write_attr(struct output *output, const struct session *s, size_t i)
+static struct error *write_attr(struct output *output, const struct session *s, size_t i, bool described)
 {
 	size_t size = sizeof(struct perf_event_header) + PERF_ATTR_SIZE_VER5 + (session_has_ids(s) ? 8 : 0);
+	struct perf_event_attr attr = attr_of(s, i, described);
 	struct put put;
 	struct error *err = output_reserve(output, size, &put.at);
 
 	if (err)
 		return err;
 	put_header(&put, FORMAT_RECORD_ATTR, 0, size);
-	put_bytes(&put, &s->attrs[i], PERF_ATTR_SIZE_VER5);
+	put_bytes(&put, &attr, PERF_ATTR_SIZE_VER5);
 	if (session_has_ids(s))
 		put_u64(&put, i + 1);
 	return NULL;
@@ -200,52 +248,60 @@ static struct error *write_feature(struct output *output, const struct session *
 	return err;
 }
 
-/* The description of the last tracepoint: a record that is followed by bytes beyond its size. */
+/* The descriptions of all tracepoints: a record that is followed by bytes beyond its size. */
 static struct error *write_tracing(struct output *output, const struct session *s)
 {
 	struct bytes section = {0};
 	struct error *err;
 	struct put put;
-	size_t padding;
 
-	tracing_build(&s->tracing, s->tracing.events.len - 1, &section);
-	padding = -section.vec.len % 8;
-	err = section.bad ? error_nomem() : output_reserve(output, 16 + section.vec.len + padding, &put.at);
+	tracing_build(&s->tracing, 0, s->tracing.events.len, &section);
+	bytes_add(&section, &(uint64_t){ 0 }, -section.vec.len % 8);
+	err = section.bad ? error_nomem() : output_reserve(output, 16, &put.at);
 	if (!err) {
 		put_header(&put, FORMAT_RECORD_TRACING_DATA, 0, 16);
-		put_u32(&put, (uint32_t)(section.vec.len + padding));
+		put_u32(&put, (uint32_t)section.vec.len);
 		put_u32(&put, 0);
-		put_bytes(&put, section.vec.data, section.vec.len);
-		put_bytes(&put, &(uint64_t){ 0 }, padding);
+		err = output_append(output, section.vec.data, section.vec.len);
 	}
 	bytes_free(&section);
 	return err;
 }
 
-static struct error *add_to_stream(struct output *output, const struct session *s)
+/* What has come since the last time.  Only the first tracepoints can be described to perf. */
+static struct error *announce(struct output *output, struct session *s)
 {
-	struct error *err = write_attr(output, s, s->n_events - 1);
+	bool described = s->n_announced == first_tracepoint(s);
+	struct error *err = NULL;
 
+	for (size_t i = s->n_announced; !err && i < s->n_events; i++)
+		err = write_attr(output, s, i, described);
 	if (!err)
 		err = write_feature(output, s, FORMAT_EVENT_DESC);
-	return err ? err : write_tracing(output, s);
+	if (!err && described)
+		err = write_tracing(output, s);
+	for (size_t i = s->n_announced; !err && i < s->n_events; i++)
+		err = write_tracepoint(output, s, i);
+	s->n_announced = s->n_events;
+	return err;
 }
 
-static struct error *begin_stream(struct output *output, const struct session *s)
+static struct error *begin_stream(struct output *output, struct session *s)
 {
 	const uint64_t head[] = { FORMAT_MAGIC, FORMAT_STREAM_HEADER_SIZE };
 	struct error *err = output_append(output, head, sizeof(head));
 
 	for (size_t i = 0; !err && i < s->n_events; i++)
-		err = write_attr(output, s, i);
+		err = write_attr(output, s, i, false);
 	for (unsigned int feature = 0; !err && feature < FORMAT_STATS; feature++)
 		err = write_feature(output, s, feature);
+	s->n_announced = s->n_events;
 	return err;
 }
 
 /* --- both --- */
 
-struct error *container_begin(struct output *output, const struct session *session)
+struct error *container_begin(struct output *output, struct session *session)
 {
 	struct error *err = output->stream ? begin_stream(output, session) : begin_file(output, session);
 
@@ -257,7 +313,12 @@ struct error *container_begin(struct output *output, const struct session *sessi
 
 struct error *container_add_event(struct output *output, const struct session *session)
 {
-	return output->stream ? add_to_stream(output, session) : add_to_file(output, session);
+	return output->stream ? NULL : add_to_file(output, session);
+}
+
+struct error *container_begin_sample(struct output *output, struct session *session, uint32_t event)
+{
+	return output->stream && event >= session->n_announced ? announce(output, session) : NULL;
 }
 
 struct error *container_finish(struct output *output, const struct session *session, const struct bytes *stats)

@@ -74,6 +74,15 @@ bool event_table_set_name(struct event_table *table, size_t event, const char *n
 	return true;
 }
 
+bool event_table_set_tracepoint(struct event_table *table, size_t event, const char *name, uint64_t id)
+{
+	if (!event_table_set_name(table, event, name))
+		return false;
+	table->list.data[event].type = PERF_TYPE_TRACEPOINT;
+	table->list.data[event].config = id;
+	return true;
+}
+
 static int compare_ids(const void *a, const void *b)
 {
 	const struct event_id *x = a, *y = b;

@@ -34,6 +34,8 @@ struct event_table {
 bool event_table_add(struct event_table *table, const void *attr, size_t size);
 bool event_table_add_id(struct event_table *table, uint64_t id, uint32_t event);
 bool event_table_set_name(struct event_table *table, size_t event, const char *name);
+/* The event is a tracepoint, whatever its attribute says.  False: there is none such, or no memory. */
+bool event_table_set_tracepoint(struct event_table *table, size_t event, const char *name, uint64_t id);
 void event_table_finish(struct event_table *table);
 void event_table_free(struct event_table *table);
 

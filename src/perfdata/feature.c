@@ -130,7 +130,7 @@ bool feature_build(enum format_feature feature, const struct session *session, s
 	case FORMAT_CLOCKID:
 		return add_clock_resolution(out);
 	case FORMAT_TRACING_DATA:
-		tracing_build(&session->tracing, 0, out);
+		tracing_build(&session->tracing, 0, session->tracing.events.len, out);
 		return session->tracing.events.len != 0;
 	case FORMAT_STATS:
 		break;

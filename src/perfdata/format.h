@@ -34,6 +34,8 @@ struct format_header {
  */
 #define FORMAT_SIGNATURE 0x000072756f746572ULL
 #define FORMAT_SIGNATURE_OFFSET sizeof(struct format_header)
+/* "retourtp": stands before the number of an event, as u64, and what describes it as a tracepoint. */
+#define FORMAT_SIGNATURE_TRACEPOINT 0x707472756f746572ULL
 
 #define FORMAT_STREAM_HEADER_SIZE offsetof(struct format_header, attr_size)
 #define FORMAT_N_FEATURES 256
@@ -57,7 +59,7 @@ enum format_feature {
 enum format_record_type {
 	FORMAT_RECORD_USER = 64,	/* the first type that does not come from the kernel */
 	FORMAT_RECORD_ATTR = 64,
-	/* Retired, and ignored by every perf: carries the statistics in a stream. */
+	/* Retired, and ignored by every perf: carries descriptions of tracepoints, and the statistics in a stream. */
 	FORMAT_RECORD_EVENT_TYPE = 65,
 	FORMAT_RECORD_TRACING_DATA = 66,
 	FORMAT_RECORD_AUXTRACE = 71,

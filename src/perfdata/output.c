@@ -3,10 +3,10 @@
 #include "perfdata/output.h"
 
 #include "base/cleanup.h"
+#include "perfdata/format.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/perf_event.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -65,6 +65,15 @@ static size_t whole_records(const struct output *output, size_t size)
 	return at;
 }
 
+static struct error *patch_size(const struct output *output)
+{
+	uint64_t size = output->written - output->data_start;
+
+	if (output->stream || !output->data_start)
+		return NULL;
+	return output_patch(output, offsetof(struct format_header, data.size), &size, sizeof(size));
+}
+
 struct error *output_flush(struct output *output)
 {
 	size_t size = output->used, done;
@@ -77,7 +86,7 @@ struct error *output_flush(struct output *output)
 	output->written += done;
 	output->used = 0;
 	if (done == size)
-		return NULL;
+		return size ? patch_size(output) : NULL;
 	output->failed = true;
 	if (!output->stream && output->data_start) {
 		uint64_t end = output->written - done + whole_records(output, done);
@@ -85,6 +94,7 @@ struct error *output_flush(struct output *output)
 		/* If this fails too, readers drop the half record. */
 		if (!ftruncate(output->fd, (off_t)end))
 			output->written = end;
+		error_free(patch_size(output));
 	}
 	return error_errno(code, "%s: cannot write", output->path);
 }

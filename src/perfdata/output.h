@@ -2,7 +2,8 @@
 /*
  * Buffered output that is flushed at the borders of records only, so that what
  * has left the buffer is whole records unless a write stops in the middle; a
- * file is then cut back to the last whole one.
+ * file is then cut back to the last whole one.  Its header says how far they go
+ * after each flush: perf reads nothing of a recording whose data have no size.
  */
 #ifndef RETOUR_PERFDATA_OUTPUT_H
 #define RETOUR_PERFDATA_OUTPUT_H
@@ -21,7 +22,7 @@ struct output {
 	int fd;
 	bool stream;		/* cannot seek: nothing is patched in */
 	bool failed;		/* nothing is written any more */
-	uint64_t data_start;	/* where records begin; 0 before that is known */
+	uint64_t data_start;	/* where records begin; 0 before that is known, and after the last one */
 	uint64_t written;	/* bytes that left the buffer */
 	size_t used;
 	unsigned char *buffer;

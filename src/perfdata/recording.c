@@ -344,6 +344,31 @@ void recording_tracing(struct recording *r, const struct source *source, uint64_
 		tracing_parse(&r->tracing, data, size);
 }
 
+/* In files, too: a cut one has no section that describes it. */
+static bool tracepoint(struct recording *r, struct span s)
+{
+	const struct tracing_event *last;
+	char name[sizeof(last->system) + sizeof(last->name) + 1];
+	uint64_t event;
+
+	if (s.left < sizeof(event))
+		return false;
+	memcpy(&event, s.at, sizeof(event));
+	span_skip(&s, sizeof(event));
+	if (!tracing_parse(&r->tracing, s.at, s.left) || !r->tracing.events.len)
+		return false;
+	last = &r->tracing.events.data[r->tracing.events.len - 1];
+	snprintf(name, sizeof(name), "%s:%s", last->system, last->name);
+	return event_table_set_tracepoint(&r->events, event, name, last->id);
+}
+
+static bool own_record(struct recording *r, uint64_t tag, uint16_t misc, struct span s)
+{
+	if (tag == FORMAT_SIGNATURE_TRACEPOINT)
+		return tracepoint(r, s);
+	return !r->stream || stream_stats(r, tag, misc, s);
+}
+
 bool recording_user_record(struct recording *r, const unsigned char *data, size_t size)
 {
 	struct perf_event_header header;
@@ -351,17 +376,15 @@ bool recording_user_record(struct recording *r, const unsigned char *data, size_
 	uint64_t tag;
 
 	memcpy(&header, data, sizeof(header));
-	if (!r->stream)
-		return true;
-	if (header.type == FORMAT_RECORD_ATTR)
+	if (r->stream && header.type == FORMAT_RECORD_ATTR)
 		return stream_attr(r, s);
-	if (header.type != FORMAT_RECORD_FEATURE && header.type != FORMAT_RECORD_EVENT_TYPE)
+	if (header.type != FORMAT_RECORD_EVENT_TYPE && (!r->stream || header.type != FORMAT_RECORD_FEATURE))
 		return true;
 	if (s.left < sizeof(tag))
 		return header.type == FORMAT_RECORD_EVENT_TYPE;
 	memcpy(&tag, s.at, sizeof(tag));
 	span_skip(&s, sizeof(tag));
 	if (header.type == FORMAT_RECORD_EVENT_TYPE)
-		return stream_stats(r, tag, header.misc, s);
+		return own_record(r, tag, header.misc, s);
 	return tag == FORMAT_STATS || read_feature(r, tag, s);
 }

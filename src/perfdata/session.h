@@ -13,7 +13,8 @@ struct session {
 	struct perf_event_attr *attrs;
 	char **names;			/* of the events */
 	size_t n_events, max_events;
-	struct tracing tracing;		/* those of them that are tracepoints */
+	size_t n_announced;		/* in a stream: of the events */
+	struct tracing tracing;		/* those of them that are tracepoints, which are the last */
 	char **cmdline;			/* NULL-terminated */
 	bool deferred_records;		/* samples refer to type 22 records by cookie */
 	uint64_t first_time, last_time;	/* of the samples */

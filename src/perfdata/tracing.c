@@ -96,7 +96,7 @@ static const char *conversion_of(const struct tracing_field *f)
 	case TRACING_STRING:
 		return "%s";
 	case TRACING_SIGNED:
-		return f->size > 4 ? "%lld" : "%d";
+		return f->size > 4 ? "%lld" : f->size == 4 ? "%d" : f->size == 2 ? "%hd" : "%hhd";
 	case TRACING_UNSIGNED:
 		return f->size > 4 ? "%llu" : "%u";
 	default:
@@ -148,7 +148,7 @@ static void add_event(struct bytes *out, const struct tracing_event *event)
 }
 
 /* Events of one system stand together; each gets here its own, which readers take as well. */
-void tracing_build(const struct tracing *t, size_t first, struct bytes *out)
+void tracing_build(const struct tracing *t, size_t first, size_t n, struct bytes *out)
 {
 	const unsigned char widths[] = { 0 /* little endian */, sizeof(long) };
 
@@ -160,8 +160,8 @@ void tracing_build(const struct tracing *t, size_t first, struct bytes *out)
 	bytes_add(out, "header_event", sizeof("header_event"));
 	add_sized(out, event_format, sizeof(event_format) - 1);
 	add_u32(out, 0);		/* ftrace's own events */
-	add_u32(out, (uint32_t)(t->events.len - first));
-	for (size_t i = first; i < t->events.len; i++) {
+	add_u32(out, (uint32_t)n);
+	for (size_t i = first; i < first + n; i++) {
 		const struct tracing_event *event = &t->events.data[i];
 
 		bytes_add(out, event->system, strlen(event->system) + 1);
@@ -401,7 +401,7 @@ bool tracing_value(const struct tracing_field *f, const unsigned char *raw, size
 			return false;
 		ret->number = (int64_t)unsigned_at(raw + f->offset, f->size);
 		if (f->kind == TRACING_SIGNED && f->size < 8)
-			ret->number = ret->number << (64 - 8 * f->size) >> (64 - 8 * f->size);
+			ret->number = (int64_t)((uint64_t)ret->number << (64 - 8 * f->size)) >> (64 - 8 * f->size);
 		return true;
 	}
 }

@@ -46,8 +46,8 @@ void tracing_free(struct tracing *tracing);
 bool tracing_add(struct tracing *tracing, struct tracing_event *event);
 const struct tracing_event *tracing_find(const struct tracing *tracing, uint64_t id);
 
-/* Appends the section of the events from first on. */
-void tracing_build(const struct tracing *tracing, size_t first, struct bytes *out);
+/* Appends the section of n events from first on. */
+void tracing_build(const struct tracing *tracing, size_t first, size_t n, struct bytes *out);
 /* Adds what a section describes; false if it is cut or corrupt: then up to there. */
 bool tracing_parse(struct tracing *tracing, const unsigned char *data, size_t size);
 

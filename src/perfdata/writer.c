@@ -95,8 +95,10 @@ struct error *perfdata_writer_sample(struct perfdata_writer *w, const struct per
 	struct chain chain = chain_fit(w, s, (FORMAT_RECORD_MAX - fixed) / 8);
 	size_t size = fixed + chain.words * 8;
 	struct put put;
-	struct error *err = output_reserve(&w->output, size, &put.at);
+	struct error *err = container_begin_sample(&w->output, &w->session, s->event);
 
+	if (!err)
+		err = output_reserve(&w->output, size, &put.at);
 	if (err)
 		return err;
 	extra.reason = chain.reason;

@@ -29,7 +29,23 @@ static void use_words(const uint64_t *words, size_t n)
 		sink += words[i];
 }
 
-static void use_record(struct process_tracker *tracker, const struct perfdata_record *r, size_t n_events)
+static void use_fields(const struct tracing_event *tp, const unsigned char *raw, size_t size)
+{
+	struct tracing_value value;
+
+	if (!tp)
+		return;
+	sink += strlen(tp->name) + strlen(tp->system);
+	vec_each(&tp->fields, field) {
+		if (!tracing_value(field, raw, size, &value))
+			continue;
+		for (size_t i = 0; i < value.len; i++)
+			sink += (unsigned char)value.text[i];
+		sink += (uint64_t)value.number + (value.real > 0);
+	}
+}
+
+static void use_record(const struct perfdata_reader *reader, struct process_tracker *tracker, const struct perfdata_record *r, size_t n_events)
 {
 	const struct process_mapping *map;
 
@@ -41,6 +57,7 @@ static void use_record(struct process_tracker *tracker, const struct perfdata_re
 		abort();
 	use_words(r->sample.kernel, r->sample.n_kernel);
 	use_words(r->sample.user, r->sample.n_user);
+	use_fields(perfdata_reader_tracepoint(reader, r->sample.event), r->sample.raw, r->sample.raw_size);
 	map = process_tracker_find(tracker, r->pid, r->sample.ip);
 	if (map && (map->start > r->sample.ip || map->end <= r->sample.ip))
 		abort();
@@ -62,7 +79,7 @@ static void use_reader(struct perfdata_reader *reader)
 		if (r.time < time)
 			abort();
 		time = r.time;
-		use_record(tracker, &r, n_events);
+		use_record(reader, tracker, &r, n_events);
 	}
 	if (perfdata_reader_stats(reader, &stats, &size))
 		for (size_t i = 0; i < size; i++)
@@ -161,10 +178,14 @@ static size_t read_file(const char *path, unsigned char *data)
 	return size;
 }
 
-/* A recording of each kind: one or two events, merged or deferred, file or stream. */
+enum { KINDS = 16 };
+
+/* A recording of each kind: one or two events, merged or deferred, file or stream, with tracepoints or without. */
 static size_t make_seed(unsigned int kind, unsigned char *data)
 {
-	struct sample_file_options options = { .n_events = 1 + (kind & 1), .deferred = kind & 2 };
+	struct sample_file_options options = {
+		.n_events = 1 + (kind & 1), .deferred = kind & 2, .tracepoints = kind & 8,
+	};
 	char path[] = "/tmp/retour-fuzz-XXXXXX";
 	int fd = mkstemp(path), saved = dup(STDOUT_FILENO);
 	struct error *err;
@@ -187,20 +208,20 @@ static size_t make_seed(unsigned int kind, unsigned char *data)
 
 int main(int argc, char **argv)
 {
-	static unsigned char seeds[8][MAX_SIZE], data[MAX_SIZE];
-	size_t sizes[8];
+	static unsigned char seeds[KINDS][MAX_SIZE], data[MAX_SIZE];
+	size_t sizes[KINDS];
 	unsigned int rounds = 50000;
 
 	for (int i = 1; i < argc; i++)
 		LLVMFuzzerTestOneInput(data, read_file(argv[i], data));
 	if (argc > 1)
 		return 0;
-	for (unsigned int kind = 0; kind < 8; kind++)
+	for (unsigned int kind = 0; kind < KINDS; kind++)
 		sizes[kind] = make_seed(kind, seeds[kind]);
 	for (unsigned int round = 0; round < rounds; round++) {
-		size_t size = sizes[round % 8];
+		size_t size = sizes[round % KINDS];
 
-		memcpy(data, seeds[round % 8], size);
+		memcpy(data, seeds[round % KINDS], size);
 		for (uint32_t n = 1 + random_below(8); n; n--)
 			size = mutate_once(data, size);
 		LLVMFuzzerTestOneInput(data, size);

@@ -111,6 +111,57 @@ static struct error *write_samples(struct perfdata_writer *w, const struct sampl
 	return err;
 }
 
+static struct error *add_tracepoint(struct perfdata_writer *w, const char *name, bool has_path, uint32_t *ret,
+				    uint16_t *type)
+{
+	struct tracing_event event = { .system = "app" };
+	struct error *err = NULL;
+
+	strcpy(event.name, name);
+	if (!vec_push(&event.fields, (struct tracing_field){ "id", "int", 8, 4, TRACING_SIGNED }) ||
+	    (has_path && !vec_push(&event.fields, (struct tracing_field){ "path", "const char *", 12, 4, TRACING_STRING })))
+		err = error_nomem();
+	if (!err)
+		err = perfdata_writer_add_tracepoint(w, &event, ret);
+	*type = (uint16_t)event.id;
+	vec_free(&event.fields);
+	return err;
+}
+
+static struct error *write_hits(struct perfdata_writer *w, uint32_t event, uint16_t type, uint64_t time)
+{
+	struct error *err = NULL;
+
+	for (int id = -1; !err && id <= 1; id++) {
+		const struct sample_file_raw raw = {
+			.type = type, .pid = SAMPLE_FILE_TID, .id = id, .path = 16 | 8 << 16, .text = SAMPLE_FILE_TEXT_OF_PATH,
+		};
+		uint64_t user = SAMPLE_FILE_TEXT;
+		struct perfdata_sample sample = {
+			.ip = user, .time = time++, .period = 1, .pid = SAMPLE_FILE_PID, .tid = SAMPLE_FILE_TID,
+			.event = event, .user_mode = true, .user = &user, .n_user = 1, .raw = &raw, .raw_size = sizeof(raw),
+		};
+
+		err = perfdata_writer_sample(w, &sample);
+	}
+	return err;
+}
+
+static struct error *write_tracepoints(struct perfdata_writer *w)
+{
+	uint32_t request, late;
+	uint16_t request_type, late_type;
+	struct error *err = add_tracepoint(w, "request", true, &request, &request_type);
+
+	if (!err)
+		err = write_hits(w, request, request_type, 3000);
+	if (!err)
+		err = add_tracepoint(w, "late", false, &late, &late_type);
+	if (!err)
+		err = write_hits(w, late, late_type, 3100);
+	return err ? err : write_hits(w, request, request_type, 3200);
+}
+
 static struct error *write_end(struct perfdata_writer *w, bool nothing_lost)
 {
 	const struct {
@@ -138,7 +189,7 @@ struct error *sample_file_write(const char *path, const struct sample_file_optio
 	_cleanup_(perfdata_writer_closep) struct perfdata_writer *w = NULL;
 	struct error *err = perfdata_writer_create(path, &(struct perfdata_writer_options){
 		.events = events, .n_events = options->n_events, .deferred_records = options->deferred,
-		.cmdline = cmdline }, &w);
+		.n_more_events = options->tracepoints ? 2 : 0, .cmdline = cmdline }, &w);
 
 	if (!err)
 		err = write_tasks(w);
@@ -146,6 +197,8 @@ struct error *sample_file_write(const char *path, const struct sample_file_optio
 		err = write_mappings(w);
 	if (!err)
 		err = write_samples(w, options);
+	if (!err)
+		err = options->tracepoints ? write_tracepoints(w) : NULL;
 	if (!err)
 		err = write_end(w, options->nothing_lost);
 	if (!err)

@@ -28,6 +28,7 @@ struct sample_file_options {
 	bool deferred;		/* type 22 records, before their samples if the sample's number is odd */
 	bool unfinished;
 	bool nothing_lost;	/* without a LOST record, of which perf rightly warns */
+	bool tracepoints;	/* and then samples of app:request and, come after the first of them, app:late */
 };
 
 /* The i-th word of the chains of sample number n. */
@@ -35,6 +36,16 @@ uint64_t sample_file_user_ip(unsigned int n, unsigned int i);
 uint64_t sample_file_kernel_ip(unsigned int n, unsigned int i);
 /* Samples are written by pairs in the wrong order: sample n has time 2000 + 10 n. */
 uint64_t sample_file_time(unsigned int n);
+/* The data of sample number n of the tracepoints: request(int id, const char *path) and late(int id). */
+struct sample_file_raw {
+	uint16_t type;
+	uint8_t flags, preempt_count;
+	int32_t pid, id;
+	uint32_t path;		/* where the text is, and << 16 how long */
+	char text[8];
+};
+#define SAMPLE_FILE_TEXT_OF_PATH "/a path"
+
 /* Samples hit in user mode have no kernel part. */
 bool sample_file_user_mode(unsigned int n);
 

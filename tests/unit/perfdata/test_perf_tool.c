@@ -175,6 +175,52 @@ TEST(perf_reads_our_streams_in_silence)
 	}
 }
 
+static unsigned int count_lines(const char *text, const char *with)
+{
+	unsigned int n = 0;
+
+	for (const char *at = text; (at = strstr(at, with)) != NULL; at++)
+		n++;
+	return n;
+}
+
+/* In a stream perf takes no description of what comes later, but its samples. */
+TEST(perf_shows_tracepoints)
+{
+	struct sample_file_options options = { .n_events = 1, .nothing_lost = true, .tracepoints = true };
+	char *out;
+
+	need_perf();
+	CHECK_OK(sample_file_write(temp_path("traced"), &options));
+	check_silent(run("perf script -i traced"), "perf script of a file");
+	out = (char *)temp_read(temp_path("out"), NULL);
+	CHECK_U64(count_lines(out, "app:request: id="), 6);
+	CHECK_U64(count_lines(out, "app:request: id=-1 path=" SAMPLE_FILE_TEXT_OF_PATH "\n"), 2);
+	CHECK_U64(count_lines(out, "app:late: id=-1\n"), 1);
+	free(out);
+	temp_write_stream(temp_path("traced"), &options);
+	check_silent(run("cat traced | perf script -i -"), "perf script of a stream");
+	out = (char *)temp_read(temp_path("out"), NULL);
+	CHECK_U64(count_lines(out, "app:request: id="), 6);
+	CHECK_U64(count_lines(out, "app:request: id=-1 path=" SAMPLE_FILE_TEXT_OF_PATH "\n"), 2);
+	CHECK_U64(count_lines(out, "app:late:"), 3);
+	free(out);
+}
+
+/* It warns that it is cut, and reads what there is. */
+TEST(perf_reads_cut_files_with_tracepoints)
+{
+	struct sample_file_options options = { .n_events = 1, .nothing_lost = true, .tracepoints = true, .unfinished = true };
+	char *out;
+
+	need_perf();
+	CHECK_OK(sample_file_write(temp_path("cut"), &options));
+	CHECK(!run("perf script -F comm,tid,period -i cut"));
+	out = (char *)temp_read(temp_path("out"), NULL);
+	CHECK_U64(count_lines(out, "program "), SAMPLE_FILE_SAMPLES + 9);
+	free(out);
+}
+
 /*
  * Debian's perf may crash (build-id.c:1010, a smashed stack) while it collects
  * build IDs, which -B prevents, and also when it reads what it recorded while
