@@ -123,19 +123,27 @@ RETOUR_API void retour_tracepoint_set_coming(void (*fn)(const struct retour_trac
 
 /*
  * The probe of recorders, which fits every tracepoint: the object that fires it
- * makes an array of the arguments, each the lowest bytes of its value, and calls
- * record with it and with the address of the site.  Its data are:
+ * makes an array of the arguments, each the lowest bytes of its value, long double
+ * as double, and calls record with it and with the address of the site.  Its data are:
  */
 #define RETOUR_TRACEPOINT_RECORD ((void (*)(void))8)
 struct retour_tracepoint_recorder {
 	void (*record)(struct retour_tracepoint_recorder *recorder, const uint64_t *values, const void *site);
 };
 
-RETOUR_INLINE uint64_t retour_tracepoint_value_(const void *value, size_t size)
+RETOUR_INLINE uint64_t retour_tracepoint_value_(const void *value, size_t size, unsigned int kind)
 {
+	long double wide;
+	double narrow;
 	uint64_t ret = 0;
 
-	__builtin_memcpy(&ret, value, size < sizeof(ret) ? size : sizeof(ret));
+	if (kind == RETOUR_FIELD_FLOAT && size == sizeof(wide)) {
+		__builtin_memcpy(&wide, value, sizeof(wide));
+		narrow = (double)wide;
+		__builtin_memcpy(&ret, &narrow, sizeof(ret));
+	} else {
+		__builtin_memcpy(&ret, value, size < sizeof(ret) ? size : sizeof(ret));
+	}
 	return ret;
 }
 
@@ -182,7 +190,8 @@ template <typename T> struct retour_field_of_<const T> : retour_field_of_<T> {};
 #define RETOUR_TP_PARAM_(type, name) type name
 #define RETOUR_TP_TYPE_(type, name) type
 #define RETOUR_TP_NAME_(type, name) name
-#define RETOUR_TP_VALUE_(type, name) retour_tracepoint_value_((const void *)&name, sizeof(name))
+#define RETOUR_TP_VALUE_(type, name) \
+	retour_tracepoint_value_((const void *)&name, sizeof(name), RETOUR_FIELD_KIND_(type))
 #define RETOUR_TP_FIELD_(type, name) { #name, #type, sizeof(type), RETOUR_FIELD_KIND_(type) }
 #define RETOUR_TP_IS_SIGNED_(type) (RETOUR_FIELD_KIND_(type) == RETOUR_FIELD_SIGNED)
 

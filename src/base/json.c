@@ -173,6 +173,16 @@ void json_i64(struct json *json, int64_t value)
 	fprintf(json->out, "%" PRId64, value);
 }
 
+void json_real(struct json *json, double value)
+{
+	if (!isfinite(value)) {
+		json_null(json);
+		return;
+	}
+	separate(json);
+	fprintf(json->out, "%.17g", value);
+}
+
 void json_double(struct json *json, double value, int digits)
 {
 	char text[352];

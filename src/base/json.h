@@ -41,6 +41,8 @@ void json_i64(struct json *json, int64_t value);
 void json_hex(struct json *json, uint64_t value);
 /* At most `digits` after the point; what JSON cannot say (NaN, infinity) is null. */
 void json_double(struct json *json, double value, int digits);
+/* With as many digits as tell it from every other; null as above. */
+void json_real(struct json *json, double value);
 void json_bool(struct json *json, bool value);
 void json_null(struct json *json);
 

@@ -321,7 +321,7 @@ static struct error *record_request(struct request *r, int argc, char **argv, st
 	if (!r->events.len)
 		add_events(r, machine_feature(&machine, FEATURE_CYCLES)->available ? "cycles" : "cpu-clock");
 	if (r->command)
-		err = targets_add_command(&r->targets, r->command);
+		err = targets_add_command(&r->targets, r->command, !strcmp(r->output, "-"));
 	return err ? err : open_session(r, &machine, session);
 }
 

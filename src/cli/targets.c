@@ -98,7 +98,7 @@ __attribute__((noreturn)) static void become_command(int gate, char **argv)
 	_exit(127);
 }
 
-struct error *targets_add_command(struct targets *targets, char **argv)
+struct error *targets_add_command(struct targets *targets, char **argv, bool output_to_stderr)
 {
 	int gate[2];
 	pid_t pid;
@@ -108,6 +108,8 @@ struct error *targets_add_command(struct targets *targets, char **argv)
 	pid = fork();
 	if (pid == 0) {
 		close(gate[0]);
+		if (output_to_stderr && dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+			_exit(126);
 		become_command(gate[1], argv);
 	}
 	close(gate[1]);

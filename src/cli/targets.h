@@ -25,8 +25,11 @@ void targets_deinit(struct targets *targets);
 
 /* A process, or with `thread` a thread. */
 ERROR_CHECK struct error *targets_add(struct targets *targets, pid_t pid, bool thread);
-/* Forks a child that waits before it becomes argv[0]. */
-ERROR_CHECK struct error *targets_add_command(struct targets *targets, char **argv);
+/*
+ * Forks a child that waits before it becomes argv[0].  With output_to_stderr its
+ * standard output is our standard error: ours is the recording.
+ */
+ERROR_CHECK struct error *targets_add_command(struct targets *targets, char **argv, bool output_to_stderr);
 /* Lets the command go, with "NAME=VALUE"s (NULL: none) in its environment; fails if it cannot be executed. */
 ERROR_CHECK struct error *targets_start_command(struct targets *targets, const char *const *environment);
 

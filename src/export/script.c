@@ -100,7 +100,7 @@ static void json_value(struct json *json, const struct tracing_value *value)
 		json_u64(json, (uint64_t)value->number);
 		break;
 	case TRACING_FLOAT:
-		json_double(json, value->real, 17);
+		json_real(json, value->real);
 		break;
 	default:
 		text = value_text(value);

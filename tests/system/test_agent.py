@@ -13,6 +13,7 @@ import time
 import retour
 import tap
 from chains import MAIN, WORK, Truth
+from tracing import Traced
 
 NOBODY = 65534
 AS_NOBODY = ['setpriv', '--reuid', NOBODY, '--regid', NOBODY, '--clear-groups', '--inh-caps=-all']
@@ -268,18 +269,6 @@ def no_agent():
 
 
 # ---- tracepoints -----------------------------------------------------------------------------
-
-class Traced(retour.Running):
-    """A running program with tracepoints; its last word is whether they are on."""
-
-    def __init__(self, seconds=30, **options):
-        super().__init__('traced', '--seconds', seconds, **options)
-        json.loads(self.process.stdout.readline())
-        time.sleep(0.1)
-
-    def is_on(self):
-        return bool(json.loads(self.process.communicate(timeout=retour.TIMEOUT)[0])['enabled'])
-
 
 def expected_fields(sample):
     n = abs(sample['fields']['id'])

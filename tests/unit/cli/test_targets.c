@@ -23,7 +23,7 @@ TEST(a_command_waits_until_it_is_let_go)
 	struct targets t;
 
 	targets_init(&t);
-	CHECK_OK(targets_add_command(&t, argv));
+	CHECK_OK(targets_add_command(&t, argv, false));
 	CHECK_U64(t.pids.len, 1);
 	poll(NULL, 0, 50);
 	CHECK(!targets_ended(&t));
@@ -42,7 +42,7 @@ TEST(a_command_that_cannot_run_is_an_error_with_its_name)
 	struct targets t;
 
 	targets_init(&t);
-	CHECK_OK(targets_add_command(&t, argv));
+	CHECK_OK(targets_add_command(&t, argv, false));
 	err = targets_start_command(&t, NULL);
 	CHECK(err);
 	CHECK_U64(err->code, ENOENT);
@@ -59,7 +59,7 @@ TEST(a_command_that_was_never_let_go_just_ends)
 	pid_t pid;
 
 	targets_init(&t);
-	CHECK_OK(targets_add_command(&t, argv));
+	CHECK_OK(targets_add_command(&t, argv, false));
 	pid = t.pids.data[0];
 	targets_deinit(&t);
 	CHECK(waitpid(pid, &status, 0) == pid);
@@ -72,7 +72,7 @@ TEST(a_command_that_still_runs_is_asked_to_end)
 	struct targets t;
 
 	targets_init(&t);
-	CHECK_OK(targets_add_command(&t, argv));
+	CHECK_OK(targets_add_command(&t, argv, false));
 	CHECK_OK(targets_start_command(&t, NULL));
 	CHECK(targets_finish_command(&t) == -1);
 	wait_for_end(&t);

@@ -68,13 +68,16 @@ TEST(writes_numbers)
 	json_u64(&j, 0);
 	json_u64(&j, UINT64_MAX);
 	json_hex(&j, 0xdeadbeefcafe);
+	json_real(&j, -0x1p-1022);
+	json_real(&j, 0.1);
+	json_real(&j, INFINITY);
 	json_double(&j, 5.0, 3);
 	json_double(&j, 100, 0);
 	json_double(&j, 0.125, 9);
 	json_double(&j, NAN, 3);
 	json_double(&j, -INFINITY, 3);
 	json_end_array(&j);
-	CHECK_STR(end(&j), "[0,18446744073709551615,\"deadbeefcafe\",5,100,0.125,null,null]");
+	CHECK_STR(end(&j), "[0,18446744073709551615,\"deadbeefcafe\",-2.2250738585072014e-308,0.10000000000000001,null,5,100,0.125,null,null]");
 }
 
 TEST(indents_the_upper_levels)
