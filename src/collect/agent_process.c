@@ -25,6 +25,7 @@ enum {
 	MAX_TASKS = 65536,
 	MAX_MEMBERS = 16384,
 	MAX_ANCESTORS = 8,
+	LOOKS = 3,				/* that a thread may take to say who it is */
 	MAX_AT_ONCE = 65536,			/* records of a ring in one go: a writer may be faster than we are */
 	ROOM = 1 << 16,
 };
@@ -36,6 +37,9 @@ struct known_task {
 	struct hash_node node;		/* by said */
 	uint32_t said, tid;
 	const struct agent_member *of;
+	unsigned int unheard;		/* looks at which it was there, but had said nothing */
+	bool ended;			/* it has said so, and may still be there */
+	uint64_t listed;		/* the last look at which it was there */
 };
 
 /* The number in the last column of "NSpid:", that of the innermost namespace. */
@@ -267,6 +271,44 @@ static uint32_t find_task(const struct agent_process *p, uint32_t pid, uint32_t 
 	return tid;
 }
 
+static struct known_task *known_task(const struct agent_process *p, const struct agent_member *member, uint32_t said)
+{
+	hash_each(&p->tasks, hash_u64(said), node) {
+		struct known_task *task = container_of(node, struct known_task, node);
+
+		if (task->said == said && task->of == member)
+			return task;
+	}
+	return NULL;
+}
+
+static struct known_task *add_task(struct agent_process *p, const struct agent_member *member, uint32_t said,
+				   uint32_t tid)
+{
+	struct known_task *task = p->tasks.len < MAX_TASKS ? malloc(sizeof(*task)) : NULL;
+
+	if (!task)
+		return NULL;
+	*task = (struct known_task){ .said = said, .tid = tid, .of = member };
+	if (hash_insert(&p->tasks, &task->node, hash_u64(said)))
+		return task;
+	free(task);
+	return NULL;
+}
+
+static void remove_task(struct agent_process *p, struct known_task *task)
+{
+	hash_remove(&p->tasks, &task->node);
+	free(task);
+}
+
+/* It speaks, so whoever began it has told it to. */
+static void hear(struct agent_process *p, struct known_task *task)
+{
+	p->unsampled[UNSAMPLED_UNSEEN] -= task->unheard >= LOOKS;
+	task->unheard = 0;
+}
+
 /* One that has ended already is believed if nobody else has its number. */
 static bool task_of(struct agent_process *p, const struct agent_member *member, uint32_t said, uint32_t *ret)
 {
@@ -276,37 +318,33 @@ static bool task_of(struct agent_process *p, const struct agent_member *member, 
 	*ret = member->pid;
 	if (said == member->said)
 		return true;
-	hash_each(&p->tasks, hash_u64(said), node) {
-		task = container_of(node, struct known_task, node);
+	task = known_task(p, member, said);
+	/* Its number may be somebody else's now. */
+	if (task && task->ended) {
+		remove_task(p, task);
+		task = NULL;
+	}
+	if (task) {
+		hear(p, task);
 		*ret = task->tid;
-		if (task->said == said && task->of == member)
-			return true;
+		return true;
 	}
 	tid = find_task(p, member->pid, said);
 	if (!tid && said && p->same_namespace && !thread_group_of(said))
 		tid = said;
-	task = tid && p->tasks.len < MAX_TASKS ? malloc(sizeof(*task)) : NULL;
-	if (task) {
-		*task = (struct known_task){ .said = said, .tid = tid, .of = member };
-		if (!hash_insert(&p->tasks, &task->node, hash_u64(said)))
-			free(task);
-	}
+	if (tid)
+		add_task(p, member, said, tid);
 	*ret = tid;
 	return tid;
 }
 
-/* Its number may be somebody else's from now on. */
-static void forget_task(struct agent_process *p, uint32_t said)
+static void end_task(struct agent_process *p, uint32_t pid, uint32_t said)
 {
-	hash_each(&p->tasks, hash_u64(said), node) {
-		struct known_task *task = container_of(node, struct known_task, node);
+	struct agent_member *member = find_member(p, pid);
+	struct known_task *task = member ? known_task(p, member, said) : NULL;
 
-		if (task->said != said)
-			continue;
-		hash_remove(&p->tasks, node);
-		free(task);
-		return;
-	}
+	if (task)
+		task->ended = true;
 }
 
 static bool is_own(struct agent_process *p, uint32_t *pid, uint32_t *tid)
@@ -317,6 +355,57 @@ static bool is_own(struct agent_process *p, uint32_t *pid, uint32_t *tid)
 		return false;
 	*pid = member->pid;
 	return true;
+}
+
+/* ---- threads that say nothing ------------------------------------------------- */
+
+static void look_at_task(struct agent_process *p, const struct agent_member *member, const char *name)
+{
+	uint32_t tid = (uint32_t)strtoul(name, NULL, 10), said = tid;
+	struct known_task *task;
+	char path[80];
+
+	if (!tid || tid == member->pid)
+		return;
+	snprintf(path, sizeof(path), "/proc/%" PRIu32 "/task/%" PRIu32 "/status", member->pid, tid);
+	if (!p->same_namespace)
+		said = innermost_id(path);
+	task = known_task(p, member, said);
+	if (!task) {
+		task = said ? add_task(p, member, said, tid) : NULL;
+		if (!task)
+			return;
+		task->unheard = 1;
+	} else if (task->unheard && task->unheard < LOOKS && ++task->unheard == LOOKS) {
+		p->unsampled[UNSAMPLED_UNSEEN]++;
+	}
+	task->listed = p->looks;
+}
+
+void agent_process_look(struct agent_process *p)
+{
+	p->looks++;
+	hash_each_all(&p->members, node) {
+		const struct agent_member *member = container_of(node, struct agent_member, node);
+		char path[40];
+		DIR *dir;
+
+		if (!member->has_rings)
+			continue;
+		snprintf(path, sizeof(path), "/proc/%" PRIu32 "/task", member->pid);
+		dir = opendir(path);
+		for (struct dirent *entry; dir && (entry = readdir(dir));)
+			look_at_task(p, member, entry->d_name);
+		if (dir)
+			closedir(dir);
+	}
+	/* Numbers of those that are no more may be somebody else's. */
+	hash_each_all(&p->tasks, node) {
+		struct known_task *task = container_of(node, struct known_task, node);
+
+		if (task->listed != p->looks && (task->ended || task->unheard))
+			remove_task(p, task);
+	}
 }
 
 /* ---- records -------------------------------------------------------------------- */
@@ -440,13 +529,13 @@ struct task_body {
 static bool check_task(const struct drain *d, uint32_t type, struct task_body *body, uint64_t time)
 {
 	struct agent_process *p = d->process;
-	uint32_t said = body->tid;
+	uint32_t said_pid = body->pid, said = body->tid;
 
 	if (!is_own(p, &body->pid, &body->tid) || !is_own(p, &body->ppid, &body->ptid))
 		return false;
 	body->time = time;
 	if (type == PERF_RECORD_EXIT)
-		forget_task(p, said);
+		end_task(p, said_pid, said);
 	return true;
 }
 

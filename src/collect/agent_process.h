@@ -48,6 +48,7 @@ struct agent_process {
 	uint32_t pid;			/* of the first member */
 	bool same_namespace;		/* its ids are ours */
 	uint64_t pid_namespace;		/* inode */
+	uint64_t looks;			/* at its threads */
 	uint64_t drains, searched;	/* how many there were, and which last looked for unknown processes */
 	bool attached;			/* it was there before: its socket stays open */
 	int socket;			/* -1: closed */
@@ -58,6 +59,7 @@ struct agent_process {
 	uint64_t unknown_code;		/* since when a chain leads through it; 0: there is none */
 	uint32_t unknown_code_pid;
 	uint64_t updated;		/* when it was last looked for */
+	uint64_t looked;		/* when its threads were last looked at */
 	struct retour_ring_reader *rings;
 	uint64_t rings_inode;
 	struct hash members, tasks;
@@ -104,6 +106,12 @@ struct agent_member *agent_process_member(struct agent_process *process, uint32_
 
 /* Queues what is in the rings; the last time once no member is left. */
 void agent_process_drain(struct agent_process *process, struct recorder *recorder, bool last);
+
+/*
+ * Looks for threads that nobody told of; whoever says nothing of himself until a few
+ * looks later is counted.  After a drain, lest there is more to hear.
+ */
+void agent_process_look(struct agent_process *process);
 
 /* NULL if it was not described. */
 struct agent_process_tracepoint *agent_process_tracepoint(struct agent_process *process, uint32_t id);

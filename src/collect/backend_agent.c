@@ -33,6 +33,7 @@ enum {
 	ANSWER_NS = 2000000000,		/* the time an agent has for an answer */
 	ORPHAN_NS = 250000000,		/* for which rings are kept without a process */
 	UPDATE_NS = 100000000,		/* between two looks at a process's mappings */
+	LOOK_NS = 100000000,		/* at its threads */
 	MAX_READY = 64,
 	RING_BYTES = 1 << 20,		/* of a CPU */
 };
@@ -244,12 +245,24 @@ static void look_for_code(struct agent_backend *b, struct agent_process *p)
 	p->unknown_code = 0;
 }
 
+/* Who is attached to looks itself. */
+static void look_for_threads(struct agent_process *p)
+{
+	uint64_t now = clock_monotonic_ns();
+
+	if (p->state != AGENT_PROCESS_RECORDED || p->attached || now - p->looked < LOOK_NS)
+		return;
+	agent_process_look(p);
+	p->looked = now;
+}
+
 static void drain_process(struct agent_backend *b, struct agent_process *p)
 {
 	if (p->unknown_code)
 		look_for_code(b, p);
 	if (p->state == AGENT_PROCESS_RECORDED)
 		agent_process_drain(p, b->recorder, false);
+	look_for_threads(p);
 	/* A child that nobody has heard of may be about to run. */
 	if (p->state == AGENT_PROCESS_RECORDED && !p->n_alive && clock_monotonic_ns() - p->ended > ORPHAN_NS)
 		end_process(b, p);

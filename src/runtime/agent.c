@@ -118,6 +118,8 @@ void retour_agent_thread_begin(bool seen_blocked, bool confined)
 	end_what_is_over();
 	agent_lock(&saved);
 	each_wanted(r) {
+		/* Whoever had the number before has not said that it ended. */
+		sampler_disarm(&r->sampler, sys_gettid());
 		/* A new thread has its maker's name. */
 		if (!confined_here())
 			write_name(r, false);

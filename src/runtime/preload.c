@@ -51,7 +51,8 @@ struct start {
  */
 static struct start pool[64];
 static pthread_key_t ending;
-static bool ready;		/* the key is there */
+static pthread_once_t key_once = PTHREAD_ONCE_INIT;
+static bool has_key;
 
 static struct start *get_start(void)
 {
@@ -72,10 +73,23 @@ static void put_start(struct start *start)
 	__atomic_store_n(&start->taken, false, __ATOMIC_RELEASE);
 }
 
+static void end(void *arg)
+{
+	retour_agent_thread_end();
+}
+
+static void make_key(void)
+{
+	has_key = !pthread_key_create(&ending, end);
+}
+
 static struct start *new_start(void *routine, void *arg)
 {
-	struct start *start = ready && retour_agent_signal() ? get_start() : NULL;
+	struct start *start = NULL;
 
+	/* Constructors of other objects may come before ours. */
+	if (retour_agent_signal() && !pthread_once(&key_once, make_key) && has_key)
+		start = get_start();
 	if (!start)
 		return NULL;
 	start->routine = routine;
@@ -135,11 +149,6 @@ EXPORT int thrd_create(thrd_t *thread, thrd_start_t routine, void *arg)
 	if (ret != thrd_success)
 		put_start(start);
 	return ret;
-}
-
-static void end(void *arg)
-{
-	retour_agent_thread_end();
 }
 
 EXPORT int pthread_setname_np(pthread_t thread, const char *name)
@@ -407,7 +416,6 @@ EXPORT int signalfd(int fd, const sigset_t *set, int flags)
 /* Looked up before there are handlers that might call them. */
 __attribute__((constructor)) static void prepare(void)
 {
-	ready = !pthread_key_create(&ending, end);
 	real_syscall = (__typeof__(real_syscall))dlsym(RTLD_NEXT, "syscall");
 	pthread_sigmask(SIG_BLOCK, NULL, NULL);
 	sigprocmask(SIG_BLOCK, NULL, NULL);

@@ -223,6 +223,18 @@ def refused_timers():
     assert re.search(r'threads without samples +5 +no-timers: ', text), text
 
 
+@tap.test('threads that the agent does not see begin are counted')
+def unseen_threads():
+    # The C library's own thread behind timers with SIGEV_THREAD.
+    script = ('import ctypes, time\n'
+              'event, timer = (ctypes.c_int * 16)(), ctypes.c_void_p()\n'
+              'event[3] = 2\n'
+              'assert ctypes.CDLL(None).timer_create(1, event, ctypes.byref(timer)) == 0\n'
+              'time.sleep(3)\n' + BUSY.format(0.1))
+    recording = record('/usr/bin/python3', '-c', script)
+    assert recording.stats['unsampled_threads'] == {'unseen': 1}, recording.stats
+
+
 @tap.test('wall-clock samples threads that sleep')
 def wall_clock():
     recording = record('sleep', '0.6', options=['-e', 'wall-clock'])

@@ -304,6 +304,16 @@ static void part_outlive(void)
 	spin(20);
 }
 
+extern volatile bool early_enough;
+
+/* Another object has begun a thread as it was loaded. */
+static void part_early(void)
+{
+	spin(100);
+	usleep(200000);
+	early_enough = true;
+}
+
 static void *spin_named(void *name)
 {
 	prctl(PR_SET_NAME, name);
@@ -345,7 +355,8 @@ static void part_no_budget(void)
 static const struct part parts[] = {
 	{ "spin", part_spin }, { "sleep", part_sleep }, { "threads", part_threads }, { "c11", part_c11 }, { "fork", part_fork },
 	{ "fork_threads", part_fork_threads }, { "exec", part_exec }, { "quiet", part_quiet },
-	{ "no_budget", part_no_budget }, { "outlive", part_outlive }, { "daemon", part_daemon }, { "dlopen", part_dlopen },
+	{ "no_budget", part_no_budget }, { "outlive", part_outlive },
+	{ "early", part_early }, { "daemon", part_daemon }, { "dlopen", part_dlopen },
 	{ "no_timers", part_no_timers }, { "no_sockets", part_no_sockets }, { "no_memfd", part_no_memfd }, { NULL, NULL },
 };
 

@@ -73,6 +73,17 @@ TEST(c11)
 	CHECK(n_tasks == 2 && task && task->samples && task->began && task->ended && mostly_complete());
 }
 
+/* Also those that begin before the program does. */
+TEST(early_threads)
+{
+	struct task *task;
+
+	setenv("EARLY", "yes", 1);
+	record("early");
+	task = task_named("early");
+	CHECK(n_tasks == 2 && task && task->samples && task->began && task->ended);
+}
+
 TEST(forks)
 {
 	one_cpu = true;

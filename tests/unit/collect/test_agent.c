@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
@@ -403,6 +404,66 @@ TEST(times_are_between_its_coming_and_now)
 		CHECK(f.sample.time >= f.process->since && f.sample.time <= f.process->since + 30000000000ULL);
 	}
 	CHECK_U64(f.n[EVENT_SAMPLE], 3);
+	fixture_free(&f);
+}
+
+static void *say_who(void *fd)
+{
+	pid_t tid = (pid_t)syscall(SYS_gettid);
+
+	CHECK(write((int)(long)fd, &tid, sizeof(tid)) == sizeof(tid));
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static pid_t begin_thread(void)
+{
+	pthread_t thread;
+	int ends[2];
+	pid_t tid;
+
+	CHECK(!pipe(ends) && !pthread_create(&thread, NULL, say_who, (void *)(long)ends[1]));
+	CHECK(read(ends[0], &tid, sizeof(tid)) == sizeof(tid));
+	return tid;
+}
+
+static uint64_t count_unseen(struct fixture *f)
+{
+	for (int i = 0; i < 5; i++)
+		agent_process_look(f->process);
+	return f->process->unsampled[UNSAMPLED_UNSEEN];
+}
+
+/* Threads that the agent has not told of, but not those that come to speak later, or have said that they end. */
+TEST(threads_that_say_nothing_are_counted)
+{
+	struct agent_sample sample;
+	struct {
+		uint32_t pid, ppid, tid, ptid;
+		uint64_t time;
+		struct agent_trailer trailer;
+	} end = { 0 };
+	struct fixture f;
+	pid_t first, second;
+
+	fixture_init(&f);
+	CHECK_U64(count_unseen(&f), 0);
+	first = begin_thread();
+	second = begin_thread();
+	agent_process_look(f.process);
+	CHECK_U64(f.process->unsampled[UNSAMPLED_UNSEEN], 0);
+	CHECK_U64(count_unseen(&f), 2);
+	sample = sample_of(&f);
+	sample.tid = first;
+	write_record(&f, AGENT_RECORD_SAMPLE, &sample, sizeof(sample));
+	CHECK_U64(drain(&f), 0);
+	CHECK_U64(count_unseen(&f), 1);
+	end.pid = end.ppid = end.trailer.pid = getpid();
+	end.tid = end.ptid = end.trailer.tid = second;
+	write_record(&f, PERF_RECORD_EXIT, &end, sizeof(end));
+	CHECK_U64(drain(&f), 0);
+	CHECK_U64(count_unseen(&f), 0);
 	fixture_free(&f);
 }
 
