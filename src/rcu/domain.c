@@ -4,6 +4,8 @@
 
 #include <pthread.h>
 
+#include "rcu/stay.h"
+
 static struct retour_rcu_domain *first;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static sigset_t fork_saved;
@@ -97,5 +99,6 @@ static void after_fork_child(void)
 
 __attribute__((constructor(101))) static void fork_init(void)
 {
+	stay_loaded();
 	pthread_atfork(before_fork, after_fork_parent, after_fork_child);
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Users of the library that are opened and closed, in a program that is none: PLUGIN is the path of one. */
+/*
+ * Users of the library that are opened and closed, in a program that is none: PLUGIN is the path of one, STATIC_PLUGIN
+ * that of one that has the library inside.
+ */
 #include <dlfcn.h>
 #include <pthread.h>
 #include <sched.h>
@@ -27,9 +30,9 @@ static void *read_plugin(void *arg)
 	return NULL;
 }
 
-static void *open_plugin(void)
+static void *open_object(const char *path)
 {
-	void *plugin = dlopen(PLUGIN, RTLD_NOW);
+	void *plugin = dlopen(path, RTLD_NOW);
 
 	if (!plugin) {
 		printf("# %s\n", dlerror());
@@ -38,6 +41,11 @@ static void *open_plugin(void)
 	plugin_read = (void (*)(void))dlsym(plugin, "plugin_read");
 	CHECK(plugin_read);
 	return plugin;
+}
+
+static void *open_plugin(void)
+{
+	return open_object(PLUGIN);
 }
 
 TEST(a_user_may_be_closed_while_its_readers_threads_run)
@@ -82,6 +90,31 @@ TEST(a_child_may_be_forked_after_the_close)
 		_exit(0);
 	}
 	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+}
+
+/* Whose code threads go on to run: those of the library, and those that read and end afterwards. */
+TEST(a_user_with_the_library_inside_may_be_closed)
+{
+	for (int round = 0; round < 3; round++) {
+		void *plugin = open_object(STATIC_PLUGIN);
+		int (*plugin_update)(void) = (int (*)(void))dlsym(plugin, "plugin_update");
+		pthread_t thread;
+		int status;
+		pid_t pid;
+
+		stop = false;
+		CHECK(pthread_create(&thread, NULL, read_plugin, NULL) == 0);
+		while (!readers)
+			sched_yield();
+		CHECK(plugin_update() == 2 * (round + 1));
+		stop = true;
+		CHECK(dlclose(plugin) == 0);
+		CHECK(pthread_join(thread, NULL) == 0);
+		pid = fork();
+		if (pid == 0)
+			_exit(0);
+		CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	}
 }
 
 int main(int argc, char **argv)
