@@ -20,11 +20,14 @@
 enum {
 	PATIENCE_MS = 3000,
 	MAX_LISTED = 65536,
+	NO_NUMBER = 65534,	/* of users that a namespace has no number for */
 };
 
-/* Who the process is: to us, and as it sees itself. */
+/* Who the process is: to us its users, to itself its id. */
 struct identity {
-	uint32_t uid, own_uid, own_pid;
+	uint32_t users[4], n_users;		/* with whose rights it may have opened its socket */
+	uint32_t own_pid;
+	unsigned long user_namespace;		/* its inode, 0: the first one */
 };
 
 /* The process's user namespace may call the user something else. */
@@ -39,56 +42,75 @@ static uint32_t uid_inside(pid_t pid, uint32_t uid)
 	while (f && fscanf(f, "%u %u %u", &inside, &outside, &n) == 3)
 		if (uid >= outside && uid - outside < n)
 			return inside + (uid - outside);
-	return uid;
+	return NO_NUMBER;
 }
 
-static bool identify(pid_t pid, struct identity *ret)
+/* Other directories than its user's can be entered by their users and root only. */
+static void add_user(struct identity *who, uint32_t uid)
+{
+	for (uint32_t i = 0; i < who->n_users; i++)
+		if (who->users[i] == uid)
+			return;
+	if (!who->n_users || !geteuid() || uid == geteuid())
+		who->users[who->n_users++] = uid;
+}
+
+static bool identify(pid_t pid, struct identity *who)
 {
 	_cleanup_fclose_ FILE *f = NULL;
+	uint32_t real, effective, saved;
+	struct stat namespace;
 	char line[512];
 	int found = 0;
 
+	*who = (struct identity){ 0 };
+	snprintf(line, sizeof(line), "/proc/%d/ns/user", pid);
+	if (!stat(line, &namespace) && namespace.st_ino != AGENT_FIRST_NAMESPACE)
+		who->user_namespace = namespace.st_ino;
 	snprintf(line, sizeof(line), "/proc/%d/status", pid);
 	f = fopen(line, "re");
 	while (f && fgets(line, sizeof(line), f)) {
-		found += sscanf(line, "Uid: %*u %u", &ret->uid) == 1;
+		if (sscanf(line, "Uid: %u %u %u", &real, &effective, &saved) == 3) {
+			/* A daemon may have begun as root. */
+			add_user(who, effective);
+			add_user(who, saved);
+			add_user(who, real);
+			add_user(who, 0);
+			found++;
+		}
 		if (strncmp(line, "NSpid:", 6) || !strrchr(line, '\t'))
 			continue;
-		ret->own_pid = (uint32_t)strtoul(strrchr(line, '\t'), NULL, 10);
+		who->own_pid = (uint32_t)strtoul(strrchr(line, '\t'), NULL, 10);
 		found++;
 	}
-	ret->own_uid = uid_inside(pid, ret->uid);
 	return found == 2;
 }
 
-/* In the process's root, whatever links it has there. */
-static int open_directory(pid_t pid, const struct identity *who)
+/* In a root, whatever links are there. */
+static int open_directory(const char *root_path, const char *name)
 {
 	struct open_how how = {
 		.flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
 	};
-	_cleanup_close_ int root = -1;
-	char path[64];
+	_cleanup_close_ int root = open(root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-	snprintf(path, sizeof(path), "/proc/%d/root", pid);
-	root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
 		return -errno;
-	snprintf(path, sizeof(path), AGENT_DIRECTORY, who->own_uid);
-	root = (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
+	root = (int)syscall(SYS_openat2, root, name, &how, sizeof(how));
 	return root < 0 ? -errno : steal_fd(&root);
 }
 
 /* Anybody may make files in /tmp, but none of this owner. */
-static bool is_private(int fd, const char *name, const struct identity *who, mode_t type)
+static bool is_private(int fd, const char *name, uint32_t user, mode_t type)
 {
 	struct stat st;
 
 	return !fstatat(fd, name, &st, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) && (st.st_mode & S_IFMT) == type &&
-	       st.st_uid == who->uid && !(st.st_mode & (S_IRWXG | S_IRWXO));
+	       st.st_uid == user && !(st.st_mode & (S_IRWXG | S_IRWXO));
 }
 
-static int connect_in(int directory, const char *name, pid_t pid, const struct identity *who)
+/* A connection, or -errno. */
+static int connect_in(int directory, const char *name, pid_t pid, uint32_t user)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -100,9 +122,68 @@ static int connect_in(int directory, const char *name, pid_t pid, const struct i
 	snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", directory, name);
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)))
 		return -errno;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) || peer.pid != pid || peer.uid != who->uid)
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) || peer.uid != user)
 		return -EPERM;
-	return steal_fd(&fd);
+	/* One that has the same id in another namespace. */
+	return peer.pid == pid ? steal_fd(&fd) : -ENOENT;
+}
+
+static int try_directory(const char *root, const char *path, pid_t pid, uint32_t user, uint32_t own_pid)
+{
+	_cleanup_close_ int directory = open_directory(root, path);
+	char name[32];
+
+	if (directory < 0)
+		return directory;
+	snprintf(name, sizeof(name), AGENT_NAME, own_pid);
+	if (!is_private(directory, "", user, S_IFDIR))
+		return -EPERM;
+	if (faccessat(directory, name, F_OK, 0) && errno == ENOENT)
+		return -ENOENT;
+	return is_private(directory, name, user, S_IFSOCK) ? connect_in(directory, name, pid, user) : -EPERM;
+}
+
+/* The names that the directory of a user may have: from before it had another namespace, and since. */
+static void name_directories(pid_t pid, const struct identity *who, uint32_t user, char to[3][64])
+{
+	uint32_t inside = who->user_namespace ? uid_inside(pid, user) : user;
+
+	snprintf(to[0], sizeof(to[0]), AGENT_DIRECTORY, user);
+	snprintf(to[1], sizeof(to[1]), AGENT_DIRECTORY, inside);
+	snprintf(to[2], sizeof(to[2]), AGENT_NAMESPACE_DIRECTORY, inside, who->user_namespace);
+}
+
+static int try_root(const char *root, pid_t pid, const struct identity *who)
+{
+	int fd = -ENOENT, result = -ENOENT;
+
+	for (uint32_t i = 0; i < who->n_users; i++) {
+		char names[3][64];
+
+		name_directories(pid, who, who->users[i], names);
+		for (int n = 0; n < (who->user_namespace ? 3 : 1); n++) {
+			fd = try_directory(root, names[n], pid, who->users[i], who->own_pid);
+			if (fd >= 0)
+				return fd;
+			if (fd != -ENOENT && fd != -ECONNREFUSED)
+				result = fd;
+		}
+	}
+	return result;
+}
+
+/* In its own root, or, if it has changed that since, in ours. */
+static int connect_to_process(pid_t pid, const struct identity *who)
+{
+	char root[32];
+	int fd, again;
+
+	snprintf(root, sizeof(root), "/proc/%d/root", pid);
+	fd = try_root(root, pid, who);
+	if (fd >= 0)
+		return fd;
+	again = try_root("/", pid, who);
+	return again >= 0 ? again : fd;
 }
 
 int agent_packet_wait(int fd, struct agent_message *ret, int *passed)
@@ -124,34 +205,22 @@ static struct error *no_agent(pid_t pid, int code)
 	case EPERM:
 		return error_errno(code, "the agent of process %d (remedy: be its user, or root)", pid);
 	case ENOENT:
-	case ECONNREFUSED:
-		return error_new(EOPNOTSUPP, "process %d has no agent: it does not use libretour, or has changed its user or "
-				 "root directory since (remedy: start it with retour record --backend agent -- CMD)", pid);
+		return error_new(EOPNOTSUPP, "process %d has no agent: it does not use libretour, or has become another program "
+				 "(remedy: start it with retour record --backend agent -- CMD)", pid);
 	}
 	return error_errno(code, "the agent of process %d", pid);
 }
 
 struct error *agent_connect(pid_t pid, int *ret)
 {
-	_cleanup_close_ int directory = -1, fd = -1;
+	_cleanup_close_ int fd = -1;
 	struct agent_message hello;
 	struct identity who;
-	char name[32];
 	int passed, n;
 
 	if (!identify(pid, &who))
 		return error_new(ESRCH, "there is no process %d", pid);
-	directory = open_directory(pid, &who);
-	if (directory < 0)
-		return no_agent(pid, -directory);
-	snprintf(name, sizeof(name), "%u.agent", who.own_pid);
-	if (!is_private(directory, "", &who, S_IFDIR))
-		return no_agent(pid, EPERM);
-	if (faccessat(directory, name, F_OK, 0) && errno == ENOENT)
-		return no_agent(pid, ENOENT);
-	if (!is_private(directory, name, &who, S_IFSOCK))
-		return no_agent(pid, EPERM);
-	fd = connect_in(directory, name, pid, &who);
+	fd = connect_to_process(pid, &who);
 	if (fd < 0)
 		return no_agent(pid, -fd);
 	n = agent_packet_wait(fd, &hello, &passed);

@@ -12,59 +12,24 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "rcu/sys.h"
 #include "runtime/agent.h"
+#include "runtime/agent_listener.h"
 #include "runtime/agent_confine.h"
 #include "runtime/agent_socket.h"
 #include "runtime/recording.h"
 
 enum {
 	STACK = 256 << 10,
+	CHILD_MS = 100,		/* before a child can be attached to */
 	LOOK_MS = 100,		/* between looks at threads and session pages, while there is a recording */
 };
 
 static bool wanted;
-
-/* Whoever made the directory: it must be ours alone. */
-static bool directory_is_ours(const char *path)
-{
-	struct stat st;
-
-	if (mkdir(path, 0700) && errno != EEXIST)
-		return false;
-	return !lstat(path, &st) && S_ISDIR(st.st_mode) && st.st_uid == geteuid() && !(st.st_mode & 077);
-}
-
-/* A socket that listens, or -1. */
-static int open_listener(void)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	char directory[sizeof(address.sun_path)];
-	int fd;
-
-	snprintf(directory, sizeof(directory), AGENT_DIRECTORY, geteuid());
-	snprintf(address.sun_path, sizeof(address.sun_path), AGENT_SOCKET, geteuid(), sys_getpid());
-	if (!directory_is_ours(directory))
-		return -1;
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -1;
-	/* That of an earlier process with our id. */
-	unlink(address.sun_path);
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) || chmod(address.sun_path, 0600) || listen(fd, 8)) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
 
 /* A recorder's connection: its hanging up ends the recording. */
 struct client {
@@ -89,7 +54,7 @@ static void welcome(int fd, struct clients *clients)
 		return;
 	setsockopt(client.fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	setsockopt(client.fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	if (agent_peer_is_trusted(client.fd, &recorder)) {
+	if (agent_listener_trusts(client.fd, &recorder)) {
 		if (clients->n < SAMPLERS)
 			err = agent_serve(client.fd, recorder, &client.recording);
 		else
@@ -135,19 +100,25 @@ static void wait_for_recorders(int fd, struct clients *clients, int timeout)
 
 static void *listen_for_recorders(void *arg)
 {
+	struct agent_listener listener = { .fd = -1, .user = -1 };
 	struct clients clients = { .n = 0 };
 	struct recording *over;
 	bool records = true;
-	int fd;
 
 	__atomic_store_n(&agent_thread, sys_gettid(), __ATOMIC_RELAXED);
 	retour_agent_thread_end();
 	pthread_setname_np(pthread_self(), "retour-agent");
-	if (unshare(CLONE_FILES) || sys_call(SYS_close_range, 0, ~0u, 0, 0, 0, 0))
+	/* Most children run another program, or end, before that. */
+	if (arg)
+		poll(NULL, 0, CHILD_MS);
+	/* In one step: what the program closes meanwhile would not be closed. */
+	if (sys_call(SYS_close_range, 0, ~0u, CLOSE_RANGE_UNSHARE, 0, 0, 0))
 		return NULL;
-	fd = open_listener();
-	while (fd >= 0 || records) {
-		wait_for_recorders(fd, &clients, records ? LOOK_MS : -1);
+	agent_listener_follow(&listener);
+	while (listener.fd >= 0 || records) {
+		/* Threads that change the user interrupt each other. */
+		wait_for_recorders(listener.fd, &clients, records ? LOOK_MS : -1);
+		agent_listener_follow(&listener);
 		if (confined_all())
 			break;
 		while ((over = agent_find_over()))
@@ -157,7 +128,7 @@ static void *listen_for_recorders(void *arg)
 	return NULL;
 }
 
-static void start_thread(void)
+static void start_thread(bool in_child)
 {
 	pthread_attr_t attr;
 	sigset_t all, saved;
@@ -168,7 +139,7 @@ static void start_thread(void)
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_create(&thread, &attr, listen_for_recorders, NULL);
+	pthread_create(&thread, &attr, listen_for_recorders, in_child ? &wanted : NULL);
 	pthread_attr_destroy(&attr);
 	pthread_sigmask(SIG_SETMASK, &saved, NULL);
 }
@@ -177,7 +148,7 @@ static void start_again(void)
 {
 	agent_thread = 0;
 	if (!confined_here())
-		start_thread();
+		start_thread(true);
 }
 
 void agent_listen(void)
@@ -187,16 +158,12 @@ void agent_listen(void)
 	/* After the agent's own handler, which has the lock. */
 	agent_prepare_forks();
 	pthread_atfork(NULL, NULL, start_again);
-	start_thread();
+	start_thread(false);
 }
 
 /* Not by a child that was made without our knowing: it has another id. */
 __attribute__((destructor)) static void remove_socket(void)
 {
-	char path[128];
-
-	if (!__atomic_load_n(&agent_thread, __ATOMIC_RELAXED) || confined_here())
-		return;
-	snprintf(path, sizeof(path), AGENT_SOCKET, geteuid(), sys_getpid());
-	unlink(path);
+	if (__atomic_load_n(&agent_thread, __ATOMIC_RELAXED))
+		agent_listener_remove();
 }

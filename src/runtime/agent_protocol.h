@@ -31,9 +31,16 @@
 #include <stdint.h>
 
 #define AGENT_ENVIRONMENT "RETOUR_AGENT"
-/* Of processes that wait to be attached to: user and process id, as the process sees them; in its root. */
+/*
+ * Of processes that wait to be attached to: user and process id, as the process sees them; in
+ * its root.  Other user namespaces than the first have the same numbers for others: there
+ * the inode of /proc/PID/ns/user is a part of the name.
+ */
 #define AGENT_DIRECTORY "/tmp/retour-%u"		/* 0700, the user's */
-#define AGENT_SOCKET AGENT_DIRECTORY "/%u.agent"	/* 0600 */
+#define AGENT_NAMESPACE_DIRECTORY AGENT_DIRECTORY ".%lu"
+#define AGENT_NAME "%u.agent"				/* 0600 */
+#define AGENT_SOCKET AGENT_DIRECTORY "/" AGENT_NAME
+#define AGENT_FIRST_NAMESPACE 0xeffffffdul		/* the kernel's PROC_USER_INIT_INO */
 
 enum { AGENT_VERSION = 1, AGENT_MAX_EVENTS = 5, AGENT_MAX_NAME = 128, AGENT_MAX_FIELDS = 12, AGENT_MAX_TYPE = 64,
        AGENT_PATIENCE = 10 };

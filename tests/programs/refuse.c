@@ -23,6 +23,8 @@ static unsigned int number_of(const char *name)
 		return SYS_bpf;
 	if (!strncmp(name, "perf_event_open", n))
 		return SYS_perf_event_open;
+	if (!strncmp(name, "unshare", n))
+		return SYS_unshare;
 	fprintf(stderr, "refuse: unknown system call %s\n", name);
 	exit(2);
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A program with tracepoints: serve() fires them with known values, about a thousand times a second. */
+/*
+ * A program with tracepoints: serve() fires them with known values, about a thousand times a second.
+ * Before that, once it can be attached to, it becomes another user and has another root: traced [as=USER:ROOT].
+ */
 #include "program.h"
 
 #include "retour/tracepoint.h"
@@ -23,9 +26,24 @@ static FRAME void serve(int id)
 	trace_other_thing(id);
 }
 
+static void become(const char *mode)
+{
+	char socket[64], root[256] = "";
+	unsigned int user;
+
+	if (!mode || sscanf(mode, "as=%u:%255s", &user, root) < 1)
+		return;
+	snprintf(socket, sizeof(socket), "/tmp/retour-%u/%d.agent", geteuid(), getpid());
+	while (access(socket, F_OK))
+		usleep(1000);
+	must(!*root || (!chroot(root) && !chdir("/")), "chroot");
+	must(!setgid(user) && !setuid(user), "setuid");
+}
+
 int main(int argc, char **argv)
 {
 	program_start(argc, argv);
+	become(program_mode());
 	printf("{\"pid\": %d}\n", getpid());
 	fflush(stdout);
 	for (int id = 0; running(); id++) {

@@ -388,6 +388,101 @@ def others():
             os.chmod(folder, 0o700)
 
 
+def listed_by(*prefix, pid):
+    done = retour.run_other(*prefix, retour.RETOUR, 'list', 'tracepoints', '-p', pid)
+    assert done.returncode == 0 and 'app:reply' in done.stdout, done
+
+
+@tap.test('daemons that have changed their user, root directory, or both since they started')
+def daemons():
+    if os.geteuid():
+        raise tap.Skip('needs root')
+    os.chmod(retour.workspace, 0o755)
+    with_tmp = os.path.join(retour.workspace, 'with_tmp')
+    os.makedirs(os.path.join(with_tmp, 'tmp'), exist_ok=True)
+    os.chmod(os.path.join(with_tmp, 'tmp'), 0o1777)
+    empty = os.path.join(retour.workspace, 'empty')
+    os.makedirs(empty, exist_ok=True)
+    for user in (0, NOBODY):
+        for root in ('', with_tmp, empty):
+            with Traced(mode=f'as={user}:{root}') as program:
+                listed_by(pid=program.pid)
+                if not root:
+                    check(retour.record('-e', 'app:re*', '-p', program.pid, '--duration', 0.3))
+
+
+@tap.test('root attaches to a program in namespaces of its own, of another user')
+def namespaces():
+    if os.geteuid():
+        raise tap.Skip('needs root')
+    need('unshare')
+    for how in (['-U'], ['-Ur'], ['-Urmpf', '--mount-proc', '--kill-child']):
+        command = [*AS_NOBODY, 'unshare', *how, retour.program('traced'), '--seconds', 30]
+        if subprocess.run(list(map(str, [*AS_NOBODY, 'unshare', *how, 'true'])), capture_output=True, check=False).returncode:
+            raise tap.Skip(f'unshare {how} is refused here')
+        with subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True) as process:
+            try:
+                process.stdout.readline()
+                pid = process.pid
+                if '-Urmpf' in how:
+                    with open(f'/proc/{pid}/task/{pid}/children', encoding='ascii') as children:
+                        pid = int(children.read().split()[0])
+                deadline = time.monotonic() + 30
+                while retour.run('list', 'tracepoints', '-p', pid).returncode and time.monotonic() < deadline:
+                    time.sleep(0.05)
+                listed_by(pid=pid)
+                recording = retour.record('-e', 'app:reply', '-p', pid, '--duration', 0.5)
+                assert recording.stats['samples'] > 0, recording.stats
+            finally:
+                process.kill()
+
+
+@tap.test('no copy of the program\'s descriptors is made to be closed afterwards')
+def no_copy():
+    # Meanwhile pipes would not end, and files that were written could not be executed.
+    command = [retour.program('refuse'), 'unshare', '1', retour.program('traced'), '--seconds', '30']
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            process.stdout.readline()
+            deadline = time.monotonic() + 30
+            while retour.run('list', 'tracepoints', '-p', process.pid).returncode and time.monotonic() < deadline:
+                time.sleep(0.05)
+            listed_by(pid=process.pid)
+        finally:
+            process.kill()
+
+
+def left_behind(directory, listens):
+    """A socket as of a process that has ended; who is to be believed dead does not listen either."""
+    with subprocess.Popen(['true']) as ended:
+        ended.wait()
+    path = os.path.join(directory, f'{ended.pid}.agent')
+    agent = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    agent.bind(path)
+    if listens:
+        agent.listen()
+        return path, agent
+    agent.close()
+    return path, None
+
+
+@tap.test('sockets of programs that were killed are removed by those that come')
+def swept():
+    directory = f'/tmp/retour-{os.geteuid()}'
+    with Traced():
+        living, agent = left_behind(directory, True)
+        dead, _ = left_behind(directory, False)
+        with Traced() as program:
+            retour.succeed('list', 'tracepoints', '-p', program.pid)
+            deadline = time.monotonic() + 30
+            while os.path.exists(dead) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert not os.path.exists(dead), dead
+            assert os.path.exists(living), living
+        agent.close()
+        os.unlink(living)
+
+
 # ---- where nothing else works ---------------------------------------------------------------
 
 def in_container(*prefix):
