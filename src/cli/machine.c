@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "cli/environment.h"
 #include "cli/events.h"
+#include "cli/limits.h"
 #include "cli/probe.h"
 #include "collect/agent_program.h"
 #include "collect/session.h"
@@ -38,7 +39,6 @@ static const char user_namespace_remedy[] = "nothing inside the user namespace m
 					    "the container with sudo";
 static const char pid_namespace_remedy[] = "nothing inside the container mends it: start it with podman/docker run "
 					   "--pid=host";
-static const char files_remedy[] = "sudo prlimit --pid $$ --nofile=1048576";
 static const char no_remedy[] = "none known; another backend may work";
 
 __attribute__((format(printf, 2, 3)))
@@ -61,6 +61,8 @@ static void set_error(struct machine_feature *f, int error)
 	f->available = error == 0;
 	if (error)
 		set_value(f, "%s", strerror(error));
+	if (error && limit_remedy(error))
+		set_remedy(f, limit_remedy(error));
 }
 
 /* The first line of a file without newline; empty if it cannot be read. */
@@ -98,7 +100,7 @@ const char *machine_remedy_of(int code)
 {
 	if (code == EPERM || code == EACCES)
 		return is_filtered() ? filter_remedy : module_remedy;
-	return code == EMFILE ? files_remedy : no_remedy;
+	return limit_remedy(code) ? limit_remedy(code) : no_remedy;
 }
 
 static void judge_call(struct machine_feature *f, int answer)
@@ -168,10 +170,13 @@ static void probe_capability(struct machine_feature *f, uint64_t any_of)
 
 /* ---- BPF ------------------------------------------------------------------------ */
 
+/* If there are many places where there is none, it is not told why it could not be had from the one. */
 static void probe_btf(struct machine_feature *f)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
 
+	if (!btf)
+		btf = btf__parse("/sys/kernel/btf/vmlinux", NULL);
 	set_error(f, btf ? 0 : errno);
 	btf__free(btf);
 }
@@ -229,7 +234,7 @@ static struct error *record_oneself(struct session_stats *ret)
 	const pid_t self = getpid();
 	struct session_options options = {
 		.backend = "bpf", .events = &event, .n_events = 1, .scope = SESSION_PROCESSES, .pids = &self, .n_pids = 1,
-		.frequency = 999, .max_depth = 64, .output = "/dev/null", .cmdline = cmdline,
+		.period = 1000000, .max_depth = 64, .output = "/dev/null", .cmdline = cmdline,
 	};
 	struct error *err = session_create(&options, &session);
 
@@ -417,6 +422,19 @@ static void probe_memlock(struct machine_feature *f)
 		set_value(f, "%ld kB%s", m.process, m.suffices ? "" : ": too little for rings");
 }
 
+/* Less has no room for backend bpf, more only for many threads, processes or files. */
+static void probe_files(struct machine_feature *f)
+{
+	const rlim_t least = 64 + 8 * (rlim_t)sysconf(_SC_NPROCESSORS_CONF);
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	f->available = limit.rlim_max >= least;
+	set_remedy(f, f->available ? "" : limit_remedy(EMFILE));
+	set_value(f, "%llu%s", (unsigned long long)limit.rlim_max, f->available ? "" : ": too few for every backend");
+}
+
 /* ---- all ---------------------------------------------------------------------------- */
 
 #define CALL_PERF	FEATURE(SECCOMP_PERF)
@@ -571,6 +589,10 @@ static const struct probe {
 	[FEATURE_MEMLOCK] = {
 		"memlock", "limit on locked memory (CAP_IPC_LOCK overrides it)",
 		FEATURE(PROC), { probe_memlock }, "sudo prlimit --pid $$ --memlock=unlimited",
+	},
+	[FEATURE_FILES] = {
+		"open-files", "limit on open files",
+		0, { probe_files }, NULL,
 	},
 };
 

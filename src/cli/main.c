@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The command: one table of verbs. */
 #include "cli/cli.h"
+#include "cli/limits.h"
 
 #include <string.h>
 
@@ -52,6 +53,7 @@ static int print_help(const char *name)
 int main(int argc, char **argv)
 {
 	const struct cli_verb *verb;
+	struct error *err;
 
 	if (argc < 2) {
 		print_usage(stderr);
@@ -63,6 +65,10 @@ int main(int argc, char **argv)
 		puts("retour " RETOUR_VERSION);
 		return fflush(stdout) ? CLI_FAILED : CLI_OK;
 	}
+	err = limits_check();
+	if (err)
+		return cli_fail(err);
+	limits_survive_large_files();
 	verb = find_verb(argv[1]);
 	return verb ? verb->run(argc - 1, argv + 1) : CLI_BAD_USAGE;
 }

@@ -2,6 +2,8 @@
 /* How verbs speak: errors, output files, terminals. */
 #include "cli/cli.h"
 
+#include "cli/limits.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -22,7 +24,12 @@ void cli_error(const char *fmt, ...)
 
 int cli_fail(struct error *err)
 {
-	cli_error("%s", err->text);
+	const char *remedy = limit_remedy(err->code);
+
+	if (remedy && !strstr(err->text, "(remedy: "))
+		cli_error("%s (remedy: %s)", err->text, remedy);
+	else
+		cli_error("%s", err->text);
 	error_free(err);
 	return CLI_FAILED;
 }

@@ -114,8 +114,12 @@ struct error *targets_add_command(struct targets *targets, char **argv, bool out
 	}
 	close(gate[1]);
 	if (pid < 0) {
+		int code = errno;
+
 		close(gate[0]);
-		return error_errno(errno, "cannot start %s", argv[0]);
+		return code != EAGAIN ? error_errno(code, "cannot start %s", argv[0]) :
+			error_new(code, "cannot start %s: too many processes (remedy: sudo prlimit --pid $$ "
+				  "--nproc=unlimited)", argv[0]);
 	}
 	targets->gate = gate[0];
 	targets->command = argv[0];

@@ -2,6 +2,8 @@
 /* Where agents connect to; see agent_server.h. */
 #include "collect/agent_server.h"
 
+#include "base/files.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +12,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { BACKLOG = 1024 };	/* processes that are started at once wait, but for this many */
+enum {
+	BACKLOG = 1024,		/* processes that are started at once wait, but for this many */
+	PROCESS_FILES = 4,	/* its socket, its rings, its end, and one to look at it */
+	LEAST_FILES = PROCESS_FILES + 2,	/* and the recording */
+};
 
 struct error *agent_server_open(struct agent_server *s)
 {
@@ -26,6 +32,10 @@ struct error *agent_server_open(struct agent_server *s)
 	snprintf(s->path, sizeof(s->path), "%s/agents", s->directory);
 	memcpy(address.sun_path, s->path, strlen(s->path));
 	s->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (s->fd >= 0 && !files_left(LEAST_FILES)) {
+		agent_server_close(s);
+		return error_errno(EMFILE, "no room for the processes");
+	}
 	if (s->fd >= 0 && !bind(s->fd, (struct sockaddr *)&address, sizeof(address)) && !listen(s->fd, BACKLOG))
 		return NULL;
 	err = error_errno(errno, "the socket %s", s->path);
@@ -57,6 +67,11 @@ int agent_server_accept(const struct agent_server *s, uint32_t *pid)
 	    peer.pid <= 0) {
 		close(fd);
 		return -EPERM;
+	}
+	/* Each who comes is to be answered, so these are always kept. */
+	if (!files_left(PROCESS_FILES - 1)) {
+		close(fd);
+		return -EMFILE;
 	}
 	*pid = (uint32_t)peer.pid;
 	return fd;

@@ -15,7 +15,7 @@ struct agent_server {
 
 ERROR_CHECK struct error *agent_server_open(struct agent_server *server);
 void agent_server_close(struct agent_server *server);
-/* The next connection of this user or root, and whose; -EAGAIN: none; -EPERM: it was somebody else's. */
+/* The next connection of this user or root, and whose; -EAGAIN: none; -EPERM: it was somebody else's; -EMFILE: no files for it. */
 int agent_server_accept(const struct agent_server *server, uint32_t *pid);
 
 #endif

@@ -6,6 +6,7 @@
  * comes and says so, or processes that have one are attached to.
  */
 #include "base/clock.h"
+#include "base/files.h"
 #include "base/log.h"
 #include "collect/agent_client.h"
 #include "collect/agent_process.h"
@@ -50,7 +51,7 @@ struct agent_backend {
 	char *environment[3];			/* of the command, NULL-terminated */
 	VEC(struct agent_process *) processes;
 	struct agent_tracepoints tracepoints;
-	uint64_t refused;
+	uint64_t refused, no_files;		/* processes that are not recorded */
 	bool stopped;
 	struct backend_counters counters;
 };
@@ -164,6 +165,15 @@ static struct error *take_rings(struct agent_backend *b, struct agent_process *p
 	return NULL;
 }
 
+/* A thread's clocks are timers, whose signals count as pending. */
+static struct error *refusal(const struct agent_process *p, int code)
+{
+	if (code == EAGAIN)
+		return error_new(code, "process %" PRIu32 " has no room for another timer (remedy: sudo prlimit --pid $$ "
+				 "--sigpending=65536)", p->pid);
+	return error_errno(code, "process %" PRIu32 " refuses to be recorded", p->pid);
+}
+
 static struct error *take_message(struct agent_backend *b, struct agent_process *p, const struct agent_message *message,
 				  int passed)
 {
@@ -182,7 +192,7 @@ static struct error *take_message(struct agent_backend *b, struct agent_process 
 			break;
 		return take_rings(b, p, passed);
 	case AGENT_REFUSED:
-		return error_errno((int)message->error, "process %" PRIu32 " refuses to be recorded", p->pid);
+		return refusal(p, (int)message->error);
 	}
 	return error_new(EPROTO, "process %" PRIu32 " does not speak as an agent does", p->pid);
 }
@@ -204,7 +214,7 @@ static void converse(struct agent_backend *b, struct agent_process *p)
 		if (n > 0 && !err)
 			continue;
 		/* One that is recorded already goes on without. */
-		b->refused += p->state < AGENT_PROCESS_RECORDED;
+		b->refused += !err && p->state < AGENT_PROCESS_RECORDED;
 		if (err)
 			log_warning("%s", err->text);
 		error_free(err);
@@ -224,8 +234,12 @@ static void accept_processes(struct agent_backend *b)
 	while ((fd = agent_server_accept(&b->server, &pid)) != -EAGAIN) {
 		struct error *err;
 
-		if (fd < 0 && fd != -EPERM)
+		if (fd < 0 && fd != -EPERM && fd != -EMFILE)
 			return;
+		if (fd == -EMFILE) {
+			b->no_files++;
+			continue;
+		}
 		err = fd < 0 ? error_new(EPERM, "somebody else's") : add_process(b, fd, pid, &p);
 		b->refused += err != NULL;
 		error_free(err);
@@ -664,6 +678,9 @@ static void agent_disable(void *backend)
 	vec_each(&b->processes, at)
 		hang_up(*at);
 	tell_unmatched(b);
+	if (b->no_files)
+		log_warning("%" PRIu64 " processes were not recorded: too many open files (remedy: " FILES_REMEDY ")",
+			    b->no_files);
 	if (b->refused)
 		log_warning("%" PRIu64 " processes were not recorded: too many at once, or not as agents are",
 			    b->refused);

@@ -2,6 +2,7 @@
 /* Files by identity, and the loading of their rules; see dso.h. */
 #include "collect/dso.h"
 
+#include "base/files.h"
 #include "base/hash.h"
 #include "base/log.h"
 
@@ -32,6 +33,7 @@ struct dso_store {
 	struct stored_dso *vdso;
 	struct stored_dso *by_number[MAX_FILES];
 	uint32_t next_file;
+	bool told;		/* that there are too many open files */
 	struct dso_rule_counts counts;
 };
 
@@ -174,6 +176,15 @@ static int open_by_path(uint32_t pid, const char *path, const struct file_key *k
 	return -1;
 }
 
+/* Is it the limit?  Once: there are many files. */
+static void tell_unopened(struct dso_store *store)
+{
+	if (store->told || files_left(1))
+		return;
+	store->told = true;
+	log_warning("not every file whose code runs could be opened: too many open files (remedy: " FILES_REMEDY ")");
+}
+
 /* ---- the store ----------------------------------------------------------- */
 
 static struct stored_dso *find_key(struct dso_store *store, const struct file_key *key)
@@ -284,6 +295,8 @@ struct dso *dso_by_key(struct dso_store *store, const struct file_key *key, uint
 		open_elf(d, fd, mapping ? mapping->path : "mapped file");
 	else
 		d->dso.reason = changed ? REASON_FILE_CHANGED : REASON_FILE_UNREADABLE;
+	if (fd < 0)
+		tell_unopened(store);
 	announce(store, d);
 	return &d->dso;
 }
@@ -335,6 +348,8 @@ struct dso *dso_by_mapping(struct dso_store *store, uint32_t pid, const struct p
 	if (!d)
 		d = take_if_same(store, open_by_path(pid, mapping->path, NULL, &st, &changed), &st,
 				 mapping);
+	if (!d)
+		tell_unopened(store);
 	if (!d)
 		return NULL;
 	/* Where the kernel shows another inode than stat (overlay), this number is not used. */

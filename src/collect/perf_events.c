@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <linux/netlink.h>
 #include <stdio.h>
 #include <string.h>
@@ -134,17 +135,29 @@ static void init_event_attr(const struct perf_events *e, const struct session_ev
 }
 
 /* Every thread has its events, on every CPU. */
-static const char *remedy(int err)
+static const char *why_files(const struct perf_events *e, int err)
 {
-	return err == EMFILE ? " (too many threads for the limit of open files: raise ulimit -Hn, or use -a)" : "";
+	return err == EMFILE && rings_of_threads(e) ? " (for each thread some open files are needed, -a needs fewer)" : "";
 }
 
-static struct error *open_error(const struct session_event *event, int err, int cpu)
+/* No limit if it cannot be read. */
+static unsigned long max_sample_rate(void)
 {
-	if (err == EINVAL)
-		return error_errno(err, "cannot open event %s on CPU %d "
-				   "(is -F above kernel.perf_event_max_sample_rate?)", event->name, cpu);
-	return error_errno(err, "cannot open event %s on CPU %d%s", event->name, cpu, remedy(err));
+	_cleanup_fclose_ FILE *f = fopen("/proc/sys/kernel/perf_event_max_sample_rate", "re");
+	unsigned long rate;
+
+	return f && fscanf(f, "%lu", &rate) == 1 ? rate : ULONG_MAX;
+}
+
+static struct error *open_error(const struct perf_events *e, const struct session_event *event, int err, int cpu)
+{
+	unsigned long rate = max_sample_rate();
+
+	if (err == EINVAL && e->options.frequency > rate)
+		return error_new(err, "%u samples a second of %s are more than kernel.perf_event_max_sample_rate allows "
+				 "(remedy: -F %lu, or: sudo sysctl kernel.perf_event_max_sample_rate=%u)",
+				 e->options.frequency, event->name, rate, e->options.frequency);
+	return error_errno(err, "cannot open event %s on CPU %d%s", event->name, cpu, why_files(e, err));
 }
 
 static bool remember_id(struct perf_events *e, uint32_t event, const struct sampler *sampler)
@@ -263,7 +276,7 @@ static struct error *open_event(struct perf_events *e, size_t i, uint32_t size, 
 		attr.sample_stack_user = e->options.stack_sizes[size];
 	fd = perf_event_open(&attr, target->tid, cpu);
 	if (fd < 0)
-		return open_error(event, errno, cpu);
+		return open_error(e, event, errno, cpu);
 	sampler.fd = fd;
 	if (!connect_event(e, i, &sampler, cpu) ||
 	    (e->enabled && in_use(e, &sampler) && ioctl(fd, PERF_EVENT_IOC_ENABLE, 0)))
@@ -282,7 +295,8 @@ static struct error *open_side_band(struct perf_events *e, const struct target *
 	attr.inherit = 1;
 	fd = perf_event_open(&attr, target->tid, cpu);
 	if (fd < 0 || ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, e->cpus[cpu]->ring.fd))
-		return error_errno(errno, "cannot follow thread %d on CPU %d%s", target->tid, cpu, remedy(errno));
+		return error_errno(errno, "cannot follow thread %d on CPU %d%s", target->tid, cpu,
+				   why_files(e, errno));
 	if (!vec_push(&e->cpus[cpu]->side_bands, fd))
 		return error_nomem();
 	steal_fd(&fd);

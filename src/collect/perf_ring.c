@@ -24,8 +24,11 @@ struct error *perf_ring_open(struct perf_ring *ring, int fd, size_t data_size)
 	void *base = mmap(NULL, page_size + data_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 	if (base == MAP_FAILED) {
-		struct error *err = error_errno(errno, "cannot map a ring of %zu KB (limit: ulimit -l, "
-						"kernel.perf_event_mlock_kb)", data_size / 1024);
+		struct error *err = errno != EPERM ?
+			error_errno(errno, "cannot map a ring of %zu KB", data_size / 1024) :
+			error_new(EPERM, "a ring of %zu KB is beyond the limits on locked memory (remedy: sudo sysctl "
+				  "kernel.perf_event_mlock_kb=4096)", data_size / 1024);
+
 		close(fd);
 		return err;
 	}

@@ -2,6 +2,7 @@
 /* Loading the BPF programs; see programs.h. */
 #include "collect/programs.h"
 
+#include "base/files.h"
 #include "base/log.h"
 
 #include <bpf/bpf.h>
@@ -43,6 +44,11 @@ struct programs {
 #define WALK_BLOCKED "walk_blocked"
 #define PRIME_TASKS "prime_tasks"
 #define ON_FORK "on_fork"
+
+enum {
+	SPARE_FILES = 8,	/* for links, BTF, and what libbpf tries */
+	RING_FILES = 3,		/* of a CPU: its ring, who waits for it, and perf's */
+};
 
 enum { RULES_BYTES = MAX_RULES * sizeof(struct unwind_rule) };
 
@@ -110,6 +116,20 @@ static void configure(struct programs *p, const struct programs_options *options
 	bpf_program__set_autoload(program_of(p->object, ON_FORK), follows_forks(p));
 }
 
+/* Where libbpf has no descriptor left it says of the kernel that it lacks what was to be tried. */
+static struct error *check_files(struct programs *p)
+{
+	unsigned int n = SPARE_FILES + RING_FILES * (unsigned int)p->n_cpus;
+	struct bpf_program *program;
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, p->object)
+		n++;
+	bpf_object__for_each_program(program, p->object)
+		n += bpf_program__autoload(program);
+	return files_left(n) ? NULL : error_errno(EMFILE, "cannot load the BPF programs, which take %u open files", n);
+}
+
 /*
  * The kfunc's prototype differs between kernels, so there are two objects
  * (bpf/meson.build).  Loading one is the probe: it fails early where the kfunc
@@ -117,6 +137,7 @@ static void configure(struct programs *p, const struct programs_options *options
  */
 static struct error *load_object(struct programs *p, const struct programs_options *options)
 {
+	struct error *err;
 	int failed = 0;
 
 	for (int i = 0; i < 2; i++) {
@@ -125,6 +146,9 @@ static struct error *load_object(struct programs *p, const struct programs_optio
 		if (!p->object)
 			return error_errno(errno, "cannot open the BPF object");
 		configure(p, options);
+		err = check_files(p);
+		if (err)
+			return err;
 		failed = bpf_object__load(p->object);
 		if (!failed)
 			return NULL;
@@ -186,6 +210,8 @@ struct error *programs_load(const struct programs_options *options, struct progr
 		return error_nomem();
 	libbpf_set_print(print_to_log);
 	p->n_cpus = libbpf_num_possible_cpus();
+	if (p->n_cpus < 0)
+		return error_errno(-p->n_cpus, "cannot count the CPUs");
 	p->scope = options->scope;
 	p->prime = kernel_is_preempt_rt();
 	p->record = options->record;

@@ -445,7 +445,7 @@ def few_files():
         truth('threads', WORK + f'thread_bottom (?:nest )+thread_main {THREAD}').check(recording)
         assert len({s['tid'] for s in recording.samples}) == n_threads - 1
         done = retour.run_other('prlimit', f'--nofile={others}:{others}', *command)
-        assert done.returncode == 1 and 'ulimit -Hn' in done.stderr, done.stderr
+        assert done.returncode == 1 and 'remedy: sudo prlimit --pid $$ --nofile=' in done.stderr, done.stderr
 
 
 def unusable():

@@ -333,6 +333,65 @@ def prlimit_remedy():
         expect(environment, 'memlock', True, 'unlimited')
 
 
+def under_limit(environment, limit, backend, frequency=499):
+    """What a recording under a limit prints, which may be refused but not killed."""
+    path = os.path.join(environment.folder, 'limited.data')
+    done = retour.run_other(*environment.prefix, 'prlimit', limit, environment.binary, 'record', '--backend', backend, '-F',
+                            frequency, '-o', path, '--', environment.program, '--seconds', 0.05)
+    assert done.returncode in (0, 1), f'{limit} {backend}: ended by {done.returncode}: {done.stderr}'
+    return done
+
+
+def check_limit(environment, option, value, backends, always=True):
+    """Where the limit is in the way, it is named by the command that raises it."""
+    for backend in backends:
+        done = under_limit(environment, f'--{option}={value}:{value}', backend)
+        refused = done.returncode == 1 or 'not recorded' in done.stderr or 'warning: process' in done.stderr
+        assert refused or not always, f'--{option}={value} {backend}: {done.stderr}'
+        assert not refused or f'remedy: sudo prlimit --pid $$ --{option}=' in done.stderr, \
+            f'--{option}={value} {backend}: {done.stderr}'
+
+
+@tap.test('each limit that is in the way is named, with what raises it')
+def limits():
+    need('prlimit')
+    environment = Environment()
+    every = ['auto', *sorted(environment.usable() - {'native'})]
+    for files in 4, 5, 6, 8, 12, 20, 28:
+        check_limit(environment, 'nofile', files, every, always=files < 8)
+    for backend in every:
+        done = under_limit(environment, '--nofile=4096:4096', backend)
+        assert done.returncode == 0, f'{backend}: {done.stderr}'
+    check_limit(environment, 'stack', 65536, every)
+    check_limit(environment, 'fsize', 1000, every)
+    check_limit(environment, 'data', 1000000, every)
+    check_limit(environment, 'sigpending', 0, ['agent'])
+    limited = Environment('prlimit', '--nofile=20:20')
+    expect(limited, 'open-files', False, '20: too few')
+    assert '--nofile=' in limited.features['open-files']['remedy'], limited.features['open-files']
+    expect(environment, 'open-files', True)
+
+
+@tap.test('a plain user who may start no process')
+def no_processes():
+    need('prlimit')
+    # The limit counts all processes of a user, so this one is nobody else's.
+    check_limit(Environment(*AS_NOBODY, user=NOBODY), 'nproc', 1, ['stack', 'agent'])
+
+
+@tap.test('more samples than the kernel allows')
+def rate():
+    environment = Environment()
+    with Sysctl('kernel.perf_event_max_sample_rate', 400):
+        for backend in environment.usable() & {'bpf', 'stack'}:
+            done = under_limit(environment, '--core=0', backend)
+            assert done.returncode == 1 and 'remedy: -F 400, or: sudo sysctl kernel.perf_event_max_sample_rate=499)' in done.stderr, \
+                done.stderr
+            assert under_limit(environment, '--core=0', backend, frequency=400).returncode == 0
+        # What can be recorded does not hang on a rate.
+        assert Environment().usable() == environment.usable()
+
+
 @tap.test('new privileges are ruled out')
 def no_new_privileges():
     need('setpriv')
