@@ -34,7 +34,9 @@ struct retour_rcu_domain retour_rcu_domain = RETOUR_RCU_DOMAIN_INIT(&rcu_ops, "r
 
 __attribute__((constructor(102))) static void rcu_init(void)
 {
-	domain_register(&retour_rcu_domain);
+	/* If the program has the library twice, by its name it is the first one's, which has listed it. */
+	if (retour_rcu_domain.ops == &rcu_ops)
+		domain_register(&retour_rcu_domain);
 }
 
 /*

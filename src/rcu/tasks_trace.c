@@ -129,5 +129,7 @@ struct retour_srcu_struct retour_rcu_tasks_trace_srcu_struct = RETOUR_SRCU_INIT_
 
 __attribute__((constructor(101))) static void tasks_trace_init(void)
 {
-	retour_srcu_module_coming(&retour_rcu_tasks_trace_srcu_struct);
+	/* As in rcu_init(). */
+	if (retour_rcu_tasks_trace_srcu_struct.domain.ops == &ops)
+		retour_srcu_module_coming(&retour_rcu_tasks_trace_srcu_struct);
 }
