@@ -25,6 +25,7 @@ enum {
 	MAX_TASKS = 65536,
 	MAX_MEMBERS = 16384,
 	MAX_ANCESTORS = 8,
+	MAX_GENERATIONS = 256,
 	LOOKS = 3,				/* that a thread may take to say who it is */
 	MAX_AT_ONCE = 65536,			/* records of a ring in one go: a writer may be faster than we are */
 	ROOM = 1 << 16,
@@ -146,6 +147,13 @@ static uint32_t parent_of(uint32_t pid)
 		if (sscanf(line, "PPid: %" SCNu32, &parent) == 1)
 			break;
 	return parent;
+}
+
+bool agent_process_descends(uint32_t pid, uint32_t ancestor)
+{
+	for (int i = 0; i < MAX_GENERATIONS && pid > 1 && pid != ancestor; i++)
+		pid = parent_of(pid);
+	return pid == ancestor;
 }
 
 /* Ours of the numbers that those in another pid namespace have: each process there is looked at once a drain. */

@@ -113,6 +113,9 @@ void agent_process_drain(struct agent_process *process, struct recorder *recorde
  */
 void agent_process_look(struct agent_process *process);
 
+/* By the parents that there are now: who has lost one of them descends from nobody. */
+bool agent_process_descends(uint32_t pid, uint32_t ancestor);
+
 /* NULL if it was not described. */
 struct agent_process_tracepoint *agent_process_tracepoint(struct agent_process *process, uint32_t id);
 

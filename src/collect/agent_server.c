@@ -3,27 +3,36 @@
 #include "collect/agent_server.h"
 
 #include "base/files.h"
+#include "collect/agent_process.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 enum {
 	BACKLOG = 1024,		/* processes that are started at once wait, but for this many */
 	PROCESS_FILES = 4,	/* its socket, its rings, its end, and one to look at it */
-	LEAST_FILES = PROCESS_FILES + 2,	/* and the recording */
+	LEAST_FILES = PROCESS_FILES + 3,	/* and the recording, and the spare one */
 };
+
+/* What root starts may become another user before it becomes a program with an agent. */
+static int let_others_come(const struct agent_server *s)
+{
+	return geteuid() ? 0 : chmod(s->directory, 0711) || chmod(s->path, 0666);
+}
 
 struct error *agent_server_open(struct agent_server *s)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	struct error *err;
 
-	*s = (struct agent_server){ .fd = -1, .directory = "/tmp/retour-XXXXXX" };
+	*s = (struct agent_server){ .fd = -1, .spare = -1, .directory = "/tmp/retour-XXXXXX" };
 	if (!mkdtemp(s->directory)) {
 		err = error_errno(errno, "a directory in /tmp");
 		s->directory[0] = '\0';
@@ -36,7 +45,9 @@ struct error *agent_server_open(struct agent_server *s)
 		agent_server_close(s);
 		return error_errno(EMFILE, "no room for the processes");
 	}
-	if (s->fd >= 0 && !bind(s->fd, (struct sockaddr *)&address, sizeof(address)) && !listen(s->fd, BACKLOG))
+	s->spare = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
+	if (s->spare >= 0 && !bind(s->fd, (struct sockaddr *)&address, sizeof(address)) && !listen(s->fd, BACKLOG) &&
+	    !let_others_come(s))
 		return NULL;
 	err = error_errno(errno, "the socket %s", s->path);
 	agent_server_close(s);
@@ -47,7 +58,9 @@ void agent_server_close(struct agent_server *s)
 {
 	if (s->fd >= 0)
 		close(s->fd);
-	s->fd = -1;
+	if (s->spare >= 0)
+		close(s->spare);
+	s->fd = s->spare = -1;
 	if (!s->directory[0])
 		return;
 	unlink(s->path);
@@ -55,16 +68,41 @@ void agent_server_close(struct agent_server *s)
 	s->directory[0] = '\0';
 }
 
-int agent_server_accept(const struct agent_server *s, uint32_t *pid)
+/* What root has started may have become another user since. */
+static bool is_trusted(const struct ucred *peer)
+{
+	if (peer->pid <= 0)
+		return false;
+	return peer->uid == geteuid() || !peer->uid ||
+	       (!geteuid() && agent_process_descends((uint32_t)peer->pid, (uint32_t)getpid()));
+}
+
+/* The files of code may have taken all: nobody waits for an answer for which there is no descriptor. */
+static int hang_up_on_next(struct agent_server *s)
+{
+	int fd = -1;
+
+	if (s->spare >= 0) {
+		close(s->spare);
+		fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	}
+	if (fd >= 0)
+		close(fd);
+	s->spare = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
+	return fd >= 0 ? -EMFILE : -EAGAIN;
+}
+
+int agent_server_accept(struct agent_server *s, uint32_t *pid)
 {
 	int fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct ucred peer;
 	socklen_t size = sizeof(peer);
 
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+		return hang_up_on_next(s);
 	if (fd < 0)
 		return errno == EINTR || errno == ECONNABORTED ? -EAGAIN : -errno;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) || (peer.uid != geteuid() && peer.uid) ||
-	    peer.pid <= 0) {
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) || !is_trusted(&peer)) {
 		close(fd);
 		return -EPERM;
 	}

@@ -606,7 +606,7 @@ static struct error *agent_create(const struct backend_context *context, void **
 		return error_nomem();
 	b->options = context->options;
 	b->recorder = context->recorder;
-	b->epoll_fd = b->timer = b->page_fd = b->server.fd = -1;
+	b->epoll_fd = b->timer = b->page_fd = b->server.fd = b->server.spare = -1;
 	b->ring_attr = perf_events_side_band_attr();
 	err = fill_session(b);
 	if (!err)

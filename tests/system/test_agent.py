@@ -411,6 +411,14 @@ def daemons():
                     check(retour.record('-e', 'app:re*', '-p', program.pid, '--duration', 0.3))
 
 
+@tap.test('a command of root that becomes another user, and then another program')
+def other_user():
+    if os.geteuid():
+        raise tap.Skip('needs root')
+    recording = record(*AS_NOBODY, retour.program('plain'), '--seconds', 0.5)
+    nearly_all_complete(recording, 'plain', 1)
+
+
 @tap.test('root attaches to a program in namespaces of its own, of another user')
 def namespaces():
     if os.geteuid():
