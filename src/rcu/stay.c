@@ -11,8 +11,8 @@
 #include <link.h>
 #include <stdbool.h>
 
-/* Not in a static program, nor in libcs that unload nothing. */
-extern __typeof__(dlopen) dlopen __attribute__((weak));
+/* Not in libcs that unload nothing. */
+extern __typeof__(dlsym) dlsym __attribute__((weak));
 extern __typeof__(dladdr1) dladdr1 __attribute__((weak));
 
 static bool is_marked(const struct link_map *object)
@@ -26,12 +26,17 @@ static bool is_marked(const struct link_map *object)
 void stay_loaded(void)
 {
 	static const char here;
+	__typeof__(dlopen) *open_again;
 	struct link_map *object;
 	Dl_info info;
 
-	if (!dladdr1 || !dlopen || !dladdr1(&here, &info, (void **)&object, RTLD_DL_LINKMAP))
+	if (!dladdr1 || !dlsym || !dladdr1(&here, &info, (void **)&object, RTLD_DL_LINKMAP))
 		return;
 	/* The program has no name, and stays. */
-	if (object->l_name[0] && !is_marked(object))
-		dlopen(object->l_name, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+	if (!object->l_name[0] || is_marked(object))
+		return;
+	/* The linker warns of static programs that name this function. */
+	open_again = (__typeof__(open_again))dlsym(RTLD_DEFAULT, "dlopen");
+	if (open_again)
+		open_again(object->l_name, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }

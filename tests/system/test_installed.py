@@ -126,8 +126,8 @@ class Installed:
         source = program + ('.cpp' if compiler.endswith('++') else '.c')
         with open(source, 'w', encoding='utf-8') as f:
             f.write(text)
-        output(compiler, '-O2', '-Wall', '-Wextra', '-Werror', *options, *self.pkg_config('--cflags'), source, '-o', program,
-               *self.pkg_config(*static, '--libs'))
+        output(compiler, '-O2', '-Wall', '-Wextra', '-Werror', *options, '-Wl,--fatal-warnings', *self.pkg_config('--cflags'),
+               source, '-o', program, *self.pkg_config(*static, '--libs'))
         return program
 
 
