@@ -1,29 +1,39 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sites that are on: on THREADS MS HOW
+ * Sites that are on: on WRITERS MS HOW threads|processes
  *
- * Each thread, on a CPU of its own, records two ints as fast as it can for so
- * long.  Nanoseconds an event, of the slowest thread.
+ * Each writer, on a CPU of its own, records two ints as fast as it can for so
+ * long.  Nanoseconds an event, of the slowest writer.  Processes have nothing in
+ * common: they show what the CPUs themselves take from each other.
  */
 #include "bench.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include IMPL
 #include "on.h"
 
-enum { EVENTS = 1000, MAX_THREADS = 16 };
+enum { EVENTS = 1000, MAX_WRITERS = 16 };
 
 struct writer {
-	pthread_t id;
+	pthread_t thread;
+	pid_t process;
 	int cpu;
 	double ms, each;
 	double times[MAX_BATCHES];
 };
 
-static pthread_barrier_t barrier;
+/* Shared with the processes. */
+static struct writers {
+	pthread_barrier_t begin;
+	struct writer writers[MAX_WRITERS];
+} *shared;
 
 static __attribute__((noinline)) void fire(int i)
 {
@@ -39,7 +49,7 @@ static void *write_events(void *arg)
 
 	stay_on_cpu(w->cpu);
 	fire(0);
-	pthread_barrier_wait(&barrier);
+	pthread_barrier_wait(&shared->begin);
 	end = now_ns() + w->ms * 1e6;
 	for (double begin = now_ns(), now; begin < end; begin = now) {
 		fire(w->cpu);
@@ -50,23 +60,55 @@ static void *write_events(void *arg)
 	return NULL;
 }
 
+static int in_threads(int n, const char *how)
+{
+	if (on_begin(how))
+		return 1;
+	for (int i = 0; i < n; i++)
+		pthread_create(&shared->writers[i].thread, NULL, write_events, &shared->writers[i]);
+	for (int i = 0; i < n; i++)
+		pthread_join(shared->writers[i].thread, NULL);
+	return 0;
+}
+
+static int in_processes(int n, const char *how)
+{
+	int status, failed = 0;
+
+	for (int i = 0; i < n; i++) {
+		shared->writers[i].process = fork();
+		if (shared->writers[i].process)
+			continue;
+		if (on_begin(how))
+			_exit(1);
+		write_events(&shared->writers[i]);
+		_exit(0);
+	}
+	for (int i = 0; i < n; i++)
+		failed |= waitpid(shared->writers[i].process, &status, 0) < 0 || status;
+	return failed;
+}
+
 int measure_on(int argc, char **argv)
 {
-	static struct writer writers[MAX_THREADS];
-	int n = argc == 4 ? atoi(argv[1]) : 0;
+	int n = argc == 5 ? atoi(argv[1]) : 0;
 	double slowest = 0;
+	pthread_barrierattr_t of_processes;
 
-	if (n < 1 || n > MAX_THREADS || on_begin(argv[3]))
+	if (n < 1 || n > MAX_WRITERS)
 		return 1;
-	pthread_barrier_init(&barrier, NULL, n);
-	for (int i = 0; i < n; i++) {
-		writers[i] = (struct writer){ .cpu = i, .ms = atof(argv[2]) };
-		pthread_create(&writers[i].id, NULL, write_events, &writers[i]);
-	}
-	for (int i = 0; i < n; i++) {
-		pthread_join(writers[i].id, NULL);
-		slowest = writers[i].each > slowest ? writers[i].each : slowest;
-	}
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED)
+		return 1;
+	pthread_barrierattr_init(&of_processes);
+	pthread_barrierattr_setpshared(&of_processes, PTHREAD_PROCESS_SHARED);
+	pthread_barrier_init(&shared->begin, &of_processes, n);
+	for (int i = 0; i < n; i++)
+		shared->writers[i] = (struct writer){ .cpu = i, .ms = atof(argv[2]) };
+	if ((strcmp(argv[4], "processes") == 0 ? in_processes : in_threads)(n, argv[3]))
+		return 1;
+	for (int i = 0; i < n; i++)
+		slowest = shared->writers[i].each > slowest ? shared->writers[i].each : slowest;
 	printf("%.6g\n", slowest);
 	return 0;
 }

@@ -255,6 +255,9 @@ template <typename T> struct retour_field_of_<const T> : retour_field_of_<T> {};
 
 #define RETOUR_TP_QUIET_ __attribute__((unused, no_instrument_function))
 
+/* Away from what runs while tracepoints are off, yet compiled for speed, which `cold` is not. */
+#define RETOUR_TP_ASIDE_ __attribute__((noinline, section(".text.unlikely.retour")))
+
 /*
  * params, args, types: of the fields, in parentheses; the more_ ones begin with a
  * comma if there are any.  Weak and hidden: one in an object, in as many files as include it.
@@ -271,7 +274,7 @@ template <typename T> struct retour_field_of_<const T> : retour_field_of_<T> {};
 	};                                                                     \
 	__attribute__((section("retour_tracepoints"), used))                   \
 	static struct retour_tracepoint *retour_tracepoint_pointer_##id = &retour_tracepoint_##id; \
-	__attribute__((noinline, cold)) RETOUR_TP_QUIET_                       \
+	RETOUR_TP_ASIDE_ RETOUR_TP_QUIET_                                      \
 	static void trace_call_##id params                                     \
 	{                                                                      \
 		struct retour_srcu_bank *retour_bank = RETOUR_TP_LOCK_##kind(); \

@@ -39,10 +39,14 @@ struct retour_ring {
 
 void (*ring_hook)(const struct retour_ring *ring, enum ring_event event, unsigned int index);
 
+/* A reservation by sequences is one piece of code: calls would cost two nanoseconds of twenty. */
+#define STEP static inline __attribute__((always_inline))
+#define RARE static __attribute__((noinline))
+
 enum outcome { DONE, AGAIN, FULL };
 
-static enum outcome change(int cpu, uint64_t *word, uint64_t expected, uint64_t *aux, uint64_t aux_value,
-			   uint64_t value)
+STEP enum outcome change(int cpu, uint64_t *word, uint64_t expected, uint64_t *aux, uint64_t aux_value,
+			 uint64_t value)
 {
 	retour_torture_delay();
 	if (cpu != NO_CPU)
@@ -57,8 +61,8 @@ static enum outcome change(int cpu, uint64_t *word, uint64_t expected, uint64_t 
 }
 
 /* Forgets the oldest record. */
-static enum outcome evict(const struct retour_ring *ring, struct ring_page *page, int cpu, struct ring_oldest oldest,
-			  uint64_t reserve)
+STEP enum outcome evict(const struct retour_ring *ring, struct ring_page *page, int cpu, struct ring_oldest oldest,
+			uint64_t reserve)
 {
 	uint64_t *header_at = ring_header(&ring->map, page, oldest.at);
 	/* (J) pairs with (I): all of a record before other stores to its memory. */
@@ -76,8 +80,8 @@ static enum outcome evict(const struct retour_ring *ring, struct ring_page *page
 	return outcome;
 }
 
-static enum outcome make_room_by_eviction(const struct retour_ring *ring, struct ring_page *page, int cpu,
-					  uint64_t at, unsigned int size)
+STEP enum outcome make_room_by_eviction(const struct retour_ring *ring, struct ring_page *page, int cpu,
+					uint64_t at, unsigned int size)
 {
 	if (mutant(ring_no_evict))
 		return DONE;
@@ -97,8 +101,8 @@ static enum outcome make_room_by_eviction(const struct retour_ring *ring, struct
 	return AGAIN;
 }
 
-static enum outcome make_room(const struct retour_ring *ring, struct ring_page *page, int cpu, uint64_t at,
-			      unsigned int size)
+STEP enum outcome make_room(const struct retour_ring *ring, struct ring_page *page, int cpu, uint64_t at,
+			    unsigned int size)
 {
 	uint64_t unread;
 
@@ -113,8 +117,8 @@ static enum outcome make_room(const struct retour_ring *ring, struct ring_page *
 	return unread <= ring->map.data_size - size ? DONE : FULL;
 }
 
-static enum outcome try_reserve(const struct retour_ring *ring, struct ring_page *page, int cpu,
-				struct retour_ring_record *record)
+STEP enum outcome try_reserve(const struct retour_ring *ring, struct ring_page *page, int cpu,
+			      struct retour_ring_record *record)
 {
 	uint64_t at = __atomic_load_n(&page->words.reserve, __ATOMIC_RELAXED);
 	enum outcome outcome = make_room(ring, page, cpu, at, record->size);
@@ -153,7 +157,7 @@ static void call_hook(const struct retour_ring *ring, enum ring_event event, uns
 	inside = false;
 }
 
-static int refuse(const struct retour_ring *ring, unsigned int index, uint64_t n)
+RARE int refuse(const struct retour_ring *ring, unsigned int index, uint64_t n)
 {
 	if (n % BURY_PERIOD == BURY_PERIOD - 1)
 		bury_oldest(ring, ring_page(&ring->map, index));
@@ -203,7 +207,7 @@ static bool take(struct ring_words *words)
 					   __ATOMIC_RELAXED);
 }
 
-static int reserve_locked(const struct retour_ring *ring, struct retour_ring_record *record)
+RARE int reserve_locked(const struct retour_ring *ring, struct retour_ring_record *record)
 {
 	unsigned int n_locked = ring->map.n_rings - ring->n_percpu, cpu = sched_getcpu();
 	struct ring_page *page;
