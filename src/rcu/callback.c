@@ -18,6 +18,7 @@
 #include "rcu/gp.h"
 #include "rcu/report.h"
 #include "rcu/seq.h"
+#include "rcu/sys.h"
 
 /* It becomes WANTED in any context, the rest is under the lock of the domains. */
 enum worker_state { WORKER_NONE, WORKER_WANTED, WORKER_RUNNING };
@@ -159,14 +160,13 @@ static void *work(void *arg)
 
 static int create_thread(pthread_t *thread, void *(*run)(void *), void *arg)
 {
-	sigset_t all, saved;
+	sigset_t saved;
 	int err;
 
 	/* Handlers belong to the program's threads. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &saved);
+	sys_block_signals(&saved);
 	err = pthread_create(thread, NULL, run, arg);
-	pthread_sigmask(SIG_SETMASK, &saved, NULL);
+	sys_restore_signals(&saved);
 	return err;
 }
 
@@ -324,13 +324,12 @@ static bool waits_for_itself(const struct retour_rcu_domain *domain, const void 
 /* The round as in a worker. */
 static bool run_round_here(struct retour_rcu_domain *domain)
 {
-	sigset_t all, saved;
+	sigset_t saved;
 	bool ran;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &saved);
+	sys_block_signals(&saved);
 	ran = run_round(domain);
-	pthread_sigmask(SIG_SETMASK, &saved, NULL);
+	sys_restore_signals(&saved);
 	return ran;
 }
 
@@ -362,11 +361,10 @@ void callback_barrier(struct retour_rcu_domain *domain, const void *where)
 /* Signals are blocked: in a child forked by a handler there is nobody to join. */
 static void end_worker(struct retour_rcu_domain *domain)
 {
-	sigset_t all, saved, locked;
+	sigset_t saved, locked;
 	bool runs;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &saved);
+	sys_block_signals(&saved);
 	domains_lock(&locked);
 	runs = worker_state(domain) == WORKER_RUNNING;
 	if (!runs)
@@ -381,7 +379,7 @@ static void end_worker(struct retour_rcu_domain *domain)
 		/* (k) pairs with (l). */
 		__atomic_store_n(&domain->worker, WORKER_NONE, __ATOMIC_RELEASE);
 	}
-	pthread_sigmask(SIG_SETMASK, &saved, NULL);
+	sys_restore_signals(&saved);
 }
 
 int callback_stop(struct retour_rcu_domain *domain, const void *where)

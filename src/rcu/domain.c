@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "rcu/stay.h"
+#include "rcu/sys.h"
 
 static struct retour_rcu_domain *first;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -26,17 +27,14 @@ bool process_was_single_threaded(void)
 
 void domains_lock(sigset_t *saved)
 {
-	sigset_t all;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, saved);
+	sys_block_signals(saved);
 	pthread_mutex_lock(&lock);
 }
 
 void domains_unlock(const sigset_t *saved)
 {
 	pthread_mutex_unlock(&lock);
-	pthread_sigmask(SIG_SETMASK, saved, NULL);
+	sys_restore_signals(saved);
 }
 
 struct retour_rcu_domain *domain_first(void)

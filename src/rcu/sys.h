@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/syscall.h>
@@ -55,6 +56,23 @@ static inline int sys_gettid(void)
 static inline int sys_getpid(void)
 {
 	return sys_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
+}
+
+/*
+ * All signals of the calling thread.  pthread_sigmask() may be the preloaded one of
+ * libretour-agent.so, which keeps the sampler's signal open.
+ */
+static inline void sys_block_signals(sigset_t *saved)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	sys_call(SYS_rt_sigprocmask, SIG_BLOCK, (long)&all, (long)saved, _NSIG / 8, 0, 0);
+}
+
+static inline void sys_restore_signals(const sigset_t *saved)
+{
+	sys_call(SYS_rt_sigprocmask, SIG_SETMASK, (long)saved, 0, _NSIG / 8, 0, 0);
 }
 
 static inline int sys_membarrier(int cmd)

@@ -32,17 +32,14 @@ static pid_t fork_parent;
 
 static void agent_lock(sigset_t *saved)
 {
-	sigset_t all;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, saved);
+	sys_block_signals(saved);
 	pthread_mutex_lock(&lock);
 }
 
 static void agent_unlock(const sigset_t *saved)
 {
 	pthread_mutex_unlock(&lock);
-	pthread_sigmask(SIG_SETMASK, saved, NULL);
+	sys_restore_signals(saved);
 }
 
 /* Those whose recorders want to know, while locked. */
@@ -275,8 +272,7 @@ bool retour_agent_confine(bool all)
 	int saved_errno = errno;
 	sigset_t saved;
 
-	/* The memory of a vfork's child is its parent's. */
-	if ((all ? confined_all() : confined_here()) || sys_getpid() != agent_pid())
+	if ((all ? confined_all() : confined_here()) || !retour_agent_is_here())
 		return false;
 	confine_children(true);
 	agent_lock(&saved);
@@ -371,6 +367,12 @@ void retour_agent_sigaction(const struct sigaction *action, struct sigaction *ol
 void retour_agent_sigmask(int how, const sigset_t *set, sigset_t *old)
 {
 	sampler_program_mask(how, set, old);
+}
+
+bool retour_agent_is_here(void)
+{
+	/* A filter may not let us ask. */
+	return confined_here() || sys_getpid() == agent_pid();
 }
 
 void retour_agent_give_back(void)

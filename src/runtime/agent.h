@@ -40,6 +40,9 @@ RETOUR_API bool retour_agent_seen_blocked(void);
 RETOUR_API void retour_agent_sigaction(const struct sigaction *action, struct sigaction *old);
 RETOUR_API void retour_agent_sigmask(int how, const sigset_t *set, sigset_t *old);
 
+/* False in the child of a vfork(), whose memory is its parent's but whose actions and masks are not.  In handlers too. */
+RETOUR_API bool retour_agent_is_here(void);
+
 /* The signal, given back to the program as in sampler.h; the first not in handlers. */
 RETOUR_API void retour_agent_give_back(void);
 RETOUR_API bool retour_agent_has_given_back(void);

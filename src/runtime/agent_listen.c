@@ -101,11 +101,14 @@ static void wait_for_recorders(int fd, struct clients *clients, int timeout)
 static void *listen_for_recorders(void *arg)
 {
 	struct agent_listener listener = { .fd = -1, .user = -1 };
+	sigset_t saved;
 	struct clients clients = { .n = 0 };
 	struct recording *over;
 	bool records = true;
 
 	__atomic_store_n(&agent_thread, sys_gettid(), __ATOMIC_RELAXED);
+	/* The preloaded pthread_create() has let the sampler's through. */
+	sys_block_signals(&saved);
 	retour_agent_thread_end();
 	pthread_setname_np(pthread_self(), "retour-agent");
 	/* Most children run another program, or end, before that. */
@@ -131,17 +134,16 @@ static void *listen_for_recorders(void *arg)
 static void start_thread(bool in_child)
 {
 	pthread_attr_t attr;
-	sigset_t all, saved;
+	sigset_t saved;
 	pthread_t thread;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &saved);
+	sys_block_signals(&saved);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_create(&thread, &attr, listen_for_recorders, in_child ? &wanted : NULL);
 	pthread_attr_destroy(&attr);
-	pthread_sigmask(SIG_SETMASK, &saved, NULL);
+	sys_restore_signals(&saved);
 }
 
 static void start_again(void)
@@ -164,6 +166,6 @@ void agent_listen(void)
 /* Not by a child that was made without our knowing: it has another id. */
 __attribute__((destructor)) static void remove_socket(void)
 {
-	if (__atomic_load_n(&agent_thread, __ATOMIC_RELAXED))
+	if (__atomic_load_n(&agent_thread, __ATOMIC_RELAXED) && !confined_here())
 		agent_listener_remove();
 }

@@ -220,7 +220,7 @@ EXPORT int prctl(int option, ...)
 	if (how.is)
 		return call_confining(how, SYS_prctl, args);
 	ret = REAL(prctl)(option, args[1], args[2], args[3], args[4]);
-	if (option == PR_SET_NAME && !ret)
+	if (option == PR_SET_NAME && !ret && retour_agent_is_here())
 		retour_agent_thread_named();
 	return ret;
 }
@@ -286,6 +286,8 @@ static int change_action(int sig, const struct sigaction *action, struct sigacti
 	struct sigaction changed;
 	bool blocks = false, blocked;
 
+	if (ours && action && !retour_agent_is_here())
+		return REAL(sigaction)(sig, action, old);
 	if (action && ours) {
 		changed = *action;
 		blocks = sigismember(&action->sa_mask, ours) == 1;
@@ -306,6 +308,12 @@ EXPORT int sigaction(int sig, const struct sigaction *action, struct sigaction *
 {
 	if (sig != retour_agent_signal() || !sig)
 		return change_action(sig, action, old);
+	if (action && !retour_agent_is_here()) {
+		struct sigaction asked = *action;
+
+		retour_agent_sigaction(NULL, old);
+		return REAL(sigaction)(sig, &asked, NULL);
+	}
 	retour_agent_sigaction(action, old);
 	return 0;
 }
@@ -316,8 +324,7 @@ EXPORT sighandler_t signal(int sig, sighandler_t handler)
 
 	if (sig != retour_agent_signal() || !sig)
 		return REAL(signal)(sig, handler);
-	retour_agent_sigaction(&action, &old);
-	return old.sa_handler;
+	return sigaction(sig, &action, &old) ? SIG_ERR : old.sa_handler;
 }
 
 static bool has_ours(const sigset_t *set)
@@ -341,10 +348,12 @@ static int change_mask(int (*real)(int, const sigset_t *, sigset_t *), int how, 
 {
 	/* The program's sets may be one. */
 	sigset_t asked = set ? *set : (sigset_t){ { 0 } }, copy;
-	int err = real(how, without_ours(set, &copy), old);
+	bool changes = set && (how == SIG_SETMASK || has_ours(set));
+	bool elsewhere = changes && retour_agent_signal() && !retour_agent_is_here();
+	int err = real(how, elsewhere ? set : without_ours(set, &copy), old);
 
 	if (!err && retour_agent_signal())
-		retour_agent_sigmask(how, set ? &asked : NULL, old);
+		retour_agent_sigmask(how, set && !elsewhere ? &asked : NULL, old);
 	return err;
 }
 

@@ -22,17 +22,14 @@ static __thread unsigned int batches __attribute__((tls_model("initial-exec")));
 
 void sites_lock(sigset_t *saved)
 {
-	sigset_t all;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, saved);
+	sys_block_signals(saved);
 	pthread_mutex_lock(&lock);
 }
 
 void sites_unlock(const sigset_t *saved)
 {
 	pthread_mutex_unlock(&lock);
-	pthread_sigmask(SIG_SETMASK, saved, NULL);
+	sys_restore_signals(saved);
 }
 
 static char *site_code(const struct retour_static_site *site)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Parts about signals, whose every number belongs to the program. */
+#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -254,6 +256,75 @@ static void part_default_actions(void)
 	}
 }
 
+/* A shell between vfork() and exec: what it changes is its own, and is changed. */
+static void part_vfork(void)
+{
+	pid_t child;
+	sigset_t all, none;
+	int status;
+
+	sigfillset(&all);
+	sigemptyset(&none);
+	for (int sig = SIGRTMIN; sig <= SIGRTMAX; sig++)
+		catch(sig, count, 0);
+	MUST(!sigprocmask(SIG_SETMASK, &all, NULL));
+	for (volatile int sig = SIGRTMIN; sig <= SIGRTMAX; sig++) {
+		child = vfork();
+		if (!child) {
+			struct sigaction standard = { .sa_handler = SIG_DFL };
+
+			for (int other = SIGRTMIN; other <= SIGRTMAX; other++)
+				if (other % 2)
+					signal(other, SIG_DFL);
+				else
+					sigaction(other, &standard, NULL);
+			sigprocmask(SIG_SETMASK, &none, NULL);
+			prctl(PR_SET_NAME, "vforked");
+			kill(getpid(), sig);
+			_exit(0);
+		}
+		MUST(waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == sig);
+	}
+	MUST(mask_is(&all) && !sigprocmask(SIG_SETMASK, &none, NULL));
+	for (int sig = SIGRTMIN; sig <= SIGRTMAX; sig++) {
+		struct sigaction seen;
+
+		MUST(!sigaction(sig, NULL, &seen) && seen.sa_handler == count && sigismember(&seen.sa_mask, sig) == 1);
+		MUST(!raise(sig) && hits[sig] == 1);
+	}
+	spin(50);
+}
+
+/* The agent's thread, which has descriptors of its own, runs no handler of the program's. */
+static void part_agent_thread(void)
+{
+	char path[64], line[128];
+	unsigned long long blocked = 0;
+
+	for (int i = 0; i < 2000 && !(blocked >> (SIGRTMAX - 2) & 1); i++) {
+		DIR *dir = opendir("/proc/self/task");
+
+		usleep(10000);
+		for (struct dirent *entry; (entry = readdir(dir));) {
+			bool is = false;
+			FILE *f;
+
+			snprintf(path, sizeof(path), "/proc/self/task/%.20s/status", entry->d_name);
+			f = fopen(path, "r");
+			while (f && fgets(line, sizeof(line), f)) {
+				is |= !strcmp(line, "Name:\tretour-agent\n");
+				if (is)
+					sscanf(line, "SigBlk: %llx", &blocked);
+			}
+			if (f)
+				fclose(f);
+		}
+		closedir(dir);
+	}
+	for (int sig = SIGRTMIN; sig <= SIGRTMAX; sig++)
+		MUST(blocked >> (sig - 1) & 1);
+}
+
 /* ---- small alternate stacks ------------------------------------------------------- */
 
 static char area[1 << 16];
@@ -286,5 +357,5 @@ const struct part signal_parts[] = {
 	{ "sigprof", part_sigprof }, { "all_signals", part_all_signals }, { "masks", part_masks },
 	{ "sigwait", part_sigwait }, { "sigaltstack", part_sigaltstack },
 	{ "sigwait_all", part_sigwait_all }, { "signalfd", part_signalfd }, { "actions", part_actions },
-	{ "default_actions", part_default_actions }, { NULL, NULL },
+	{ "default_actions", part_default_actions }, { "vfork", part_vfork }, { "agent_thread", part_agent_thread }, { NULL, NULL },
 };

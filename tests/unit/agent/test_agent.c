@@ -169,6 +169,29 @@ TEST(default_actions)
 	record("default_actions");
 }
 
+TEST(vforked)
+{
+	record("vfork");
+	CHECK(seen.samples && !task_named("vforked"));
+}
+
+/* No recorder has started it: the agent listens. */
+TEST(agent_thread)
+{
+	char *argv[] = { (char *)SUBJECT, (char *)"agent_thread", NULL };
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		setenv("LD_PRELOAD", PRELOAD, 1);
+		unsetenv(AGENT_ENVIRONMENT);
+		execv(argv[0], argv);
+		_exit(127);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid);
+	CHECK(!status);
+}
+
 TEST(sigaltstack)
 {
 	record("sigaltstack");
