@@ -171,6 +171,9 @@ static struct error *refusal(const struct agent_process *p, int code)
 	if (code == EAGAIN)
 		return error_new(code, "process %" PRIu32 " has no room for another timer (remedy: sudo prlimit --pid $$ "
 				 "--sigpending=65536)", p->pid);
+	if (code == ENOENT)
+		return error_new(code, "process %" PRIu32 " has no /proc in which its threads could be found (remedy: only "
+				 "tracepoints of it, or mount /proc in its root)", p->pid);
 	return error_errno(code, "process %" PRIu32 " refuses to be recorded", p->pid);
 }
 

@@ -26,6 +26,7 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct recording *recordings;
 pid_t agent_thread;
+static int tasks_kept = -1;
 static unsigned int n_confining;	/* threads that install filters now */
 static sigset_t fork_saved;
 static pid_t fork_parent;
@@ -156,14 +157,32 @@ void retour_agent_thread_named(void)
 	errno = saved_errno;
 }
 
-static void read_name(pid_t tid, char name[17])
+/*
+ * The threads in /proc, or -errno.  The agent's thread has them open, in its own table of descriptors: there
+ * may be no /proc any more in the root that the process has now.
+ */
+static long open_tasks(void)
 {
-	char path[64];
+	bool kept = tasks_kept >= 0 && sys_gettid() == __atomic_load_n(&agent_thread, __ATOMIC_RELAXED);
+
+	return sys_call(SYS_openat, kept ? tasks_kept : AT_FDCWD, (long)(kept ? "." : "/proc/self/task"),
+			O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, 0, 0);
+}
+
+void agent_keep_tasks(void)
+{
+	tasks_kept = -1;
+	tasks_kept = (int)open_tasks();
+}
+
+static void read_name(int tasks, pid_t tid, char name[17])
+{
+	char path[32];
 	ssize_t n = 0;
 	int fd;
 
-	snprintf(path, sizeof(path), "/proc/self/task/%d/comm", tid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	snprintf(path, sizeof(path), "%d/comm", tid);
+	fd = openat(tasks, path, O_RDONLY | O_CLOEXEC);
 	if (fd >= 0) {
 		n = read(fd, name, 16);
 		close(fd);
@@ -173,7 +192,7 @@ static void read_name(pid_t tid, char name[17])
 }
 
 /* A thread that is not armed, be it that it was there before the recording or that nobody told us. */
-static int take_in(struct recording *recording, pid_t tid)
+static int take_in(struct recording *recording, int tasks, pid_t tid)
 {
 	char name[17];
 
@@ -182,9 +201,15 @@ static int take_in(struct recording *recording, pid_t tid)
 	/* It is found at the next look, and what has become of it. */
 	if (__atomic_load_n(&n_confining, __ATOMIC_RELAXED))
 		return 0;
-	read_name(tid, name);
+	read_name(tasks, tid, name);
 	agent_write_comm(recording, tid, name, tid == agent_pid());
 	return arm(recording, tid, confined_thread(tid));
+}
+
+/* Without /proc it is the one that starts the program; the agent's knows no others. */
+static int take_in_first(struct recording *recording)
+{
+	return sys_gettid() == agent_pid() ? take_in(recording, -1, sys_gettid()) : -ENOENT;
 }
 
 /*
@@ -194,19 +219,20 @@ static int take_in(struct recording *recording, pid_t tid)
 static int take_in_threads(struct recording *recording)
 {
 	struct dirent64 entries[16];
-	long fd = sys_call(SYS_openat, AT_FDCWD, (long)"/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, 0, 0), n;
-	/* Without /proc it is this one. */
-	int err = fd < 0 ? take_in(recording, sys_gettid()) : 0;
+	long fd = open_tasks(), n;
+	int err = 0;
 
 	while (fd >= 0 && (n = sys_call(SYS_getdents64, fd, (long)entries, sizeof(entries), 0, 0, 0)) > 0)
 		for (char *at = (char *)entries; at < (char *)entries + n; at += ((struct dirent64 *)at)->d_reclen) {
-			int failed = take_in(recording, atoi(((struct dirent64 *)at)->d_name));
+			int failed = take_in(recording, (int)fd, atoi(((struct dirent64 *)at)->d_name));
 
 			if (failed)
 				err = failed;
 		}
 	if (fd >= 0)
 		sys_call(SYS_close, fd, 0, 0, 0, 0, 0);
+	else if (recording->sampler.n_clocks)
+		err = take_in_first(recording);
 	/* Threads end, but if there is none at all clocks cannot be had. */
 	return !err || sampler_runs(&recording->sampler) ? 0 : err;
 }

@@ -77,6 +77,9 @@ void agent_abandon(struct recording *recording);
 /* The first recording that its recorder wants no more, or NULL. */
 struct recording *agent_find_over(void);
 
+/* In the agent's own thread, as it begins: the process may come to have a root without /proc. */
+void agent_keep_tasks(void);
+
 /* Takes in threads that have begun, and forgets those that have ended.  True if there is a recording. */
 bool agent_update_threads(void);
 

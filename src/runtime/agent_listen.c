@@ -117,6 +117,7 @@ static void *listen_for_recorders(void *arg)
 	/* In one step: what the program closes meanwhile would not be closed. */
 	if (sys_call(SYS_close_range, 0, ~0u, CLOSE_RANGE_UNSHARE, 0, 0, 0))
 		return NULL;
+	agent_keep_tasks();
 	agent_listener_follow(&listener);
 	while (listener.fd >= 0 || records) {
 		/* Threads that change the user interrupt each other. */

@@ -407,8 +407,10 @@ def daemons():
         for root in ('', with_tmp, empty):
             with Traced(mode=f'as={user}:{root}') as program:
                 listed_by(pid=program.pid)
-                if not root:
-                    check(retour.record('-e', 'app:re*', '-p', program.pid, '--duration', 0.3))
+                recording = retour.record('-e', 'app:reply', '-e', 'wall-clock', '-p', program.pid, '--duration', 0.5,
+                                          frequency=FREQUENCY)
+                counts = {e['name']: e['samples'] for e in recording.stats['events']}
+                assert counts.get('app:reply') and counts.get('wall-clock'), (user, root, counts)
 
 
 @tap.test('a command of root that becomes another user, and then another program')
