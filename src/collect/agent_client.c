@@ -18,7 +18,8 @@
 #include <sys/un.h>
 
 enum {
-	PATIENCE_MS = 3000,
+	PATIENCE_MS = AGENT_PATIENCE * 1000,
+	TRIES = 5,
 	MAX_LISTED = 65536,
 	NO_NUMBER = 65534,	/* of users that a namespace has no number for */
 };
@@ -211,25 +212,42 @@ static struct error *no_agent(pid_t pid, int code)
 	return error_errno(code, "the agent of process %d", pid);
 }
 
+/* Connects, and waits for HELLO.  0; -ECONNRESET: it has changed its place meanwhile; -EPROTO; or another -errno. */
+static int meet(pid_t pid, const struct identity *who, int *fd, struct agent_message *hello)
+{
+	int passed, n;
+
+	*fd = connect_to_process(pid, who);
+	if (*fd < 0)
+		return *fd;
+	n = agent_packet_wait(*fd, hello, &passed);
+	if (passed >= 0)
+		close(passed);
+	if (n > 0 && (hello->kind == AGENT_HELLO || hello->kind == AGENT_REFUSED))
+		return 0;
+	close(*fd);
+	*fd = -1;
+	return n == -ECONNRESET ? n : -EPROTO;
+}
+
 struct error *agent_connect(pid_t pid, int *ret)
 {
 	_cleanup_close_ int fd = -1;
 	struct agent_message hello;
 	struct identity who;
-	int passed, n;
+	int n = -ECONNRESET;
 
-	if (!identify(pid, &who))
-		return error_new(ESRCH, "there is no process %d", pid);
-	fd = connect_to_process(pid, &who);
-	if (fd < 0)
-		return no_agent(pid, -fd);
-	n = agent_packet_wait(fd, &hello, &passed);
-	if (passed >= 0)
-		close(passed);
-	if (n > 0 && hello.kind == AGENT_REFUSED)
-		return error_errno((int)hello.error, "process %d refuses to be recorded", pid);
-	if (n <= 0 || hello.kind != AGENT_HELLO)
+	for (int i = 0; i < TRIES && n == -ECONNRESET; i++) {
+		if (!identify(pid, &who))
+			return error_new(ESRCH, "there is no process %d", pid);
+		n = meet(pid, &who, &fd, &hello);
+	}
+	if (n == -EPROTO || n == -ECONNRESET)
 		return error_new(EPROTO, "the agent of process %d does not answer", pid);
+	if (n)
+		return no_agent(pid, -n);
+	if (hello.kind == AGENT_REFUSED)
+		return error_errno((int)hello.error, "process %d refuses to be recorded", pid);
 	if (hello.version != AGENT_VERSION)
 		return error_new(EOPNOTSUPP, "the agent of process %d is of another version of retour", pid);
 	*ret = steal_fd(&fd);

@@ -31,7 +31,6 @@
 enum {
 	MAX_PROCESSES = 2048,		/* at once */
 	DRAIN_MS = 20,			/* the rings wake nobody */
-	ANSWER_NS = 2000000000,		/* the time an agent has for an answer */
 	ORPHAN_NS = 250000000,		/* for which rings are kept without a process */
 	UPDATE_NS = 100000000,		/* between two looks at a process's mappings */
 	LOOK_NS = 100000000,		/* at its threads */
@@ -283,7 +282,7 @@ static void drain_process(struct agent_backend *b, struct agent_process *p)
 	/* A child that nobody has heard of may be about to run. */
 	if (p->state == AGENT_PROCESS_RECORDED && !p->n_alive && clock_monotonic_ns() - p->ended > ORPHAN_NS)
 		end_process(b, p);
-	if (p->state == AGENT_PROCESS_ASKED && clock_monotonic_ns() - p->since > ANSWER_NS)
+	if (p->state == AGENT_PROCESS_ASKED && clock_monotonic_ns() - p->since > AGENT_PATIENCE * 1000000000ull)
 		end_process(b, p);
 	b->counters.requests += p->samples;
 	b->counters.lost_records += p->lost + p->foreign;

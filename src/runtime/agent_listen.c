@@ -44,7 +44,7 @@ struct clients {
 
 static void welcome(int fd, struct clients *clients)
 {
-	struct timeval patience = { .tv_sec = 2 };
+	struct timeval patience = { .tv_sec = 5 };
 	struct client client = { .fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC) };
 	struct agent_message full = { .kind = AGENT_REFUSED, .error = EBUSY };
 	pid_t recorder;
