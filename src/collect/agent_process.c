@@ -436,6 +436,8 @@ static uint64_t cookie_of(const struct drain *d, uint64_t cookie)
 	return cookie ? cookie ^ d->process->secret : 0;
 }
 
+_Static_assert((int)AGENT_MAX_RAW <= PERFDATA_MAX_RAW, "what agents write can be recorded");
+
 /* Is it in the table of reasons? */
 static bool is_reason(uint16_t reason)
 {

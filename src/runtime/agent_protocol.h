@@ -43,7 +43,7 @@
 #define AGENT_FIRST_NAMESPACE 0xeffffffdul		/* the kernel's PROC_USER_INIT_INO */
 
 enum { AGENT_VERSION = 1, AGENT_MAX_EVENTS = 5, AGENT_MAX_NAME = 128, AGENT_MAX_FIELDS = 12, AGENT_MAX_TYPE = 64,
-       AGENT_PATIENCE = 10 };
+       AGENT_MAX_RAW = 32768, AGENT_PATIENCE = 10 };
 
 /* ---- packets ------------------------------------------------------------- */
 
@@ -157,7 +157,8 @@ struct agent_sample {
 	/*
 	 * Raw data of tracepoints as the kernel's have it, little endian: u16 common_type,
 	 * u8 common_flags, u8 common_preempt_count, s32 common_pid; the fields at their
-	 * offsets, a string as u32 __data_loc (offset | length << 16), 0 included; the strings.
+	 * offsets, a string as u32 __data_loc (offset | length << 16), 0 included; the strings;
+	 * AGENT_MAX_RAW bytes at most.
 	 */
 	unsigned char raw[];
 };

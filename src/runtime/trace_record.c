@@ -82,18 +82,22 @@ struct strings {
 	uint16_t length[AGENT_MAX_FIELDS];	/* with the 0 */
 };
 
-/* Replaces the strings' values by their places behind the fields; returns the end of the last one. */
+/*
+ * Replaces the strings' values by their places behind the fields; returns the end of the last one.
+ * There is always room for the 0 of each that is to come.
+ */
 static unsigned int place_strings(const struct recorded_tracepoint *tp, const uint64_t *values, uint64_t *placed,
 				  struct strings *strings)
 {
-	unsigned int end = tp->raw_size;
+	unsigned int end = tp->raw_size, room;
 
 	for (unsigned int i = 0; i < tp->n_fields; i++) {
 		placed[i] = values[i];
 		if (tp->told.fields[i].kind != RETOUR_FIELD_STRING)
 			continue;
 		strings->text[i] = values[i] ? (const char *)values[i] : "(null)";
-		strings->length[i] = strnlen(strings->text[i], MAX_STRING - 1) + 1;
+		room = AGENT_MAX_RAW - (tp->n_fields - 1 - i) - end;
+		strings->length[i] = strnlen(strings->text[i], (room < MAX_STRING ? room : MAX_STRING) - 1) + 1;
 		placed[i] = end | (uint32_t)strings->length[i] << 16;
 		end += strings->length[i];
 	}

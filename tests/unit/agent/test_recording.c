@@ -288,6 +288,35 @@ TEST(within_records)
 	recording_close(recording);
 }
 
+RETOUR_TRACEPOINT(text, ten, (const char *, a), (const char *, b), (const char *, c), (const char *, d),
+		  (const char *, e), (const char *, f), (const char *, g), (const char *, h), (const char *, i),
+		  (const char *, j));
+
+/* The data of the only sample. */
+static const struct agent_sample *only_sample(struct retour_ring_reader *reader)
+{
+	const struct perf_event_header *header;
+
+	for (unsigned int i = 0; i < retour_ring_reader_rings(reader); i++)
+		while (retour_ring_reader_next(reader, i, &header))
+			if (header->type == AGENT_RECORD_SAMPLE)
+				return (const void *)(header + 1);
+	return NULL;
+}
+
+static struct recording *record_pattern(const char *pattern)
+{
+	struct agent_session session = both;
+	struct recording *recording;
+
+	session.n_events = 1;
+	session.max_depth = 0;
+	session.events[0] = session.events[1];
+	strcpy(session.events[0].pattern, pattern);
+	CHECK(!recording_open(&session, make_page(), 0, &recording));
+	return recording;
+}
+
 static struct retour_ring_reader *open_reader(const struct recording *recording)
 {
 	struct retour_ring_reader *reader;
@@ -305,6 +334,31 @@ static void count_all(struct retour_ring_reader *reader, uint64_t *samples, uint
 			*samples += header->type == AGENT_RECORD_SAMPLE;
 			*lost += header->type == PERF_RECORD_LOST ? ((const uint64_t *)header)[2] : 0;
 		}
+}
+
+/* More than a recorder takes: each string has its place, and the last ones less of it. */
+TEST(long_strings)
+{
+	struct recording *recording = record_pattern("text:ten");
+	struct retour_ring_reader *reader = open_reader(recording);
+	const struct agent_sample *sample;
+	char s[4096];
+	uint32_t loc[10];
+
+	memset(s, 'x', sizeof(s) - 1);
+	s[sizeof(s) - 1] = '\0';
+	trace_text_ten(s, s, s, s, s, s, s, s, s, s);
+	sample = only_sample(reader);
+	CHECK(sample && sample->raw_size == AGENT_MAX_RAW);
+	memcpy(loc, sample->raw + 8, sizeof(loc));
+	for (unsigned int i = 0; i < 10; i++) {
+		const char *text = (const char *)sample->raw + (loc[i] & 0xffff);
+
+		CHECK((loc[i] & 0xffff) + (loc[i] >> 16) <= sample->raw_size && strlen(text) + 1 == loc[i] >> 16);
+		CHECK(loc[i] >> 16 == (i < 7 ? 4096 : i == 7 ? 4096 - 8 - 40 - 2 : 1));
+	}
+	retour_ring_reader_close(reader);
+	recording_close(recording);
 }
 
 /* As app:pair, under another name; n of them. */
