@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "collect/agent_packet.h"
+#include "elf/elf_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +21,9 @@
 enum {
 	PATIENCE_MS = AGENT_PATIENCE * 1000,
 	TRIES = 5,
+	START_MS = 5000,	/* until who uses libretour listens … */
+	LOAD_MS = 300,		/* … and until it is known who does */
+	STEP_MS = 20,
 	MAX_LISTED = 65536,
 	NO_NUMBER = 65534,	/* of users that a namespace has no number for */
 };
@@ -199,6 +203,45 @@ int agent_packet_wait(int fd, struct agent_message *ret, int *passed)
 	return n > 0 ? agent_packet_receive(fd, ret, passed) : 0;
 }
 
+/* ---- who has no socket -------------------------------------------------------------- */
+
+static bool maps_library(pid_t pid)
+{
+	_cleanup_fclose_ FILE *f = NULL;
+	_cleanup_free_ char *line = NULL;
+	size_t cap = 0;
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	f = fopen(path, "re");
+	while (f && getline(&line, &cap, f) > 0)
+		if (strstr(line, "/libretour"))
+			return true;
+	return false;
+}
+
+/* Of its own: it may have the library in itself, or not have loaded it yet. */
+static bool has_tracepoints(pid_t pid)
+{
+	struct elf_file *file = NULL;
+	struct elf_section section;
+	struct error *err;
+	char path[40];
+	bool found;
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+	err = elf_file_open(path, &file);
+	found = !err && elf_file_section(file, "retour_tracepoints", &section);
+	elf_file_close(file);
+	error_free(err);
+	return found;
+}
+
+static bool uses_libretour(pid_t pid)
+{
+	return maps_library(pid) || has_tracepoints(pid);
+}
+
 static struct error *no_agent(pid_t pid, int code)
 {
 	switch (code) {
@@ -206,10 +249,28 @@ static struct error *no_agent(pid_t pid, int code)
 	case EPERM:
 		return error_errno(code, "the agent of process %d (remedy: be its user, or root)", pid);
 	case ENOENT:
+		if (uses_libretour(pid))
+			return error_new(EOPNOTSUPP, "process %d uses libretour, but its agent does not listen: it was started with "
+					 AGENT_ENVIRONMENT " set, could start no thread, or found no directory in /tmp of its root "
+					 "that is its user's alone (remedy: start it again without)", pid);
 		return error_new(EOPNOTSUPP, "process %d has no agent: it does not use libretour, or has become another program "
 				 "(remedy: start it with retour record --backend agent -- CMD)", pid);
 	}
 	return error_errno(code, "the agent of process %d", pid);
+}
+
+/* An agent begins to listen some time after its program has begun. */
+static int wait_for_process(pid_t pid, const struct identity *who)
+{
+	int fd = connect_to_process(pid, who);
+
+	for (int waited = 0; fd == -ENOENT && waited < START_MS; waited += STEP_MS) {
+		if (waited >= LOAD_MS && !uses_libretour(pid))
+			break;
+		poll(NULL, 0, STEP_MS);
+		fd = connect_to_process(pid, who);
+	}
+	return fd;
 }
 
 /* Connects, and waits for HELLO.  0; -ECONNRESET: it has changed its place meanwhile; -EPROTO; or another -errno. */
@@ -217,7 +278,7 @@ static int meet(pid_t pid, const struct identity *who, int *fd, struct agent_mes
 {
 	int passed, n;
 
-	*fd = connect_to_process(pid, who);
+	*fd = wait_for_process(pid, who);
 	if (*fd < 0)
 		return *fd;
 	n = agent_packet_wait(*fd, hello, &passed);

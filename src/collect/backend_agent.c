@@ -684,8 +684,8 @@ static void agent_disable(void *backend)
 		log_warning("%" PRIu64 " processes were not recorded: too many open files (remedy: " FILES_REMEDY ")",
 			    b->no_files);
 	if (b->refused)
-		log_warning("%" PRIu64 " processes were not recorded: too many at once, or not as agents are",
-			    b->refused);
+		log_warning("%" PRIu64 " process%s not recorded: too many at once, or not as agents are", b->refused,
+			    b->refused == 1 ? " was" : "es were");
 }
 
 static void agent_follow_cpus(void *backend)

@@ -2,12 +2,16 @@
 /*
  * A program with tracepoints: serve() fires them with known values, about a thousand times a second.
  * Before that, once it can be attached to, it becomes another user and has another root: traced [as=USER:ROOT].
+ * As `traced forks` it has children that serve, too, as `traced executes` it becomes another
+ * one: both once it is recorded.
  */
 #include "program.h"
 
 #include "retour/tracepoint.h"
 
 #include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 RETOUR_TRACEPOINT(app, request, (int, id), (const char *, path), (unsigned long, size), (double, ratio));
@@ -40,17 +44,48 @@ static void become(const char *mode)
 	must(!setgid(user) && !setuid(user), "setuid");
 }
 
+static bool is(const char *mode)
+{
+	return program_mode() && !strcmp(program_mode(), mode);
+}
+
+/* Twenty requests, with numbers of their own. */
+static void fork_server(int id)
+{
+	pid_t child = fork();
+
+	for (int i = 0; !child && i < 20; i++)
+		serve(1000000 * id + i);
+	if (!child)
+		_exit(0);
+	waitpid(child, NULL, 0);
+}
+
+static void become_another(int id)
+{
+	printf("{\"served\": %d}\n", id + 1);
+	fflush(stdout);
+	execl("/proc/self/exe", "traced", "--seconds", "2", (char *)NULL);
+}
+
 int main(int argc, char **argv)
 {
+	int recorded = 0, id = 0;
+
 	program_start(argc, argv);
 	become(program_mode());
 	printf("{\"pid\": %d}\n", getpid());
 	fflush(stdout);
-	for (int id = 0; running(); id++) {
+	for (; running(); id++) {
 		serve(id);
 		usleep(500);
+		recorded += trace_app_request_enabled();
+		if (is("forks") && recorded && id % 50 == 0)
+			fork_server(id / 50 + 1);
+		if (is("executes") && recorded == 2000)
+			become_another(id);
 	}
 	/* Off again, once nobody records: the tests ask at the end. */
-	printf("{\"enabled\": %d}\n", trace_app_request_enabled());
+	printf("{\"enabled\": %d, \"served\": %d}\n", trace_app_request_enabled(), id);
 	return 0;
 }

@@ -292,7 +292,7 @@ def expected_fields(sample):
 
 def check_tracepoints(recording, events):
     counts = {e['name']: e['samples'] for e in recording.stats['events'] if ':' in e['name']}
-    assert set(counts) == set(events) and min(counts.values()) > 100, counts
+    assert set(counts) == set(events) and min(counts.values()) > 0, counts
     assert max(counts.values()) - min(counts.values()) <= 1, counts
     ids = []
     for sample in recording.samples:
@@ -303,7 +303,7 @@ def check_tracepoints(recording, events):
         if sample['event'] == 'app:request':
             ids.append(sample['fields']['id'])
     assert ids == list(range(ids[0], ids[0] + len(ids))), 'hits are missing or in disorder'
-    nearly_all_complete(recording, 'traced', 100)
+    nearly_all_complete(recording, 'traced', 1)
 
 
 @tap.test('tracepoints of a command, every hit in order, with fields')

@@ -2,28 +2,21 @@
 """A running program with tracepoints."""
 
 import json
-import os
-import time
 
 import retour
 
 
 class Traced(retour.Running):
-    """tests/programs/traced; its last word is whether they are on."""
+    """tests/programs/traced; its last word is whether they are on, and how often it served."""
 
-    def __init__(self, seconds=30, mode=None, **options):
-        super().__init__('traced', '--seconds', seconds, *([mode] if mode else []), **options)
+    def __init__(self, mode=None, seconds=30, **options):
+        super().__init__('traced', *([mode] if mode else []), '--seconds', seconds, **options)
         json.loads(self.process.stdout.readline())
-        if not mode:
-            self.wait_until_it_listens()
 
-    def wait_until_it_listens(self):
-        path = f'/tmp/retour-{os.geteuid()}/{self.pid}.agent'
-        deadline = time.monotonic() + retour.TIMEOUT
-        while not os.path.exists(path):
-            assert time.monotonic() < deadline, f'{path} does not come'
-            time.sleep(0.01)
+    def last_words(self):
+        """What it says at its end."""
+        return json.loads(self.process.communicate(timeout=retour.TIMEOUT)[0])
 
     def is_on(self):
         """At the program's end."""
-        return bool(json.loads(self.process.communicate(timeout=retour.TIMEOUT)[0])['enabled'])
+        return bool(self.last_words()['enabled'])
