@@ -156,6 +156,16 @@ static bool tell(struct recorded_tracepoint *tp)
 	return is_told;
 }
 
+/* Chains begin where the tracepoint is: without the function that this is part of and the one that called it. */
+__attribute__((always_inline)) static inline void walk_from_site(void)
+{
+	struct retour_unwind_regs regs;
+
+	memset(&regs, 0, sizeof(regs));
+	unwind_regs_here(&regs);
+	unwind_deferred_return(&regs, 2);
+}
+
 static void record_hit(struct retour_tracepoint_recorder *recorder, const uint64_t *values, const void *site)
 {
 	struct recorded_tracepoint *tp = (struct recorded_tracepoint *)recorder;
@@ -176,18 +186,18 @@ static void record_hit(struct retour_tracepoint_recorder *recorder, const uint64
 		return;
 	}
 	retour_runtime_enter();
-	/* Chains begin where the tracepoint is: without this function and the one that called it. */
 	if (!agent_request_chain(tp->recording, &place)) {
 		memset(&regs, 0, sizeof(regs));
 		unwind_regs_here(&regs);
 		agent_walk_now(tp->recording, &regs, 2, &place);
 	}
 	write_sample(tp, &place, values);
-	if (retour_runtime_leave_()) {
-		memset(&regs, 0, sizeof(regs));
-		unwind_regs_here(&regs);
-		unwind_deferred_return(&regs, 2);
-	}
+	/* Inside: a handler behind the end of the section would walk for us, from here. */
+	if (__atomic_load_n(&retour_runtime_task.nesting, __ATOMIC_RELAXED) == 1 &&
+	    __atomic_load_n(&retour_runtime_task.unwind_mask, __ATOMIC_RELAXED))
+		walk_from_site();
+	if (retour_runtime_leave_())
+		walk_from_site();
 }
 
 /* ---- which --------------------------------------------------------------------- */
