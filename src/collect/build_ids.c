@@ -19,14 +19,14 @@ struct known_id {
 	unsigned char id[20];
 };
 
-/* The mapped file itself, by its path in the root of the process; -1 if another one is there now. */
-static int open_file(const struct synthesized_mmap2 *body)
+/* -1 if another file is there now. */
+static int open_at(const struct synthesized_mmap2 *body, const char *root)
 {
 	char path[sizeof(body->filename) + 32];
 	struct stat st;
 	int fd;
 
-	snprintf(path, sizeof(path), "/proc/%" PRIu32 "/root%s", body->pid, body->filename);
+	snprintf(path, sizeof(path), "%s%s", root, body->filename);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
 		return -1;
@@ -36,6 +36,17 @@ static int open_file(const struct synthesized_mmap2 *body)
 		return -1;
 	}
 	return fd;
+}
+
+/* The mapped file itself: by its path in the root of the process, or in ours, as /proc tells us of other roots in it. */
+static int open_file(const struct synthesized_mmap2 *body)
+{
+	char root[32];
+	int fd;
+
+	snprintf(root, sizeof(root), "/proc/%" PRIu32 "/root", body->pid);
+	fd = open_at(body, root);
+	return fd < 0 ? open_at(body, "") : fd;
 }
 
 static void read_id(const struct synthesized_mmap2 *body, struct known_id *ret)
