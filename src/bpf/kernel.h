@@ -105,6 +105,25 @@ struct bpf_perf_event_data {
 	u64 sample_period;
 	u64 addr;
 };
+struct bpf_prog_aux {
+	u32 id;
+};
+struct bpf_prog {
+	struct bpf_prog_aux *aux;
+};
+struct hrtimer {
+	void *function;
+};
+struct hw_perf_event {
+	struct hrtimer hrtimer;
+	u64 last_period;
+};
+enum perf_event_state { PERF_EVENT_STATE_ACTIVE = 1 };
+struct perf_event {
+	enum perf_event_state state;
+	struct hw_perf_event hw;
+	struct bpf_prog *prog;
+};
 struct seq_file;
 struct bpf_iter_meta {
 	struct seq_file *seq;

@@ -45,12 +45,27 @@ struct {
 	__type(value, struct empty_slot);
 } empty_slot SEC(".maps");
 
+/* By the program of an event, and by what watches for those whose program is not run. */
+enum { SAMPLE_ON_TIME, SAMPLE_SKIPPED, N_SAMPLE_SCRATCH };
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, N_SAMPLE_SCRATCH);
+	__type(key, u32);
+	__type(value, struct sample_record);
+} sample_scratch SEC(".maps");
+
+/* The events of a CPU that are under way. */
+struct under_way {
+	u8 due[MAX_EVENTS];	/* fired, but its program has not begun */
+	u32 sampling;		/* a program of an event runs */
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, u32);
-	__type(value, struct sample_record);
-} sample_scratch SEC(".maps");
+	__type(value, struct under_way);
+} under_way SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

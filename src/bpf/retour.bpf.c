@@ -8,6 +8,8 @@
  *	on_return	task work, in the task's own context, faultable: walk
  *	on_last_chance	exec or exit: the user context is about to vanish while
  *			the kernel entry goes on: walk now, without faulting
+ *	on_overflow, after_overflow, on_timer, after_timer
+ *			around events: sample those whose program is not run
  *	on_fork		what a process in scope forks is in scope
  *	prime_tasks	iterator at the beginning: tasks that exist are primed
  *	walk_blocked	iterator at the end of a session: tasks that have not
@@ -592,38 +594,51 @@ static __always_inline u32 sample_user(struct task_struct *task, u64 *cookie)
 
 /* ---- events ------------------------------------------------------------ */
 
+static __always_inline void write_sample(void *ctx, struct sample_record *r, u16 event, u64 period)
+{
+	u64 id = bpf_get_current_pid_tgid();
+	u32 n = r->n_kernel;
+
+	if (n > MAX_KERNEL_FRAMES)
+		n = MAX_KERNEL_FRAMES;
+	r->type = RECORD_SAMPLE;
+	r->event = event;
+	r->time = bpf_ktime_get_ns();
+	r->period = period;
+	r->pid = id >> 32;
+	r->tid = (u32)id;
+	r->cpu = bpf_get_smp_processor_id();
+	if (bpf_perf_event_output(ctx, &sample_rings, BPF_F_CURRENT_CPU, r,
+				  __builtin_offsetof(struct sample_record, kernel) + n * sizeof(u64)))
+		COUNT(sample_lost, 1);
+}
+
+static __always_inline u16 kernel_frames(void *ctx, struct sample_record *r, u64 skipped)
+{
+	long size = bpf_get_stack(ctx, r->kernel, sizeof(r->kernel), skipped);
+
+	return size < 0 ? 0 : size / sizeof(u64);
+}
+
 static __always_inline int on_event(struct bpf_perf_event_data *ctx, u16 event)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct sample_record *r = bpf_map_lookup_elem(&sample_scratch, &zero);
-	u64 id = bpf_get_current_pid_tgid();
-	long size = 0;
+	struct under_way *u = bpf_map_lookup_elem(&under_way, &zero);
 
-	if (!r || !in_scope(task))
+	if (!r || !u)
 		return 0;
-	r->type = RECORD_SAMPLE;
-	r->event = event;
-	r->time = bpf_ktime_get_ns();
+	u->due[event] = 0;
+	if (!in_scope(task))
+		return 0;
+	u->sampling = 1;
 	r->cookie = 0;
 	r->ip = ctx->regs.ip;
 	r->user_mode = (s64)r->ip > 0;
-	r->period = ctx->sample_period;
-	r->pid = id >> 32;
-	r->tid = (u32)id;
-	r->cpu = bpf_get_smp_processor_id();
-	if (!r->user_mode)
-		size = bpf_get_stack(ctx, r->kernel, sizeof(r->kernel), 0);
-	if (size < 0)
-		size = 0;
-	if (size > sizeof(r->kernel))
-		size = sizeof(r->kernel);
-	r->n_kernel = size / 8;
+	r->n_kernel = r->user_mode ? 0 : kernel_frames(ctx, r, 0);
 	r->reason = sample_user(task, &r->cookie);
-	size += __builtin_offsetof(struct sample_record, kernel);
-	if (size > sizeof(*r))
-		size = sizeof(*r);
-	if (bpf_perf_event_output(ctx, &sample_rings, BPF_F_CURRENT_CPU, r, size))
-		COUNT(sample_lost, 1);
+	write_sample(ctx, r, event, ctx->sample_period);
+	u->sampling = 0;
 	return 0;
 }
 
@@ -638,6 +653,8 @@ DEFINE_EVENT(1)
 DEFINE_EVENT(2)
 DEFINE_EVENT(3)
 DEFINE_EVENT(4)
+
+#include "bpf/skipped.h"
 
 /* ---- where the user context ends before the kernel entry does ----------- */
 

@@ -175,6 +175,13 @@ struct config {
 	__u32 prime;		/* a first request must not come from an interrupt: PREEMPT_RT */
 };
 
+/* Set before what watches events is attached. */
+struct watch {
+	__u32 program[MAX_EVENTS];	/* the numbers of the events' programs */
+	__u64 clock_fn;			/* where the kernel's timers of clock events lead … */
+	__u64 timer_entry;		/* … and what the interrupt of timers begins with */
+};
+
 /* Which tasks are sampled: all, those of processes in a map (and what they fork), or threads in it. */
 enum scope_kind { SCOPE_SYSTEM, SCOPE_PROCESSES, SCOPE_THREADS };
 

@@ -28,6 +28,7 @@ struct programs {
 	size_t size;
 	struct bpf_object *object;
 	struct bpf_link *at_exec, *at_exit, *at_fork;
+	struct bpf_link *watching[2];	/* for events whose program is not run */
 	struct ring_buffer **rings;	/* by CPU */
 	uint32_t ring_bytes;
 	int64_t budget;			/* of the ring that is being drained */
@@ -36,6 +37,7 @@ struct programs {
 	struct rule_set *rule_sets;
 	struct unwind_rule *rules;
 	int slots_fd, slot_size, counts_fd, scope_fd;
+	uint32_t n_events;
 	enum scope_kind scope;
 	bool prime;
 	int n_cpus;
@@ -49,6 +51,10 @@ enum {
 	SPARE_FILES = 8,	/* for links, BTF, and what libbpf tries */
 	RING_FILES = 3,		/* of a CPU: its ring, who waits for it, and perf's */
 };
+
+/* What watches events: where they overflow, or only the timers of clocks. */
+static const char *const overflow_watchers[2] = { "on_overflow", "after_overflow" };
+static const char *const timer_watchers[2] = { "on_timer", "after_timer" };
 
 enum { RULES_BYTES = MAX_RULES * sizeof(struct unwind_rule) };
 
@@ -110,6 +116,10 @@ static void configure(struct programs *p, const struct programs_options *options
 	bpf_object__for_each_program(program, p->object) {
 		if (!strncmp(bpf_program__name(program), "on_event_", 9))
 			bpf_program__set_autoload(program, i++ < options->n_events);
+	}
+	for (i = 0; i < 2; i++) {
+		bpf_program__set_autoload(program_of(p->object, overflow_watchers[i]), false);
+		bpf_program__set_autoload(program_of(p->object, timer_watchers[i]), false);
 	}
 	bpf_program__set_autoload(program_of(p->object, WALK_BLOCKED), false);
 	bpf_program__set_autoload(program_of(p->object, PRIME_TASKS), false);
@@ -213,6 +223,7 @@ struct error *programs_load(const struct programs_options *options, struct progr
 	if (p->n_cpus < 0)
 		return error_errno(-p->n_cpus, "cannot count the CPUs");
 	p->scope = options->scope;
+	p->n_events = options->n_events;
 	p->prime = kernel_is_preempt_rt();
 	p->record = options->record;
 	p->record_arg = options->record_arg;
@@ -233,6 +244,14 @@ struct error *programs_load(const struct programs_options *options, struct progr
 		return err;
 	*ret = steal_ptr(p);
 	return NULL;
+}
+
+static void stop_watching(struct programs *p)
+{
+	for (int i = 0; i < 2; i++) {
+		bpf_link__destroy(p->watching[i]);
+		p->watching[i] = NULL;
+	}
 }
 
 void programs_destroy(struct programs *p)
@@ -257,6 +276,7 @@ void programs_detach(struct programs *p)
 	bpf_link__destroy(p->at_exit);
 	bpf_link__destroy(p->at_fork);
 	p->at_exec = p->at_exit = p->at_fork = NULL;
+	stop_watching(p);
 }
 
 int programs_event_fd(const struct programs *p, uint32_t event)
@@ -306,8 +326,8 @@ bool programs_watch_rings(const struct programs *p, int epoll_fd)
 	return true;
 }
 
-/* A second object with the one program, on the maps of the first: it costs its loading time where it is run only. */
-static struct error *load_iterator(struct programs *p, const char *name, struct bpf_object **ret)
+/* A second object with some programs, on the maps of the first: they cost their loading time where they run only. */
+static struct error *load_more(struct programs *p, const char *const *names, size_t n, struct bpf_object **ret)
 {
 	struct bpf_object *object = bpf_object__open_mem(p->bytes, p->size, NULL);
 	struct bpf_program *program;
@@ -315,7 +335,9 @@ static struct error *load_iterator(struct programs *p, const char *name, struct 
 	int failed = object ? 0 : -errno;
 
 	bpf_object__for_each_program(program, object)
-		bpf_program__set_autoload(program, !strcmp(bpf_program__name(program), name));
+		bpf_program__set_autoload(program, false);
+	for (size_t i = 0; object && i < n; i++)
+		bpf_program__set_autoload(program_of(object, names[i]), true);
 	bpf_object__for_each_map(map, object)
 		if (!failed)
 			failed = bpf_map__reuse_fd(map, map_fd(p, bpf_map__name(map)));
@@ -323,7 +345,7 @@ static struct error *load_iterator(struct programs *p, const char *name, struct 
 		failed = bpf_object__load(object);
 	if (failed) {
 		bpf_object__close(object);
-		return error_errno(-failed, "cannot load the task iterator");
+		return error_errno(-failed, "cannot load %s", names[0]);
 	}
 	*ret = object;
 	return NULL;
@@ -352,7 +374,7 @@ static struct error *run_iterator(struct bpf_program *program)
 static struct error *iterate(struct programs *p, const char *name)
 {
 	struct bpf_object *object = NULL;
-	struct error *err = load_iterator(p, name, &object);
+	struct error *err = load_more(p, &name, 1, &object);
 
 	if (err)
 		return err;
@@ -366,6 +388,80 @@ struct error *programs_walk_blocked(struct programs *p)
 	return iterate(p, WALK_BLOCKED);
 }
 
+/* ---- watching events ---------------------------------------------------------- */
+
+static void find_timers(struct watch *watch)
+{
+	_cleanup_fclose_ FILE *f = fopen("/proc/kallsyms", "re");
+	unsigned long long address;
+	char line[256], name[128];
+
+	while (f && (!watch->clock_fn || !watch->timer_entry) && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%llx %*c %127s", &address, name) != 2)
+			continue;
+		if (!strcmp(name, "perf_swevent_hrtimer"))
+			watch->clock_fn = address;
+		else if (!strcmp(name, "asm_sysvec_apic_timer_interrupt"))
+			watch->timer_entry = address;
+	}
+}
+
+static bool describe_events(struct programs *p, struct watch *watch)
+{
+	for (uint32_t i = 0; i < p->n_events; i++) {
+		struct bpf_prog_info info = { 0 };
+		uint32_t size = sizeof(info);
+
+		if (bpf_obj_get_info_by_fd(programs_event_fd(p, i), &info, &size))
+			return false;
+		watch->program[i] = info.id;
+	}
+	return true;
+}
+
+static struct error *watch_by(struct programs *p, const struct watch *watch, const char *const names[2])
+{
+	struct bpf_object *object = NULL;
+	struct error *err = load_more(p, names, 2, &object);
+	uint32_t zero = 0;
+
+	if (err)
+		return err;
+	if (bpf_map_update_elem(map_fd(p, ".data.watch"), &zero, watch, BPF_ANY))
+		err = error_errno(errno, "cannot tell %s its events", names[0]);
+	for (int i = 0; !err && i < 2; i++) {
+		p->watching[i] = bpf_program__attach(program_of(object, names[i]));
+		if (!p->watching[i])
+			err = error_errno(errno, "cannot attach %s", names[i]);
+	}
+	bpf_object__close(object);
+	if (err)
+		stop_watching(p);
+	return err;
+}
+
+/* Without it events are skipped without a word: see bpf/skipped.h. */
+static void watch_events(struct programs *p)
+{
+	struct watch watch = { 0 };
+	struct error *err;
+
+	if (!describe_events(p, &watch)) {
+		log_debug("cannot identify the events' programs: samples may be missing");
+		return;
+	}
+	err = watch_by(p, &watch, overflow_watchers);
+	if (!err)
+		return;
+	log_debug("%s; only the timers of clocks are watched", err->text);
+	error_free(err);
+	find_timers(&watch);
+	err = watch.clock_fn ? watch_by(p, &watch, timer_watchers) : error_new(ENOENT, "the timers are not known");
+	if (err)
+		log_debug("%s: samples may be missing", err->text);
+	error_free(err);
+}
+
 struct error *programs_attach(struct programs *p)
 {
 	struct bpf_program *program = program_of(p->object, "on_last_chance");
@@ -376,6 +472,7 @@ struct error *programs_attach(struct programs *p)
 		p->at_fork = bpf_program__attach_trace(program_of(p->object, ON_FORK));
 	if (!p->at_exec || !p->at_exit || (follows_forks(p) && !p->at_fork))
 		return error_errno(errno, "cannot attach to the fork, exec and exit tracepoints");
+	watch_events(p);
 	return p->prime ? iterate(p, PRIME_TASKS) : NULL;
 }
 

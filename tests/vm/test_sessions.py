@@ -20,7 +20,7 @@ WORK = collections.Counter({words('inner', 'touch'): N, words('in_kernel', 'sys'
 BEFORE, AFTER = collections.Counter({words('block', 'sys'): 1}), WORK + collections.Counter({words('block', 'sys'): 1})
 RUN = WORK + collections.Counter({words('outer', 'middle', 'inner', 'touch'): N})      # of `faults c`
 # What a busy machine may take from them; it is said.
-LOSSES = ('record-lost', 'regs-changed', 'schedule-failed', 'not-returned', 'discarded')
+LOSSES = ('record-lost', 'regs-changed', 'schedule-failed', 'not-returned', 'discarded', 'bpf-busy')
 
 
 class Debtor:
