@@ -140,7 +140,7 @@ def interrupt():
     path = retour.fresh_path()
     with retour.Running('recursion', '--count', 10, '--seconds', 30) as running:
         process = retour.start('record', '-F', 999, '-p', running.pid, '-o', path)
-        time.sleep(2)
+        retour.wait_for_samples(process, path)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=retour.TIMEOUT)
         assert process.returncode == 0, f'exited {process.returncode}: {errors}'
