@@ -202,7 +202,7 @@ static int take_in(struct recording *recording, int tasks, pid_t tid)
 	if (__atomic_load_n(&n_confining, __ATOMIC_RELAXED))
 		return 0;
 	read_name(tasks, tid, name);
-	agent_write_comm(recording, tid, name, tid == agent_pid());
+	agent_write_comm(recording, tid, name, false);
 	return arm(recording, tid, confined_thread(tid));
 }
 
@@ -474,6 +474,19 @@ void agent_prepare_forks(void)
 
 /* ---- recorders -------------------------------------------------------------------- */
 
+/* It begins with nothing mapped, and is sampled where that has been told. */
+static void write_program(struct recording *recording)
+{
+	int tasks = (int)open_tasks();
+	char name[17];
+
+	read_name(tasks, agent_pid(), name);
+	if (tasks >= 0)
+		close(tasks);
+	agent_write_comm(recording, agent_pid(), name, true);
+	agent_maps_read(write_mapping, recording);
+}
+
 /* Publishes the recording with all there is to say of the process now. */
 static int begin(struct recording *recording)
 {
@@ -484,8 +497,8 @@ static int begin(struct recording *recording)
 	agent_lock(&saved);
 	recording->next = recordings;
 	__atomic_store_n(&recordings, recording, __ATOMIC_RELAXED);
+	write_program(recording);
 	err = take_in_threads(recording);
-	agent_maps_read(write_mapping, recording);
 	agent_unlock(&saved);
 	return err;
 }

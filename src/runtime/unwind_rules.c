@@ -9,8 +9,10 @@
  */
 #include "runtime/unwind_rules.h"
 
+#include <link.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 #include "retour/rcu_types.h"
 #include "runtime/mutant.h"
@@ -21,6 +23,7 @@
 #define ENTRIES 4096u
 #define BUDGET 4096u		/* instructions of a call frame program */
 #define HASHED_MAX 512u		/* of the bytes of an FDE */
+#define ENTRY_BYTES 64u		/* as in unwind/known_start.c */
 
 /*
  * One cached rule.  seq is odd while it is written; who finds it so does
@@ -35,6 +38,24 @@ struct slot {
 } __attribute__((aligned(64)));
 
 static struct slot slots[ENTRIES];
+
+/* Where the kernel lets programs begin: in the loader as a rule, and where that goes on. */
+static unsigned long entry_points[2];
+
+__attribute__((constructor(103))) static void find_entry_points(void)
+{
+	const ElfW(Ehdr) *loader = (const ElfW(Ehdr) *)getauxval(AT_BASE);
+
+	entry_points[0] = getauxval(AT_ENTRY);
+	if (loader)
+		entry_points[1] = (unsigned long)loader + loader->e_entry;
+}
+
+/* The loader's has no table: while it runs constructors that is the end of the stack. */
+static bool is_entry(unsigned long pc)
+{
+	return pc - entry_points[0] < ENTRY_BYTES || pc - entry_points[1] < ENTRY_BYTES;
+}
 
 /* .eh_frame reaches at most to the object's end. */
 static bool find_tables(const struct unwind_object *object, struct cfi_section *section, struct fde_index *index)
@@ -190,6 +211,8 @@ __attribute__((noinline)) static struct unwind_rule miss(struct slot *slot, cons
 
 	if (hash)
 		store_slot(slot, pc, fde, hash, &rule);
+	else if (is_entry(pc))
+		rule.cfa_kind = RULE_CFA_OUTERMOST;
 	return rule;
 }
 

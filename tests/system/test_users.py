@@ -119,9 +119,9 @@ class Environment:
             return
         # A copy of the stack is taken where nothing can be paged in, and walked by whom the program has not
         # waited for: at its start there may be little.
-        # The agent begins inside the loader, before it has told what is mapped.
+        # The agent begins inside the loader, and has no rules for what has no table.
         reasons = {'stack': ['page not readable', 'no unwind info'], 'agent': ['no unwind info']}.get(name, [])
-        begins = r'|(?:\[unknown\] |libretour |libc |ld )+' if name == 'agent' else ''
+        begins = r'|(?:libretour |libc |ld |vdso )+' if name == 'agent' else ''
         truth = Truth(self.program, f'{WORK}plain_inner plain_middle plain_outer {MAIN}',
                       edges=rf'(?:plain_\w+ )*{MAIN}{begins}', edge_reasons=reasons, least=LEAST)
         try:

@@ -26,6 +26,27 @@ TEST(one_thread)
 	      strstr(mapping_names, "[vdso]\n"));
 }
 
+/* A sample's mappings are told before it, and the program before them: it has nothing mapped as it begins. */
+static bool in_order(const struct perf_event_header *header)
+{
+	if (header->type == PERF_RECORD_COMM && header->misc & PERF_RECORD_MISC_COMM_EXEC)
+		CHECK(!seen.execs && !seen.mappings);
+	if (header->type == PERF_RECORD_MMAP2)
+		CHECK(seen.execs && !seen.samples);
+	if (header->type == AGENT_RECORD_SAMPLE)
+		CHECK(seen.mappings);
+	return false;
+}
+
+TEST(begins_in_order)
+{
+	one_cpu = true;
+	on_record = in_order;
+	session.events[0] = (struct agent_event){ .kind = AGENT_WALL_CLOCK, .period = 50000 };
+	record("spin");
+	CHECK(seen.samples && seen.mappings && seen.execs == 1);
+}
+
 /* By the wall also while it sleeps, by the CPU hardly. */
 TEST(wall_clock)
 {

@@ -73,6 +73,25 @@ TEST(chains_agree_with_backtrace)
 	qsort(two, 2, sizeof(two[0]), compare_in_callback);
 }
 
+static struct {
+	unsigned long entries[MAX];
+	unsigned int n;
+	enum retour_unwind_end end;
+} in_constructor;
+
+__attribute__((constructor)) static void walk_in_constructor(void)
+{
+	in_constructor.n = retour_unwind_here(in_constructor.entries, MAX, &in_constructor.end);
+}
+
+/* Whoever calls them: the loader, or libc. */
+TEST(chains_of_constructors_are_complete)
+{
+	CHECK(in_constructor.n > 2);
+	CHECK_U64(in_constructor.end, RETOUR_UNWIND_COMPLETE);
+	CHECK(in_constructor.entries[0] - (unsigned long)walk_in_constructor < 4096);
+}
+
 static void *compare_in_thread(void *arg)
 {
 	with_frame(500);
