@@ -127,6 +127,8 @@ static void part_masks(void)
 	MUST(sigprocmask(77, &one, NULL) == -1 && errno == EINVAL);
 }
 
+static int n_taken;
+
 static void *wait_for_signals(void *arg)
 {
 	struct timespec soon = { 0, 100000000 };
@@ -134,8 +136,10 @@ static void *wait_for_signals(void *arg)
 	int sig = 0;
 
 	sigfillset(&all);
-	for (int i = 0; i < 20; i++)
+	for (int i = 0; i < 20; i++) {
 		MUST(!sigwait(&all, &sig) && sig == SIGUSR1);
+		__atomic_fetch_add(&n_taken, 1, __ATOMIC_RELAXED);
+	}
 	/* As with every handler's signal, it may be interrupted. */
 	MUST(sigtimedwait(&all, NULL, &soon) == -1 && (errno == EAGAIN || errno == EINTR));
 	return NULL;
@@ -153,7 +157,10 @@ static void part_sigwait(void)
 	for (int i = 0; i < 20; i++) {
 		spin(10);
 		MUST(!pthread_kill(thread, SIGUSR1));
-		usleep(10000);
+		/* Two that nobody has taken are one. */
+		do
+			usleep(10000);
+		while (__atomic_load_n(&n_taken, __ATOMIC_RELAXED) <= i);
 	}
 	MUST(!pthread_join(thread, NULL));
 }
