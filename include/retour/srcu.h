@@ -9,9 +9,10 @@
  * signal handlers from the first call.  See docs/rcu.md for the algorithm.
  *
  * Counters know no threads: a report of a stall says how many sections a grace
- * period waits for, but whose they are only in debug builds, no priority is
- * lent to readers, and a thread that ends inside a section is waited for.
- * Where that matters, there are retour_rcu and retour_rcu_tasks_trace.
+ * period waits for, but whose they are only in debug builds; only there are
+ * sections that a thread leaves open ended, and reported, at its end, otherwise
+ * they are waited for; no priority is lent to readers.  Where that matters,
+ * there are retour_rcu and retour_rcu_tasks_trace.
  *
  * Unless it says otherwise a function may be called from any thread, but not
  * from signal handlers.

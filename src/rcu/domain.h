@@ -30,6 +30,8 @@ struct retour_rcu_ops {
 	 * the bank, or NULL.  Takes off the sections of threads that have ended.
 	 */
 	struct retour_rcu_reader *(*holder)(struct retour_srcu_bank *bank);
+	/* Ends a section of this thread, which ends.  NULL: grace periods find that out. */
+	void (*end_section)(struct retour_rcu_domain *domain, struct retour_srcu_bank *bank);
 };
 
 /* Adds a domain that is not there. */

@@ -11,6 +11,8 @@
  */
 #include "rcu/held.h"
 
+#include <pthread.h>
+
 #include "rcu/domain.h"
 #include "rcu/reader.h"
 #include "rcu/report.h"
@@ -26,6 +28,12 @@ struct held {
 
 static __thread struct held table[SLOTS] __attribute__((tls_model("initial-exec")));
 static __thread unsigned int beyond __attribute__((tls_model("initial-exec")));
+
+/* pthread_setspecific() of one of the first keys stores two words; of a later one it may allocate. */
+#define FIRST_KEYS 32
+static pthread_key_t exit_key;
+static bool exit_key_usable;
+static __thread bool exit_key_set __attribute__((tls_model("initial-exec")));
 
 void held_complain(enum retour_rcu_report_kind kind, const char *text, const struct retour_rcu_domain *domain,
 		   const void *where, const void *section)
@@ -75,11 +83,14 @@ static void take(struct held *held, const struct retour_rcu_domain *domain, cons
 	retour_barrier();	/* (o) */
 }
 
-static void give_back(struct held *held)
+/* False: a handler gave it back, and kept the one that it took for a section of the same cookie. */
+static bool give_back(struct held *held, const void *cookie)
 {
-	held->cookie = NULL;
+	if (!__atomic_compare_exchange_n(&held->cookie, &cookie, NULL, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		return false;
 	retour_barrier();	/* (o) */
 	held->domain = NULL;
+	return true;
 }
 
 /* Of retour_rcu, whose cookie is the domain: what a stall report names. */
@@ -108,6 +119,50 @@ static void note_srcu(void)
 	__atomic_store_n(&reader->srcu_cookie, held ? held->cookie : NULL, __ATOMIC_RELAXED);
 }
 
+/* The thread leaves it open: of the domains whose grace periods would not find that out. */
+static void end_section(struct held *held)
+{
+	const struct held left = *held;
+
+	if (!left.cookie || !left.domain->ops->end_section)
+		return;
+	if (!give_back(held, left.cookie))
+		return;
+	left.domain->ops->end_section((struct retour_rcu_domain *)left.domain, (struct retour_srcu_bank *)left.cookie);
+	report(&(struct retour_rcu_report){
+		.kind = RETOUR_RCU_DEAD_READER,
+		.text = "a thread ended inside a read-side section",
+		.domain = left.domain->name,
+		.tid = sys_gettid(),
+		.sections = 1,
+		.where = left.where,
+	});
+}
+
+/* The destructor of exit_key.  First those of other keys have their turn, and may end sections. */
+static void end_sections(void *turn)
+{
+	if (turn == &table[0]) {
+		pthread_setspecific(exit_key, &table[1]);
+		return;
+	}
+	for (int i = 0; i < SLOTS; i++)
+		end_section(&table[i]);
+}
+
+__attribute__((constructor(102))) static void held_init(void)
+{
+	exit_key_usable = pthread_key_create(&exit_key, end_sections) == 0 && exit_key < FIRST_KEYS;
+}
+
+static void want_end(void)
+{
+	if (exit_key_set || !exit_key_usable)
+		return;
+	exit_key_set = true;
+	pthread_setspecific(exit_key, &table[0]);
+}
+
 void retour_rcu_debug_lock(const struct retour_rcu_domain *domain, const void *cookie)
 {
 	const void *where = __builtin_return_address(0);
@@ -121,6 +176,7 @@ void retour_rcu_debug_lock(const struct retour_rcu_domain *domain, const void *c
 			      NULL);
 	else
 		reader_claim();	/* not only of retour_rcu's readers the end of the thread is to be known */
+	want_end();
 	note_outermost(domain, cookie, where);
 	if (free)
 		take(free, domain, cookie, where);
@@ -129,21 +185,28 @@ void retour_rcu_debug_lock(const struct retour_rcu_domain *domain, const void *c
 	note_srcu();
 }
 
-void retour_rcu_debug_unlock(const struct retour_rcu_domain *domain, const void *cookie)
+/* Of a section that is not in the table. */
+static void unlock_beyond(const struct retour_rcu_domain *domain, const void *where)
 {
-	const void *where = __builtin_return_address(0);
-	struct held *held = find(domain, cookie);
-
-	note_outermost(domain, cookie, NULL);
-	if (held)
-		give_back(held);
-	else if (beyond)
+	if (beyond)
 		beyond--;
 	else if (is_empty())
 		held_complain(RETOUR_RCU_UNBALANCED, "unlock without lock", domain, where, NULL);
 	else
 		held_complain(RETOUR_RCU_WRONG_DOMAIN, "unlock of a section of another domain or cookie", domain, where,
 			      NULL);
+}
+
+void retour_rcu_debug_unlock(const struct retour_rcu_domain *domain, const void *cookie)
+{
+	const void *where = __builtin_return_address(0);
+	struct held *held;
+
+	note_outermost(domain, cookie, NULL);
+	while ((held = find(domain, cookie)) && !give_back(held, cookie))
+		;
+	if (!held)
+		unlock_beyond(domain, where);
 	note_srcu();
 }
 

@@ -329,10 +329,16 @@ void srcu_after_fork(struct retour_rcu_domain *domain)
 		area_forget(area);
 }
 
+static void srcu_end_section(struct retour_rcu_domain *domain, struct retour_srcu_bank *bank)
+{
+	retour_srcu_read_unlock_fast_notrace(srcu_of(domain), bank);
+}
+
 const struct retour_rcu_ops retour_srcu_ops = {
 	.run = srcu_run,
 	.after_fork = srcu_after_fork,
 	.readers_may_block = true,
+	.end_section = srcu_end_section,
 };
 
 bool retour_srcu_readers_active(const struct retour_srcu_struct *ssp)

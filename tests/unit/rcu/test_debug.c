@@ -388,6 +388,58 @@ TEST(the_stalled_section_is_named)
 	}
 }
 
+static void *leave_open(void *arg)
+{
+	*(int *)arg = gettid();
+	srcu_lock();
+	srcu_lock();
+	return NULL;
+}
+
+/* Its counters know no threads, but the thread knows its sections. */
+TEST(a_thread_that_ends_inside_is_reported_and_waited_for_no_more)
+{
+	pthread_t thread;
+	int tid;
+
+	retour_rcu_set_report(keep_report, NULL);
+	for (int i = 1; i <= 3; i++) {
+		CHECK(pthread_create(&thread, NULL, leave_open, &tid) == 0);
+		CHECK(pthread_join(thread, NULL) == 0);
+		CHECK(reports == 2 * i && last.kind == RETOUR_RCU_DEAD_READER && last.tid == tid && last.sections == 1);
+		CHECK_STR(last.domain, "test_srcu");
+		CHECK(is_call_site(last.where));
+		CHECK(!retour_srcu_readers_active(&test_srcu));
+		retour_synchronize_srcu(&test_srcu);
+	}
+}
+
+static pthread_key_t late_key;
+
+static void unlock_late(void *cookie)
+{
+	srcu_unlock(cookie);
+}
+
+static void *unlock_in_destructor(void *arg)
+{
+	pthread_setspecific(late_key, srcu_lock());
+	return NULL;
+}
+
+TEST(a_section_may_end_in_a_destructor_of_the_thread)
+{
+	pthread_t thread;
+
+	retour_rcu_set_report(keep_report, NULL);
+	CHECK(pthread_key_create(&late_key, unlock_late) == 0);
+	CHECK(pthread_create(&thread, NULL, unlock_in_destructor, NULL) == 0);
+	CHECK(pthread_join(thread, NULL) == 0);
+	CHECK(reports == 0);
+	retour_synchronize_srcu(&test_srcu);
+	CHECK(!retour_srcu_readers_active(&test_srcu));
+}
+
 static atomic_int reported, misdirected;
 
 static void expect_own_arg(const struct retour_rcu_report *r, void *arg)
