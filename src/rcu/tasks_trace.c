@@ -73,6 +73,10 @@ static long left_open(const struct retour_rcu_reader *reader, int tid, unsigned 
 
 static void bury(struct retour_rcu_reader *reader, int tid, struct retour_srcu_bank *bank, long n)
 {
+	/* Known where debug code told. */
+	const void *where = __atomic_load_n(&reader->srcu_cookie, __ATOMIC_RELAXED) == bank ?
+				    __atomic_load_n(&reader->srcu_where, __ATOMIC_RELAXED) : NULL;
+
 	area_unlock(bank, n);
 	/* (k) */
 	__atomic_store_n(&reader->tasks_trace[retour_srcu_bank_index_(bank)], 0, __ATOMIC_RELEASE);
@@ -83,6 +87,7 @@ static void bury(struct retour_rcu_reader *reader, int tid, struct retour_srcu_b
 		.domain = retour_rcu_tasks_trace_srcu_struct.domain.name,
 		.tid = tid,
 		.sections = n,
+		.where = where,
 	});
 }
 

@@ -414,6 +414,27 @@ TEST(a_thread_that_ends_inside_is_reported_and_waited_for_no_more)
 	}
 }
 
+static void *die_inside(void *arg)
+{
+	((const struct domain *)arg)->lock();
+	return NULL;
+}
+
+TEST(a_dead_readers_section_is_named)
+{
+	retour_rcu_set_report(keep_report, NULL);
+	for_each_domain(d) {
+		pthread_t thread;
+
+		reports = 0;
+		last.where = NULL;
+		CHECK(pthread_create(&thread, NULL, die_inside, (void *)d) == 0);
+		CHECK(pthread_join(thread, NULL) == 0);
+		d->synchronize();
+		CHECK(reports == 1 && last.kind == RETOUR_RCU_DEAD_READER && is_call_site(last.where));
+	}
+}
+
 static pthread_key_t late_key;
 
 static void unlock_late(void *cookie)
