@@ -12,7 +12,8 @@
  * period waits for, but whose they are only in debug builds; only there are
  * sections that a thread leaves open ended, and reported, at its end, otherwise
  * they are waited for; no priority is lent to readers.  Where that matters,
- * there are retour_rcu and retour_rcu_tasks_trace.
+ * there are retour_rcu and retour_rcu_tasks_trace.  What code of a debug build
+ * begins must be ended by such code.
  *
  * Unless it says otherwise a function may be called from any thread, but not
  * from signal handlers.
