@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Backend agent: from inside the programs, without a privilege; clocks, tracepoints, and what cannot be recorded."""
 
+import glob
 import json
 import os
 import re
@@ -407,7 +408,7 @@ def daemons():
         for root in ('', with_tmp, empty):
             with Traced(mode=f'as={user}:{root}') as program:
                 listed_by(pid=program.pid)
-                recording = retour.record('-e', 'app:reply', '-e', 'wall-clock', '-p', program.pid, '--duration', 0.5,
+                recording = retour.record('-e', 'app:reply', '-e', 'wall-clock', '-p', program.pid, '--duration', 1,
                                           frequency=FREQUENCY)
                 counts = {e['name']: e['samples'] for e in recording.stats['events']}
                 assert counts.get('app:reply') and counts.get('wall-clock'), (user, root, counts)
@@ -441,10 +442,13 @@ def namespaces():
                 while retour.run('list', 'tracepoints', '-p', pid).returncode and time.monotonic() < deadline:
                     time.sleep(0.05)
                 listed_by(pid=pid)
-                recording = retour.record('-e', 'app:reply', '-p', pid, '--duration', 0.5)
+                namespace = os.stat(f'/proc/{pid}/ns/user').st_ino
+                recording = retour.record('-e', 'app:reply', '-p', pid, '--duration', 1)
                 assert recording.stats['samples'] > 0, recording.stats
             finally:
                 process.kill()
+        for folder in glob.glob(f'/tmp/retour-*.{namespace}'):
+            shutil.rmtree(folder)
 
 
 @tap.test('no copy of the program\'s descriptors is made to be closed afterwards')
