@@ -432,7 +432,7 @@ static void probe_files(struct machine_feature *f)
 		return;
 	f->available = limit.rlim_max >= least;
 	set_remedy(f, f->available ? "" : limit_remedy(EMFILE));
-	set_value(f, "%llu%s", (unsigned long long)limit.rlim_max, f->available ? "" : ": too few for every backend");
+	set_value(f, "%llu%s", (unsigned long long)limit.rlim_max, f->available ? "" : ": too few for some backends");
 }
 
 /* ---- all ---------------------------------------------------------------------------- */
