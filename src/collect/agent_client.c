@@ -98,11 +98,12 @@ static int open_directory(const char *root_path, const char *name)
 		.flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
 	};
 	_cleanup_close_ int root = open(root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int directory;
 
 	if (root < 0)
 		return -errno;
-	root = (int)syscall(SYS_openat2, root, name, &how, sizeof(how));
-	return root < 0 ? -errno : steal_fd(&root);
+	directory = (int)syscall(SYS_openat2, root, name, &how, sizeof(how));
+	return directory < 0 ? -errno : directory;
 }
 
 /* Anybody may make files in /tmp, but none of this owner. */

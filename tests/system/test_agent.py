@@ -277,6 +277,10 @@ def no_agent():
         try:
             said = refused('-e', 'app:*', '-p', sleeper.pid)
             assert 'libretour' in said and str(sleeper.pid) in said, said
+            # However many places are looked at, none stays open.
+            need('prlimit')
+            few = retour.run_other('prlimit', '--nofile=12:12', retour.RETOUR, 'list', 'tracepoints', '-p', sleeper.pid)
+            assert few.returncode == 1 and 'libretour' in few.stderr, few
         finally:
             sleeper.kill()
 
