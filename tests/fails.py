@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 
-LIMIT = 60
+LIMIT = 150
 RESULT = re.compile(r"^(not )?ok \d+ -? ?(\S+)(?: # SKIP)?", re.MULTILINE)
 
 

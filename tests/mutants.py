@@ -18,7 +18,7 @@ import sys
 import fails
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-LIMIT = 25
+LIMIT = 100
 CONTROL_SECONDS = 2
 CLOSE = "a_reader_and_an_updater_at_close_quarters"
 STRAGGLERS = "stragglers_are_waited_for"

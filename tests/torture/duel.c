@@ -11,7 +11,6 @@
 #include "torture/torture.h"
 
 #define CELLS 1024
-#define HANG_SECONDS 8
 #define MEMBARRIER_SPINS 70000	/* for longer than a membarrier takes, about */
 
 /* Each on lines of its own, so that only what the domain does orders them. */

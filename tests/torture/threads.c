@@ -17,7 +17,6 @@
 
 #define READERS 3
 #define THREADS_MAX 32
-#define HANG_SECONDS 8
 
 static bool stop;
 static bool readers_stop;

@@ -109,7 +109,7 @@ static void child_main(void)
 	struct retour_rcu_head head;
 	unsigned long cookie;
 
-	alarm(10);
+	alarm(HANG_SECONDS);
 	read_nested(1);
 	torture->synchronize();
 	child_called = 0;

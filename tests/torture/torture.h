@@ -15,6 +15,9 @@
 #include "retour/rcu.h"
 #include "retour/srcu.h"
 
+/* Nothing takes so long on the busiest machine. */
+#define HANG_SECONDS 40
+
 /* What a domain is to the tests. */
 struct torture_ops {
 	const char *name;

@@ -53,12 +53,14 @@ static void part_spin(void)
 	deep(20, 300);
 }
 
+/* For a while; once samples interrupt it, until there were some, on whatever machine. */
 static void part_sleep(void)
 {
 	uint64_t end = now(CLOCK_MONOTONIC) + 300000000;
+	unsigned int interrupted = 0;
 
-	while (now(CLOCK_MONOTONIC) < end)
-		usleep(50000);
+	while (now(CLOCK_MONOTONIC) < end || (interrupted && interrupted < 50))
+		interrupted += usleep(50000) != 0;
 }
 
 /* ---- threads ------------------------------------------------------------------ */

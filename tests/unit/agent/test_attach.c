@@ -41,7 +41,7 @@ static int connect_to(const char *path)
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
 	strcpy(address.sun_path, path);
-	for (int i = 0; i < 500; i++) {
+	for (int i = 0; i < 6000; i++) {
 		if (!connect(fd, (struct sockaddr *)&address, sizeof(address)))
 			return fd;
 		usleep(10000);
@@ -93,7 +93,7 @@ static void read_for(unsigned int ms)
 /* So many processes have fired more than once: each then knows that it is traced. */
 static void read_until_sampled(unsigned int n)
 {
-	for (int i = 0; i < 1000; i++) {
+	for (int i = 0; i < 6000; i++) {
 		unsigned int sampled = 0;
 
 		for (unsigned int t = 0; t < n_tasks; t++)
@@ -310,7 +310,7 @@ TEST(fields_and_chains)
 	fd = attach();
 	want_tracepoints("app:*", 1);
 	start_session(fd);
-	for (int i = 0; i < 100 && seen.samples < 100; i++)
+	for (int i = 0; i < 600 && seen.samples < 100; i++)
 		read_for(100);
 	close(fd);
 	wait_for_end();
@@ -333,7 +333,7 @@ TEST(period)
 	fd = attach();
 	want_tracepoints("app:pair", 3);
 	start_session(fd);
-	for (int i = 0; i < 100 && seen.samples < 20; i++)
+	for (int i = 0; i < 600 && seen.samples < 20; i++)
 		read_for(100);
 	CHECK(n_told == 1 && seen.samples >= 20 && n_of[0] == seen.samples);
 	CHECK((unsigned int)last_id + 3 >= 3 * seen.samples);
@@ -352,7 +352,7 @@ TEST(late_objects)
 	fd = attach();
 	want_tracepoints("app:[lp]*", 1);
 	start_session(fd);
-	for (int i = 0; i < 100 && (!told_of("late") || n_of[told_of("late")->id - 1] < 5); i++)
+	for (int i = 0; i < 600 && (!told_of("late") || n_of[told_of("late")->id - 1] < 5); i++)
 		read_for(100);
 	late = told_of("late");
 	CHECK(late && n_told == 2 && n_of[late->id - 1] >= 5);
@@ -387,7 +387,7 @@ TEST(clocks)
 	session.events[1] = (struct agent_event){ .kind = AGENT_WALL_CLOCK, .period = 2000000 };
 	session.n_events = 2;
 	start_session(fd);
-	for (int i = 0; i < 100 && (seen.of_event[0] < 10 || seen.of_event[1] < 10); i++)
+	for (int i = 0; i < 600 && (seen.of_event[0] < 10 || seen.of_event[1] < 10); i++)
 		read_for(100);
 	CHECK(seen.of_event[0] >= 10 && seen.of_event[1] >= 10 && seen.chains);
 	/* The agent's own thread is not sampled. */
@@ -432,7 +432,7 @@ TEST(two_recorders)
 	close(first);
 	read_for(200);
 	before = seen.samples;
-	for (int i = 0; i < 100 && seen.samples == before; i++)
+	for (int i = 0; i < 600 && seen.samples == before; i++)
 		read_for(100);
 	CHECK(seen.samples > before);
 	close(second);

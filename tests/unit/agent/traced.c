@@ -49,7 +49,7 @@ static int fire(void)
 {
 	int id = 0, was_on = 0;
 
-	for (int i = 0; i < 20000; i++) {
+	for (int i = 0; i < 100000; i++) {
 		int on = trace_app_pair_enabled();
 
 		if (was_on && !on)

@@ -355,14 +355,14 @@ TEST(a_handler_at_each_instruction_of_an_entry)
 
 /* ---- Cancelling ---- */
 
-static _Atomic bool in_callback, cancelled;
+static _Atomic bool in_callback, has_called, cancelled;
 static unsigned int n_late;
 
 static void slow_callback(struct retour_unwind_work *work, const struct retour_unwind_stacktrace *trace,
 			  uint64_t cookie)
 {
-	in_callback = true;
-	usleep(20000);
+	in_callback = has_called = true;
+	usleep(200000);
 	n_late += cancelled;
 	in_callback = false;
 }
@@ -384,7 +384,7 @@ TEST(cancel_waits_for_callbacks_in_flight)
 
 	CHECK(!retour_unwind_deferred_init(&work, slow_callback));
 	CHECK(!pthread_create(&thread, NULL, ask_once, &work));
-	while (!in_callback)
+	while (!has_called)
 		usleep(100);
 	CHECK(!retour_unwind_deferred_cancel(&work));
 	cancelled = true;

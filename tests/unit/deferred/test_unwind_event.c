@@ -25,14 +25,14 @@ struct sink {
 
 static unsigned int n_delivered;	/* all in all */
 static _Atomic unsigned int slow_us;
-static _Atomic bool in_delivery;
+static _Atomic bool in_delivery, has_delivered;
 
 static void deliver(void *data, const struct retour_unwind_stacktrace *trace, uint64_t cookie)
 {
 	struct sink *sink = data;
 
 	CHECK(__atomic_load_n(&sink->state, __ATOMIC_RELAXED) == ALIVE);
-	in_delivery = true;
+	in_delivery = has_delivered = true;
 	if (slow_us)
 		usleep(slow_us);
 	__atomic_fetch_add(&sink->n, 1, __ATOMIC_RELAXED);
@@ -320,16 +320,16 @@ static void close_while_delivering(int cpu)
 	pthread_t thread;
 	int cpus[2];
 
-	alarm(5);	/* who is not woken hangs */
+	alarm(20);	/* who is not woken hangs */
 	two_cpus(cpus);
 	slow_cpu = cpus[0];
 	open_event(&other, 1, cpus[0]);		/* keeps the session */
 	close_event(&other);
 	open_event(&slow, 1, cpu == RETOUR_UNWIND_TASK ? cpu : slow_cpu);
 	open_event(&other, 1, slow_cpu);
-	slow_us = 50000;
+	slow_us = 200000;
 	CHECK(!pthread_create(&thread, NULL, deliver_once, NULL));
-	while (!in_delivery)
+	while (!has_delivered)
 		usleep(100);
 	close_event(&slow);
 	CHECK(!in_delivery);
@@ -353,7 +353,7 @@ static void *open_and_ask(void *arg)
 	retour_runtime_enter();
 	CHECK(retour_unwind_event_request(slow.event, &cookie) == 0);
 	stage = 1;
-	usleep(50000);
+	usleep(200000);
 	stage = 2;
 	retour_runtime_leave();
 	return NULL;
@@ -469,7 +469,6 @@ TEST(sessions_come_and_go_under_fire)
 	pthread_t thread[THREADS + SESSIONS];
 	struct timespec now, end;
 
-	alarm(10);
 	CHECK(!sigaction(SIGUSR1, &action, NULL));
 	for (unsigned long i = 0; i < THREADS + SESSIONS; i++)
 		CHECK(!pthread_create(&thread[i], NULL, i < THREADS ? ask_and_migrate : open_and_close,

@@ -131,7 +131,8 @@ TEST(deep_stacks_are_walked_to_the_end_or_the_limit)
 /* ---- At any instruction ---- */
 
 static unsigned int n_samples, n_compared, n_incomplete;
-static volatile sig_atomic_t use_oracle = 1;
+static volatile sig_atomic_t use_oracle = 1, in_spin;
+static unsigned int n_in_spin;
 
 /*
  * libgcc's tables do not tell of each instruction of its own as it goes over to a
@@ -160,6 +161,10 @@ static void compare_sample(int signal, siginfo_t *info, void *ucontext)
 	CHECK(n > 0 && entries[0] == regs.reg[16]);
 	n_samples++;
 	n_incomplete += end != RETOUR_UNWIND_COMPLETE;
+	if (in_spin) {
+		CHECK(end == RETOUR_UNWIND_COMPLETE);
+		n_in_spin++;
+	}
 	if (!use_oracle || end != RETOUR_UNWIND_COMPLETE || is_oracle(entries[0])) {
 		errno = saved;
 		return;
@@ -358,17 +363,20 @@ TEST(rules_of_an_unloaded_object_are_not_used)
 
 static void spin(void *arg)
 {
-	for (unsigned int i = 0; i < 20; i++)
+	in_spin = 1;
+	for (unsigned int i = 0; i < 20000; i++)
 		work_sink += i;
+	in_spin = 0;
 }
 
+/* Chains may end early while the loader is at work, which may be most of the time, but not in between. */
 TEST(loading_and_unloading_under_fire)
 {
 	use_oracle = 0;
 	start_sampling(0);
-	for (unsigned int i = 0; i < 400 || n_samples < 500; i++)
+	for (unsigned int i = 0; i < 400 || n_samples < 500 || n_in_spin < 50; i++)
 		run_plugin(i & 1 ? PLUGIN_SMALL : PLUGIN_LARGE, spin);
-	CHECK(n_incomplete * 10 <= n_samples);
+	printf("# %u samples, %u in between, %u incomplete\n", n_samples, n_in_spin, n_incomplete);
 }
 
 TEST(children_walk)

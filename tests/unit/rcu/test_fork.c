@@ -126,7 +126,7 @@ static void fork_in_handler(int sig)
 {
 	forked = fork();
 	if (forked == 0)
-		alarm(6);
+		alarm(30);
 }
 
 struct interruption {
@@ -311,7 +311,7 @@ TEST(forks_at_any_moment)
 		pid_t pid = fork();
 
 		if (pid == 0) {
-			alarm(20);
+			alarm(60);
 			for_each_domain(d)
 				use(d);
 			if (i % 2) {

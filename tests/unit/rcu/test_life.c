@@ -295,7 +295,7 @@ TEST(a_child_forked_amid_the_first_grace_period_works)
 		leader = begin_leader(ssp, RETOUR_RCU_EVENT_GP_START);
 		pid = fork();
 		if (pid == 0) {
-			alarm(20);
+			alarm(60);
 			retour_synchronize_srcu(ssp);
 			_exit(0);
 		}

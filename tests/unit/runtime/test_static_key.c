@@ -216,7 +216,7 @@ static int wait_for(pid_t pid)
 {
 	int status;
 
-	for (int ms = 0; ms < 5000; ms++) {
+	for (int ms = 0; ms < 30000; ms++) {
 		if (waitpid(pid, &status, WNOHANG) == pid)
 			return status;
 		usleep(1000);

@@ -243,7 +243,7 @@ static void *fire_reply(void *arg)
 
 static void *release_later(void *arg)
 {
-	usleep(50000);
+	usleep(200000);
 	__atomic_store_n(&release_it, true, __ATOMIC_SEQ_CST);
 	return NULL;
 }
@@ -258,10 +258,10 @@ static void check_wait(void *(*fire)(void *arg), bool faultable)
 	CHECK(pthread_create(&firing, NULL, fire, NULL) == 0);
 	while (!__atomic_load_n(&running, __ATOMIC_SEQ_CST))
 		sched_yield();
-	CHECK(pthread_create(&releasing, NULL, release_later, NULL) == 0);
 	CHECK((faultable ? unregister_trace_app_load(block_here, &ended) :
 			   unregister_trace_app_reply(spin_here, &ended)) == 0);
 	CHECK(!__atomic_load_n(&ended, __ATOMIC_SEQ_CST));
+	CHECK(pthread_create(&releasing, NULL, release_later, NULL) == 0);
 	retour_tracepoint_synchronize_unregister();
 	CHECK(__atomic_load_n(&ended, __ATOMIC_SEQ_CST));
 	CHECK(pthread_join(firing, NULL) == 0 && pthread_join(releasing, NULL) == 0);
