@@ -9,6 +9,7 @@
 
 #include "retour/tracepoint.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -18,6 +19,19 @@ RETOUR_TRACEPOINT(app, request, (int, id), (const char *, path), (unsigned long,
 RETOUR_TRACEPOINT(app, reply, (int, id), (signed char, code));
 RETOUR_TRACEPOINT(app, tick);
 RETOUR_TRACEPOINT(other, thing, (int, id));
+
+#define LEAST 200
+
+static volatile sig_atomic_t asked, over;
+
+/* SIGUSR1 asks whether they are on; SIGTERM ends the program. */
+static void on_signal(int number)
+{
+	if (number == SIGUSR1)
+		asked = true;
+	else
+		over = true;
+}
 
 static FRAME void serve(int id)
 {
@@ -73,10 +87,12 @@ int main(int argc, char **argv)
 	int recorded = 0, id = 0;
 
 	program_start(argc, argv);
+	signal(SIGUSR1, on_signal);
+	signal(SIGTERM, on_signal);
 	become(program_mode());
 	printf("{\"pid\": %d}\n", getpid());
 	fflush(stdout);
-	for (; running(); id++) {
+	for (; !over && (time_left() || id < LEAST); id++) {
 		serve(id);
 		usleep(500);
 		recorded += trace_app_request_enabled();
@@ -84,8 +100,12 @@ int main(int argc, char **argv)
 			fork_server(id / 50 + 1);
 		if (is("executes") && recorded == 2000)
 			become_another(id);
+		if (asked) {
+			asked = false;
+			printf("{\"enabled\": %d}\n", trace_app_request_enabled());
+		}
 	}
-	/* Off again, once nobody records: the tests ask at the end. */
+	/* Off again, once nobody records. */
 	printf("{\"enabled\": %d, \"served\": %d}\n", trace_app_request_enabled(), id);
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Tasks inside the kernel: `blocked` has --count (20) more threads that nap
- * and in the end read from a pipe into which nobody writes; `naps` sleeps again
+ * and, after SIGUSR1, read from a pipe into which nobody writes; `naps` sleeps again
  * and again; `migrates` reads /dev/zero, slowly, while another thread moves it
  * from CPU to CPU; `faults` touches new memory.
  */
@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -17,6 +18,13 @@
 
 #define LARGE (16 << 20)
 #define MOVED 100
+
+static volatile sig_atomic_t told;
+
+static void on_signal(int number)
+{
+	told = true;
+}
 
 FRAME static void naps(useconds_t microseconds)
 {
@@ -32,7 +40,7 @@ FRAME static void reads_for_ever(int fd)
 
 FRAME static void *naps_and_blocks(void *arg)
 {
-	while (time_left())
+	while (!told)
 		naps(10000);
 	reads_for_ever(*(int *)arg);
 	return NULL;
@@ -43,6 +51,7 @@ FRAME static void mode_blocked(void)
 	pthread_t thread;
 	int ends[2];
 
+	signal(SIGUSR1, on_signal);
 	must(!pipe(ends), "pipe");
 	for (long i = 0; i < program_count(20); i++)
 		must(!pthread_create(&thread, NULL, naps_and_blocks, ends), "pthread_create");

@@ -16,7 +16,7 @@ from elf import Elf
 SHORT = {'ld-linux-x86-64': 'ld', '[vdso]': 'vdso', 'libgcc_s': 'libgcc', '//anon': 'anon', '[anon]': 'anon'}
 
 # Work at the innermost end: burn() itself, or a look at the clock.
-WORK = r'(?:burn |(?:(?:vdso|libc|ld|plt|\w*clock_gettime) )*(?:now )?(?:time_left )?(?:running )?)'
+WORK = r'(?:burn |(?:(?:vdso|libc|ld|plt|\w*clock_gettime|\w*getrusage) )*(?:now |cpu_of )?(?:time_left )?(?:running )?)'
 # How a dynamic and a static program come to main, and how glibc starts a thread.
 MAIN = r'main libc libc _start '
 STATIC_MAIN = r'main __libc_start_call_main __libc_start_main\S* _start '

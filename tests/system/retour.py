@@ -130,6 +130,49 @@ class Running:
         self.process.communicate()
 
 
+def wait_until(condition):
+    """However long that takes on a busy machine."""
+    end = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < end, 'it has not come to that'
+        time.sleep(0.01)
+
+
+def run_time(pid):
+    """Seconds that a process of one thread has had a CPU."""
+    with open(f'/proc/{pid}/schedstat', encoding='ascii') as file:
+        return int(file.read().split()[0]) / 1e9
+
+
+def wait_for_work(*pids, seconds=0.3):
+    """Until each of them has had a CPU for so long, which takes its time on a busy machine."""
+    ends = {pid: run_time(pid) + seconds for pid in pids}
+    wait_until(lambda: all(run_time(pid) >= last for pid, last in ends.items()))
+
+
+class Recorder:
+    """A recorder of what runs already, started and under way."""
+
+    def __init__(self, *options, frequency=FREQUENCY):
+        self.path = fresh_path()
+        self.process = start('record', '-F', frequency, '-o', self.path, *options)
+        wait_for_samples(self.process, self.path)
+
+    def end(self):
+        """What it has recorded."""
+        self.process.send_signal(signal.SIGINT)
+        output, errors = self.process.communicate(timeout=TIMEOUT)
+        assert self.process.returncode == 0, f'exited {self.process.returncode}: {errors}'
+        return Recording(self.path, output, errors)
+
+
+def record_work(*options, pids, frequency=FREQUENCY):
+    """Records while each of these works for a while."""
+    recorder = Recorder(*options, frequency=frequency)
+    wait_for_work(*pids)
+    return recorder.end()
+
+
 class Recording:
     """The samples and figures of a file, checked against each other; frames are those of the stack."""
 
@@ -138,7 +181,7 @@ class Recording:
         self.output = output
         self.errors = errors
         self.stats = json.loads(succeed('stats', '-i', path, '--json').stdout)
-        script = succeed('script', '-i', path, '--json', '--no-inline')
+        script = succeed('script', '-i', path, '--json', '--no-inline', timeout=4 * TIMEOUT)
         self.warnings = script.stderr
         self.samples = [json.loads(line) for line in script.stdout.splitlines()]
         check_sums(self.stats)

@@ -111,13 +111,13 @@ def check_running(path, name='plain', own=(), before=None, command=(), **popen):
 
     Symbols may be gone with the file, but none may come from another one.
     """
-    command = [*(command or [path]), '--seconds', '4']
+    command = [*(command or [path]), '--seconds', '600']
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **popen)
     try:
         truth = json.loads(process.stdout.readline())
         if before:
             before()
-        recording = retour.record('-p', process.pid, '--duration', 1)
+        recording = retour.record_work('-p', process.pid, pids=[process.pid])
     finally:
         process.kill()
         process.communicate()

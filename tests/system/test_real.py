@@ -40,18 +40,10 @@ def status(pid, key):
         return re.search(rf'^{key}:\s*(.*)', file.read(), re.MULTILINE)[1]
 
 
-def wait_until(condition):
-    """However long that takes a busy machine."""
-    end = time.monotonic() + retour.TIMEOUT
-    while not condition():
-        assert time.monotonic() < end, 'it has not come to that'
-        time.sleep(0.003)
-
-
 def wait_for_sleeps(pid, count):
     """Until it has slept so often."""
     last = int(status(pid, 'voluntary_ctxt_switches')) + count
-    wait_until(lambda: int(status(pid, 'voluntary_ctxt_switches')) >= last)
+    retour.wait_until(lambda: int(status(pid, 'voluntary_ctxt_switches')) >= last)
 
 
 def stopped_stacks(pid, count):
@@ -59,7 +51,7 @@ def stopped_stacks(pid, count):
     stacks = set()
     for _ in range(count):
         os.kill(pid, signal.SIGSTOP)
-        wait_until(lambda: status(pid, 'State').startswith('T'))
+        retour.wait_until(lambda: status(pid, 'State').startswith('T'))
         stack = eu_stack(pid)
         os.kill(pid, signal.SIGCONT)
         if stack:
@@ -79,7 +71,9 @@ def check(command):
     try:
         wait_for_sleeps(process.pid, 50)    # it has begun with what it is to do
         stacks = stopped_stacks(process.pid, 12)
-        recording = retour.record('-e', 'context-switches', '-p', process.pid, '--duration', 1)
+        recorder = retour.Recorder('-e', 'context-switches', '-p', process.pid)
+        wait_for_sleeps(process.pid, 50)
+        recording = recorder.end()
     finally:
         process.kill()
         process.wait()

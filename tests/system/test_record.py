@@ -18,19 +18,19 @@ def recursion_truth(**options):
 
 @tap.test('-p with several processes')
 def several_processes():
-    with retour.Running('recursion', '--count', 10, '--seconds', 20) as one, \
-            retour.Running('recursion', '--count', 10, '--seconds', 20) as two, \
-            retour.Running('recursion', '--count', 10, '--seconds', 20):
-        recording = retour.record('-p', f'{one.pid},{two.pid}', '--duration', 1)
+    with retour.Running('recursion', '--count', 10, '--seconds', 600) as one, \
+            retour.Running('recursion', '--count', 10, '--seconds', 600) as two, \
+            retour.Running('recursion', '--count', 10, '--seconds', 600):
+        recording = retour.record_work('-p', f'{one.pid},{two.pid}', pids=[one.pid, two.pid])
         assert {s['pid'] for s in recording.samples} == {one.pid, two.pid}
     recursion_truth().check(recording)
 
 
 @tap.test('-t records one thread only')
 def one_thread():
-    with retour.Running('threads', '--count', 4, '--seconds', 20) as running:
+    with retour.Running('threads', '--count', 4, '--seconds', 600) as running:
         tid = json.loads(running.process.stdout.readline())['tid']
-        recording = retour.record('-t', tid, '--duration', 1)
+        recording = retour.record_work('-t', tid, pids=[tid])
         assert {s['tid'] for s in recording.samples} == {tid}
         assert {s['pid'] for s in recording.samples} == {running.pid}
     assert len(recording.samples) > 50
@@ -38,7 +38,7 @@ def one_thread():
 
 @tap.test('a command, with its descendants and nothing else')
 def command():
-    with retour.Running('recursion', '--count', 10, '--seconds', 20) as other:
+    with retour.Running('recursion', '--count', 10, '--seconds', 600) as other:
         path = retour.program('plain')
         recording = retour.record(command=['sh', '-c', f'{path} --seconds 0.5 & {path} --seconds 0.5; wait'])
         assert other.pid not in {s['pid'] for s in recording.samples}
@@ -48,7 +48,7 @@ def command():
 
 @tap.test('-a records everything while a command runs')
 def machine_and_command():
-    with retour.Running('recursion', '--count', 10, '--seconds', 20) as other:
+    with retour.Running('recursion', '--count', 10, '--seconds', 600) as other:
         started = time.monotonic()
         recording = retour.record_program('plain', options=['-a'])
         assert time.monotonic() - started >= 1
@@ -112,12 +112,14 @@ def quality_line():
 @tap.test('a live line on a terminal only')
 def live_line():
     ours, theirs = pty.openpty()
-    process = retour.start('record', '-a', '--duration', 1.5, '-o', retour.fresh_path(), stderr=theirs)
+    process = retour.start('record', '-a', '-o', retour.fresh_path(), stderr=theirs)
     os.close(theirs)
     shown = b''
     try:
         while chunk := os.read(ours, 4096):
             shown += chunk
+            if shown.count(b'complete') == 3:
+                process.send_signal(signal.SIGINT)
     except OSError:     # how a terminal says that the other side has gone
         pass
     os.close(ours)
@@ -138,9 +140,9 @@ def to_standard_output():
 @tap.test('Ctrl-C ends a recording with a full report')
 def interrupt():
     path = retour.fresh_path()
-    with retour.Running('recursion', '--count', 10, '--seconds', 30) as running:
+    with retour.Running('recursion', '--count', 10, '--seconds', 600) as running:
         process = retour.start('record', '-F', 999, '-p', running.pid, '-o', path)
-        retour.wait_for_samples(process, path)
+        retour.wait_for_samples(process, path, size=50_000)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=retour.TIMEOUT)
         assert process.returncode == 0, f'exited {process.returncode}: {errors}'
@@ -151,7 +153,7 @@ def interrupt():
 @tap.test('a killed recorder leaves a file that opens with a warning')
 def killed():
     path = retour.fresh_path()
-    with retour.Running('recursion', '--count', 10, '--seconds', 30) as running:
+    with retour.Running('recursion', '--count', 10, '--seconds', 600) as running:
         process = retour.start('record', '-F', 4999, '-p', running.pid, '-o', path)
         retour.wait_for_samples(process, path, size=200_000)
         process.kill()
@@ -194,11 +196,11 @@ def set_online(cpu, online):
 @tap.test('a CPU that goes away and comes back')
 def hot_plug():
     cpu = os.cpu_count() - 1
-    with retour.Running('recursion', '--count', 10, '--seconds', 20) as one, \
-            retour.Running('recursion', '--count', 10, '--seconds', 20) as two, \
-            retour.Running('recursion', '--count', 10, '--seconds', 20) as three:
+    with retour.Running('recursion', '--count', 10, '--seconds', 600) as one, \
+            retour.Running('recursion', '--count', 10, '--seconds', 600) as two, \
+            retour.Running('recursion', '--count', 10, '--seconds', 600) as three:
         path = retour.fresh_path()
-        process = retour.start('record', '-F', 999, '-a', '--duration', 4, '-o', path)
+        process = retour.start('record', '-F', 999, '-a', '-o', path)
         retour.wait_for_samples(process, path)
         try:
             set_online(cpu, False)
@@ -211,14 +213,15 @@ def hot_plug():
         finally:
             set_online(cpu, True)
         back = time.clock_gettime(time.CLOCK_MONOTONIC)
+        time.sleep(2)
+        process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=retour.TIMEOUT)
         assert process.returncode == 0, f'exited {process.returncode}: {errors}'
     recording = retour.Recording(path)
     ours = {one.pid, two.pid, three.pid}
     recursion_truth().check(recording, [s for s in recording.of('recursion') if s['pid'] in ours])
     last = max(s['time'] for s in recording.samples if s['cpu'] == cpu)
-    first = min(s['time'] for s in recording.samples)
-    assert last - first > 2.5, f'CPU {cpu} was sampled for {last - first} s only, back at {back}'
+    assert last > back, f'CPU {cpu} was sampled until {last} only, back at {back}'
 
 
 tap.main(retour.unusable())

@@ -46,7 +46,7 @@ def folded_reason():
 
 @tap.test('filters')
 def filters():
-    with retour.Running('recursion', '--count', 3, '--seconds', 20) as running:
+    with retour.Running('recursion', '--count', 3, '--seconds', 600) as running:
         recording = retour.record_program('waits', 'faults', options=['-a'], frequency=999)
     samples = recording.samples
     middle = sorted(s['time'] for s in samples)[len(samples) // 2]

@@ -136,28 +136,26 @@ def grows():
     assert all(s['complete'] for s in late), f'{sum(not s["complete"] for s in late)} of {len(late)} cut'
 
 
-def run_time(pid):
-    """Seconds that a process of one thread has had a CPU."""
-    with open(f'/proc/{pid}/schedstat', encoding='ascii') as file:
-        return int(file.read().split()[0]) / 1e9
-
-
 def both_sizes(of_machine):
     """One process is deep from the beginning, another becomes so: a cut copy of the second shows the small size,
     whole ones of the first, at the same time, the large one.  False: there was no such time."""
     path, frequency = retour.program('recursion'), 997 if of_machine else 1999
     # What a process has started before is not recorded with it.
-    grows = ['sh', '-c', f'for i in 1 2 3 4 5 6; do {path} --count 3 --seconds 0.5; done; '
+    grows = ['sh', '-c', f'read go; for i in 1 2 3 4; do {path} --count 3 --seconds 0.3; done; '
              f'exec {path} --count 1500 --seconds 20']
-    with retour.Running('recursion', '--count', 1500, '--seconds', 30) as deep_one, contextlib.ExitStack() as others, \
-            subprocess.Popen(grows, stdout=subprocess.DEVNULL) as grower:
+    with retour.Running('recursion', '--count', 1500, '--seconds', 600) as deep_one, contextlib.ExitStack() as others, \
+            subprocess.Popen(grows, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as grower:
         for _ in range(6 if of_machine else 0):     # most of the machine is to be shallow
-            others.enter_context(retour.Running('recursion', '--count', 3, '--seconds', 30))
-        before = run_time(deep_one.pid)
+            others.enter_context(retour.Running('recursion', '--count', 3, '--seconds', 600))
+        before = retour.run_time(deep_one.pid)
         target = ['-a'] if of_machine else ['-p', f'{deep_one.pid},{grower.pid}']
-        recording = record(*target, '--max-depth', 4096, '--duration', 4, frequency=frequency)
-        most = (run_time(deep_one.pid) - before) * frequency
+        recorder = retour.Recorder('--backend', 'stack', *target, '--max-depth', 4096, frequency=frequency)
+        grower.stdin.close()
+        retour.wait_for_work(grower.pid)
+        recording = recorder.end()
+        most = (retour.run_time(deep_one.pid) - before) * frequency
         grower.kill()
+    check_figures(recording.stats)
     samples = [s for s in recording.samples if s['pid'] == deep_one.pid]
     grown = [s for s in recording.samples if s['pid'] == grower.pid and len(s['user']) > 100]
     cut = [s for s in grown if s['reason'] == SHORT]
@@ -262,8 +260,8 @@ def io_worker():
 
 @tap.test('-a: kernel threads and the idle task have no user part')
 def machine():
-    with retour.Running('recursion', '--count', 10, '--seconds', 20) as running:
-        recording = record('-a', '--duration', 1)
+    with retour.Running('recursion', '--count', 10, '--seconds', 600) as running:
+        recording = retour.record_work('--backend', 'stack', '-a', pids=[running.pid])
     for sample in recording.samples:
         assert (sample['reason'] == 'idle') == (sample['pid'] == 0), f'{sample["comm"]}: {sample["reason"]}'
         if sample['comm'].startswith(('kworker/', 'ksoftirqd/', 'migration/', 'rcu_')):
@@ -275,7 +273,7 @@ def machine():
 @tap.test('-a in a PID namespace: the tasks outside are not taken for the idle task')
 def namespace():
     path = retour.fresh_path()
-    with retour.Running('recursion', '--count', 10, '--seconds', 20):
+    with retour.Running('recursion', '--count', 10, '--seconds', 600):
         done = retour.run_other('unshare', '--pid', '--fork', '--mount-proc', retour.RETOUR, 'record', '--backend', 'stack',
                                 '-F', 999, '-o', path, '-a', '--', retour.program('recursion'), '--count', 10, '--seconds', 1)
     assert done.returncode == 0, done.stderr
@@ -289,26 +287,33 @@ def namespace():
 
 @tap.test('-p with several processes, and -t with one thread')
 def targets():
-    with retour.Running('recursion', '--count', 10, '--seconds', 20) as one, \
-            retour.Running('recursion', '--count', 10, '--seconds', 20) as two, \
-            retour.Running('recursion', '--count', 10, '--seconds', 20):
-        recording = record('-p', f'{one.pid},{two.pid}', '--duration', 1)
+    with retour.Running('recursion', '--count', 10, '--seconds', 600) as one, \
+            retour.Running('recursion', '--count', 10, '--seconds', 600) as two, \
+            retour.Running('recursion', '--count', 10, '--seconds', 600):
+        recording = retour.record_work('--backend', 'stack', '-p', f'{one.pid},{two.pid}', pids=[one.pid, two.pid])
         assert {s['pid'] for s in recording.samples} == {one.pid, two.pid}
     truth('recursion', recursion(10)).check(recording)
-    with retour.Running('threads', '--count', 4, '--seconds', 20) as running:
+    with retour.Running('threads', '--count', 4, '--seconds', 600) as running:
         tid = json.loads(running.process.stdout.readline())['tid']
-        recording = record('-t', tid, '--duration', 1)
+        recording = retour.record_work('--backend', 'stack', '-t', tid, pids=[tid])
     assert {s['tid'] for s in recording.samples} == {tid}
     assert len(recording.samples) > 50 and recording.stats['complete'] == len(recording.samples), recording.stats
 
 
 @tap.test('a process that ends leaves the recorder asleep, and the others recorded')
 def ends_early():
-    with retour.Running('recursion', '--count', 10, '--seconds', 0.7) as one, \
-            retour.Running('recursion', '--count', 10, '--seconds', 20) as two:
-        recording = record('-p', f'{one.pid},{two.pid}', '--duration', 2, frequency=499)
+    with retour.Running('recursion', '--count', 10, '--seconds', 600) as one, \
+            retour.Running('recursion', '--count', 10, '--seconds', 600) as two:
+        recorder = retour.Recorder('--backend', 'stack', '-p', f'{one.pid},{two.pid}', frequency=499)
+        retour.wait_for_work(one.pid)
+        one.process.kill()
+        one.process.wait()
+        ended = time.clock_gettime(time.CLOCK_MONOTONIC)
+        retour.wait_for_work(two.pid)
+        recording = recorder.end()
+    check_figures(recording.stats)
     last = {pid: max(s['time'] for s in recording.samples if s['pid'] == pid) for pid in (one.pid, two.pid)}
-    assert last[two.pid] - last[one.pid] > 0.5, last
+    assert last[one.pid] < ended < last[two.pid], (last, ended)
     assert recording.stats['recorder_cpu_s'] < 0.5, recording.stats['recorder_cpu_s']
     truth('recursion', recursion(10)).check(recording)
 
@@ -410,8 +415,9 @@ def user_command():
 def user_processes():
     path = for_nobody(retour.program('threads'))
     with subprocess.Popen([*map(str, AS_NOBODY), path, '--count', '4', '--seconds', '20'],
-                          stdout=subprocess.DEVNULL) as process:
-        time.sleep(0.3)
+                          stdout=subprocess.PIPE, text=True) as process:
+        for _ in range(4):
+            process.stdout.readline()
         recording = record_as_nobody('-p', process.pid, '--duration', 1)
         process.kill()
     truth('threads', WORK + f'thread_bottom (?:nest )+thread_main {THREAD}').check(recording)
@@ -431,8 +437,9 @@ def small_rings():
 def few_files():
     if not shutil.which('prlimit'):
         raise tap.Skip('prlimit is not installed')
-    with retour.Running('threads', '--count', 20, '--seconds', 30) as running:
-        time.sleep(0.5)
+    with retour.Running('threads', '--count', 20, '--seconds', 600) as running:
+        for _ in range(20):
+            running.process.stdout.readline()
         n_cpus, n_threads = os.cpu_count(), len(os.listdir(f'/proc/{running.pid}/task'))
         others = 40
         # Side-band and one size of copies fit; a second size does not.

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Tasks by every road: fork, vfork, exec, threads, blocked, moved, and those without a user part."""
 
+import os
+import signal
 import time
 
 import retour
@@ -82,11 +84,19 @@ def migrates():
     assert any('reads_zeros' in line_of(s, {'waits'}) and s['kernel'] for s in moved)
 
 
+def reads(pid, tid):
+    """Number 0 is read on x86-64."""
+    with open(f'/proc/{pid}/task/{tid}/syscall', encoding='ascii') as file:
+        return file.read().startswith('0 ')
+
+
 @tap.test('tasks blocked in read until after the end')
 def blocked():
-    with retour.Running('waits', 'blocked', '--seconds', 3) as running:
-        recording = retour.record('-e', 'context-switches', '-p', running.pid, '--duration', 4,
-                                  frequency=20000)
+    with retour.Running('waits', 'blocked') as running:
+        recorder = retour.Recorder('-e', 'context-switches', '-p', running.pid, frequency=20000)
+        running.process.send_signal(signal.SIGUSR1)
+        retour.wait_until(lambda: all(reads(running.pid, tid) for tid in os.listdir(f'/proc/{running.pid}/task')))
+        recording = recorder.end()
     ends = rf'naps_and_blocks (?:mode_blocked {MAIN}|{THREAD})'
     Truth(retour.program('waits'), f'(?:libc )+reads_for_ever {ends}', least=5, clones=True,
           edges=rf'(?:{CALL}naps |{WORK}|{CALL}){ends}|{CALL}{THREAD}').check(recording)

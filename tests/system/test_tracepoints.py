@@ -131,7 +131,7 @@ def check_cut(path):
 
 @tap.test('a recorder of a running process is killed: the recording is read, the process is attached to again')
 def killed_attached():
-    with Traced(seconds=20) as program:
+    with Traced() as program:
         path = retour.fresh_path()
         recorder = retour.start('record', '-e', 'app:*', '-p', program.pid, '-o', path)
         wait_for_hits(recorder, path)
@@ -192,8 +192,11 @@ def requests(recording, pid=None):
 
 @tap.test('the end of the process ends the recording, which has all to the last hit')
 def attached_exit():
-    with Traced(seconds=3) as program:
-        recording = Attached(program.pid, 'app:*').result()
+    with Traced() as program:
+        attached = Attached(program.pid, 'app:*')
+        wait_for_hits(attached.recorder, attached.path)
+        program.process.terminate()
+        recording = attached.result()
         assert requests(recording)[-1] == program.last_words()['served'] - 1
 
 
