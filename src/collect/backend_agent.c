@@ -129,7 +129,7 @@ static struct error *add_process(struct agent_backend *b, int socket, uint32_t p
 	if (b->stopped || count_processes(b) >= MAX_PROCESSES || !vec_reserve(&b->processes, b->processes.len + 1)) {
 		say_quit(socket);
 		close(socket);
-		return error_new(EMFILE, "at most %d processes at once are recorded", MAX_PROCESSES);
+		return error_new(E2BIG, "at most %d processes at once are recorded", MAX_PROCESSES);
 	}
 	end_predecessor(b, pid);
 	err = agent_process_create(socket, pid, b->epoll_fd, &p);
