@@ -3,7 +3,7 @@
 # Records this machine for five seconds while a database, a compressor and an
 # interpreter work, and shows the result: demo.sh BUILD_DIR
 # Who may not record the machine sees the three workers.  demo.sh BUILD_DIR work
-# is their work alone, the command that is recorded.
+# is their work alone, the command that is recorded.  DEMO_SECONDS is another time.
 set -eu
 
 retour=$1/retour
@@ -39,7 +39,7 @@ if [ "${2-}" = work ]; then
 	database & workers="$workers $!"
 	compressor & workers="$workers $!"
 	interpreter & workers="$workers $!"
-	sleep 5
+	sleep "${DEMO_SECONDS:-5}"
 	exit
 fi
 

@@ -446,8 +446,10 @@ def step_refused():
 def not_the_backend():
     environment = Environment()
     done = environment.run('record', '-o', os.path.join(environment.folder, 'none', 'x'), '--', environment.program)
-    assert done.returncode == 1 and 'note' not in done.stderr and 'remedy' not in done.stderr, done
-    assert len(done.stderr.splitlines()) == 1, done.stderr
+    *notes, fault = done.stderr.splitlines()
+    first = next(name for name in AUTO_ORDER if name in environment.usable())
+    assert done.returncode == 1 and 'cannot create' in fault and 'remedy' not in fault, done
+    assert len(notes) == (first != AUTO_ORDER[0]) and all(f'this is backend {first};' in n for n in notes), notes
 
 
 @tap.test('perf_event_open refused by seccomp')
@@ -552,11 +554,30 @@ def bare_chroot():
 ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..'))
 
 
+WORKERS = {'sqlite3', 'xz', 'python3'}
+
+
+def recorded(folder):
+    """The names in what the demo has recorded."""
+    return {s['comm'] for s in retour.Recording(os.path.join(folder, 'demo', 'retour.data')).samples}
+
+
+def until_all_worked(folder, *command):
+    """Runs the demo, for longer if a machine is so busy that some worker has not come to work; its process."""
+    for seconds in (5, 20, 60):
+        done = retour.run_other('env', f'DEMO_SECONDS={seconds}', *command, timeout=1800)
+        if done.returncode or WORKERS <= recorded(folder):
+            break
+    return done
+
+
 def demo(environment):
     """Runs the demo as the user of the environment; its process."""
     script = shared_copy(os.path.join(ROOT, 'tools', 'demo.sh'))
     shutil.copy(environment.binary, os.path.join(environment.folder, 'retour'))
-    return retour.run_other(*environment.prefix, script, environment.folder)
+    for name in AGENT:
+        shutil.copy(os.path.join(retour.workspace, name), environment.folder)
+    return until_all_worked(environment.folder, *environment.prefix, script, environment.folder)
 
 
 @tap.test('the demo of root')
@@ -603,7 +624,7 @@ def make_demo():
         file.seek(0)
         file.truncate()
         file.write(rules)
-    done = retour.run_other(*environment.prefix, 'make', '--no-print-directory', '-C', root, 'demo', f'BUILD={copy}', timeout=900)
+    done = until_all_worked(copy, *environment.prefix, 'make', '--no-print-directory', '-C', root, 'demo', f'BUILD={copy}')
     check_plain_demo(environment, done, copy)
 
 
@@ -619,11 +640,9 @@ def check_plain_demo(environment, done, folder):
 
 
 def check_demo(folder):
-    folder = os.path.join(folder, 'demo')
-    recording = retour.Recording(os.path.join(folder, 'retour.data'))
-    seen = {s['comm'] for s in recording.samples}
-    assert {'sqlite3', 'xz', 'python3'} <= seen, seen
-    assert os.path.getsize(os.path.join(folder, 'profile.html')) > 10000
+    seen = recorded(folder)
+    assert WORKERS <= seen, seen
+    assert os.path.getsize(os.path.join(folder, 'demo', 'profile.html')) > 10000
 
 
 tap.main(None if os.geteuid() == 0 else 'other users need root')

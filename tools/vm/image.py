@@ -12,7 +12,8 @@ import subprocess
 import sys
 
 # Present if the machine has them; tests say what they miss.
-TOOLS = ['setcap', 'getcap', 'capsh', 'setpriv', 'unshare', 'strace', 'taskset', 'chrt', 'prlimit', 'readelf', 'bpftool']
+TOOLS = ['setcap', 'getcap', 'capsh', 'setpriv', 'unshare', 'strace', 'taskset', 'chrt', 'prlimit', 'readelf', 'bpftool',
+         'dash', 'sqlite3', 'xz']
 STDLIB_LEFT_OUT = {'test', 'tests', 'idlelib', 'tkinter', 'lib2to3', 'ensurepip', 'pydoc_data', 'turtledemo'}
 USERS = 'root:x:0:0::/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n'
 GROUPS = 'root:x:0:\nuser:x:1000:\nnogroup:x:65534:\n'
@@ -112,6 +113,8 @@ def add_system(image):
         for folder in ('/usr/bin', '/usr/sbin'):
             if os.path.exists(f'{folder}/{tool}'):
                 image.file(f'{folder}/{tool}')
+    if 'usr/bin/dash' in image.entries:     # busybox's shell takes its own xz for any other, which only decompresses
+        image.link('usr/bin/sh', 'dash')
     for applet in applets.split():
         if f'usr/bin/{applet}' not in image.entries and f'usr/sbin/{applet}' not in image.entries:
             image.link(f'usr/bin/{applet}', 'busybox')
@@ -126,12 +129,13 @@ def add_system(image):
 
 
 def add_build(image, build, source):
-    """What was built, in /build, and the tests, in /tests."""
+    """What was built, in /build, the tests, in /tests, and the demo, in /tools."""
     for name in ('retour', 'src/runtime/libretour-agent.so', 'src/runtime/libretour.so.0'):
         image.file(os.path.join(build, name), f'build/{name}')
     image.tree(os.path.join(build, 'tests', 'programs'), 'build/tests/programs',
                lambda name: not name.endswith(('.p', '.symbols', 'go-cache')))
     image.tree(os.path.join(source, 'tests'), 'tests', lambda name: name not in ('__pycache__', 'unit', 'fuzz'))
+    image.file(os.path.join(source, 'tools', 'demo.sh'), 'tools/demo.sh')
 
 
 def add_perf(image, folder):
