@@ -23,8 +23,8 @@ PLAIN = WORK + '(?:(?:plain_inner )?plain_middle )?plain_outer ' + MAIN
 # An exec takes long here, and a program's share of the processor may be small.
 SLOW = {'missing': {'exec': 0.5, 'not-started': 0.5, 'exiting': 0.1, 'regs-changed': 0.05,
                     'schedule-failed': 0.05}, 'least': 20,
-        # The stack of a program that begins is hardly there, and who walks its copy comes late.
-        'edge_reasons': ['page not readable', 'no unwind info']}
+        # Of the stack of a program that begins a copy in an interrupt misses the page that it grows into.
+        'edge_reasons': ['page not readable']}
 
 
 @functools.cache

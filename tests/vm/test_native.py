@@ -36,8 +36,9 @@ def with_a_library():
 
 @tap.test('processes and threads that run already, and what they fork')
 def attached():
-    with retour.Running('threads', '--count', 3, '--seconds', 30) as running:
-        time.sleep(0.5)
+    with retour.Running('threads', '--count', 3, '--seconds', 100000) as running:
+        while len(os.listdir(f'/proc/{running.pid}/task')) <= 3 and running.process.poll() is None:
+            time.sleep(0.1)
         # The first thread waits for the others.
         thread = max(map(int, os.listdir(f'/proc/{running.pid}/task')))
         for option, target in (('-p', running.pid), ('-t', thread)):
@@ -96,7 +97,7 @@ def stopped_recorder():
     path = retour.fresh_path()
     # Rings are as small as those of a user.
     limited = ('setpriv', '--bounding-set', '-ipc_lock', '--inh-caps', '-ipc_lock', 'prlimit', '--memlock=0:0')
-    with retour.Running('plain_frame_pointer', '--seconds', 60) as running:
+    with retour.Running('plain_frame_pointer', '--seconds', 100000) as running:
         recorder = subprocess.Popen([*limited, retour.RETOUR, 'record', '--backend', 'native', '-F', '20000', '-e', 'cpu-clock',
                                      '-p', str(running.pid), '-o', path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         retour.wait_for_samples(recorder, path)
