@@ -24,7 +24,7 @@ extern "C" {
 #define RETOUR_SLOW_API RETOUR_API
 #endif
 /* Readers are always inlined, so no tool that instruments function entries finds one. */
-#define RETOUR_INLINE static inline __attribute__((always_inline, no_instrument_function, unused))
+#define RETOUR_INLINE static __inline__ __attribute__((always_inline, no_instrument_function, unused))
 #define retour_unlikely(x) __builtin_expect(!!(x), 0)
 #define RETOUR_JOIN__(a, b) a##b
 #define RETOUR_JOIN_(a, b) RETOUR_JOIN__(a, b)

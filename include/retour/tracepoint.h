@@ -5,7 +5,7 @@
  *	RETOUR_TRACEPOINT(app, request, (int, id), (const char *, path));
  *
  * in a header, outside of functions, is all of a declaration, in C and in C++,
- * with up to twelve fields of scalar types.  It gives
+ * with up to twelve fields of scalar types (a long double is recorded as double).  It gives
  *
  *	void trace_app_request(int id, const char *path);
  *	bool trace_app_request_enabled(void);
@@ -171,6 +171,17 @@ template <> struct retour_field_of_<const char *> : retour_field_of_<char *> {};
 template <typename T> struct retour_field_of_<const T> : retour_field_of_<T> {};
 }
 #define RETOUR_FIELD_KIND_(type) retour_field_of_<type>::kind
+extern "C++" {
+template <typename T> RETOUR_INLINE T retour_noted_(T value)
+{
+	return value;
+}
+RETOUR_INLINE double retour_noted_(long double value)
+{
+	return static_cast<double>(value);
+}
+}
+#define RETOUR_TP_NOTED_(type, name) retour_noted_(name)
 #else
 /* clang-format off */
 #define RETOUR_FIELD_KIND_(type) _Generic((type)0,                             \
@@ -183,6 +194,8 @@ template <typename T> struct retour_field_of_<const T> : retour_field_of_<T> {};
 	unsigned short: RETOUR_FIELD_UNSIGNED, unsigned int: RETOUR_FIELD_UNSIGNED, \
 	unsigned long: RETOUR_FIELD_UNSIGNED, unsigned long long: RETOUR_FIELD_UNSIGNED, \
 	default: RETOUR_FIELD_POINTER)
+#define RETOUR_TP_NOTED_(type, name) _Generic((type)0,                         \
+	long double: (double)_Generic((type)0, long double: name, default: 0), default: name)
 /* clang-format on */
 #endif
 
@@ -197,10 +210,14 @@ template <typename T> struct retour_field_of_<const T> : retour_field_of_<T> {};
 
 #if defined(__x86_64__)
 
-/* An argument of a note, SIZE@PLACE, the size negative if it is signed; %n prints what it is given negated. */
+/*
+ * An argument of a note, SIZE@PLACE, the size negative if it is signed; %n prints what it is given negated.
+ * A long double, for which notes have no size, is a double in them.
+ */
 #define RETOUR_TP_OPERAND_(type, name)                                         \
-	[retour_size_##name] "n"((RETOUR_TP_IS_SIGNED_(type) ? 1 : -1) * (int)sizeof(type)), \
-	[retour_arg_##name] "nor"(name)
+	[retour_size_##name] "n"((RETOUR_TP_IS_SIGNED_(type) ? 1 : -1) *       \
+				 (int)sizeof(RETOUR_TP_NOTED_(type, name))),   \
+	[retour_arg_##name] "nor"(RETOUR_TP_NOTED_(type, name))
 #define RETOUR_TP_SPEC_(type, name) "%n[retour_size_" #name "]@%[retour_arg_" #name "]"
 
 /* The format of <sys/sdt.h>: version 3 of notes of type stapsdt, no semaphore; the base shows what prelink moved. */
@@ -313,12 +330,12 @@ template <typename T> struct retour_field_of_<const T> : retour_field_of_<T> {};
 		return retour_static_key_enabled(&retour_tracepoint_##id.key); \
 	}                                                                      \
 	RETOUR_STATIC_BRANCH_(trace_##id##_enabled, retour_tracepoint_##id.key, 0) \
-	RETOUR_TP_QUIET_ static inline int                                     \
+	RETOUR_TP_QUIET_ static __inline__ int                                 \
 	register_trace_##id(void (*probe)(void *data RETOUR_STRIP_ more_params), void *data) \
 	{                                                                      \
 		return retour_tracepoint_probe_register(&retour_tracepoint_##id, (void (*)(void))probe, data); \
 	}                                                                      \
-	RETOUR_TP_QUIET_ static inline int                                     \
+	RETOUR_TP_QUIET_ static __inline__ int                                 \
 	unregister_trace_##id(void (*probe)(void *data RETOUR_STRIP_ more_params), void *data) \
 	{                                                                      \
 		return retour_tracepoint_probe_unregister(&retour_tracepoint_##id, (void (*)(void))probe, data); \
