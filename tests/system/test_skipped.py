@@ -34,7 +34,9 @@ def page_faults():
     samples = recording.of('bpf_maps')
     touched = sum('touch' in names(s['user']) for s in samples)
     missing = sum(not s['user'] for s in samples) + recording.stats['lost_samples']
-    assert touched <= FAULTS <= touched + missing, f'{touched} and {missing}: {json.dumps(recording.stats)}'
+    assert FAULTS <= touched + missing, f'{touched} and {missing}: {json.dumps(recording.stats)}'
+    # Nor is one there twice; but the kernel may let a task fault again.
+    assert touched < 1.1 * FAULTS, f'{touched}: {json.dumps(recording.stats)}'
 
 
 if __name__ == '__main__':
