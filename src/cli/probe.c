@@ -21,7 +21,8 @@
 
 enum {
 	RING_PAGES = 4,
-	CLOCK_PERIOD = 50000,		/* ns, or cycles */
+	/* ns, or cycles: much longer than a sample takes, or an emulated machine on a busy one does nothing else. */
+	CLOCK_PERIOD = 1000000,
 	PATIENCE_NS = 2000000000,	/* of this thread's CPU time; enough for emulated machines */
 	SPIN_NS = 60000,
 	STACK_BYTES = 512,
