@@ -43,10 +43,15 @@ static void agent_unlock(const sigset_t *saved)
 	sys_restore_signals(saved);
 }
 
-/* Those whose recorders want to know, while locked. */
-#define each_wanted(r)                                                         \
+/*
+ * While locked: those that are neither starting nor stopping, and of those the ones whose recorders want to
+ * know.  Recordings are in the list before they start and until they have stopped, so that children
+ * of forks in between find them.
+ */
+#define each_open(r)                                                           \
 	for (struct recording *r = recordings; r; r = r->next)                 \
-		if (!recording_is_over(r))
+		if (!r->changing)
+#define each_wanted(r) each_open(r) if (!recording_is_over(r))
 
 static bool is_idle(void)
 {
@@ -78,29 +83,14 @@ static int arm(struct recording *recording, pid_t tid, bool confined)
 	return err;
 }
 
-/* The next that nobody wants any more, no more in the list, or NULL. */
-static struct recording *take_over(void)
-{
-	struct recording **at = &recordings, *over;
-	sigset_t saved;
-
-	agent_lock(&saved);
-	while (*at && !recording_is_over(*at))
-		at = &(*at)->next;
-	over = *at;
-	if (over)
-		__atomic_store_n(at, over->next, __ATOMIC_RELAXED);
-	agent_unlock(&saved);
-	return over;
-}
-
 /* A program may outlive its recorder by years, and need not have a thread that listens. */
 static void end_what_is_over(void)
 {
 	struct recording *over;
 
-	while (!is_idle() && !confined_here() && !__atomic_load_n(&agent_thread, __ATOMIC_RELAXED) && (over = take_over()))
-		recording_close(over);
+	while (!is_idle() && !confined_here() && !__atomic_load_n(&agent_thread, __ATOMIC_RELAXED) &&
+	       (over = agent_find_over()))
+		agent_end(over);
 }
 
 void retour_agent_thread_begin(bool seen_blocked, bool confined)
@@ -135,7 +125,7 @@ void retour_agent_thread_end(void)
 	if (is_idle())
 		return;
 	agent_lock(&saved);
-	for (struct recording *r = recordings; r; r = r->next) {
+	each_open(r) {
 		sampler_disarm(&r->sampler, sys_gettid());
 		agent_write_exit(r, sys_gettid());
 	}
@@ -251,7 +241,7 @@ bool agent_update_threads(void)
 	bool any;
 
 	agent_lock(&saved);
-	for (struct recording *r = recordings; r; r = r->next) {
+	each_open(r) {
 		sampler_disarm_if(&r->sampler, has_ended, r);
 		take_in_threads(r);
 	}
@@ -265,7 +255,7 @@ bool agent_update_threads(void)
 /* What a thread does in sections of the recordings is over, too, when it comes here. */
 static void leave_out_here(void)
 {
-	for (struct recording *r = recordings; r; r = r->next)
+	each_open(r)
 		arm(r, sys_gettid(), true);
 }
 
@@ -278,19 +268,21 @@ static bool leave_out_one(pid_t tid, void *recording)
 /* Handlers and walks of other threads are waited for as the recordings end. */
 static void leave_out_all(void)
 {
-	struct recording *r;
+	struct recording *last;
 
 	do {
 		sigset_t saved;
 
+		last = NULL;
 		agent_lock(&saved);
-		r = recordings;
-		if (r)
+		each_open(r) {
 			sampler_disarm_if(&r->sampler, leave_out_one, r);
+			last = r;
+		}
 		agent_unlock(&saved);
-		if (r)
-			agent_end(r);
-	} while (r);
+		if (last)
+			agent_end(last);
+	} while (last);
 }
 
 bool retour_agent_confine(bool all)
@@ -325,7 +317,7 @@ static void take_back(bool all)
 	confine_children(false);
 	agent_lock(&saved);
 	confine(all, false);
-	for (struct recording *r = recordings; r; r = r->next) {
+	each_open(r) {
 		sampler_disarm(&r->sampler, tid);
 		agent_write_unsampled(r, tid, UNSAMPLED_SECCOMP, -1);
 		arm(r, tid, false);
@@ -407,7 +399,7 @@ void retour_agent_give_back(void)
 	sigset_t saved;
 
 	agent_lock(&saved);
-	for (struct recording *r = recordings; r; r = r->next)
+	each_open(r)
 		sampler_disarm(&r->sampler, sys_gettid());
 	agent_unlock(&saved);
 	sampler_give_back();
@@ -448,6 +440,8 @@ static void after_fork_child(void)
 
 	agent_forget_pid();
 	for (struct recording *r = recordings; r; r = r->next) {
+		r->forsaken = r->changing;
+		r->changing = false;
 		sampler_after_fork(&r->sampler);
 		if (recording_is_over(r))
 			continue;
@@ -487,37 +481,65 @@ static void write_program(struct recording *recording)
 	agent_maps_read(write_mapping, recording);
 }
 
-/* Publishes the recording with all there is to say of the process now. */
+/* Starts it, with all there is to say of the process now. */
 static int begin(struct recording *recording)
 {
 	sigset_t saved;
 	int err;
 
 	agent_prepare_forks();
+	recording->changing = true;
 	agent_lock(&saved);
 	recording->next = recordings;
 	__atomic_store_n(&recordings, recording, __ATOMIC_RELAXED);
-	write_program(recording);
-	err = take_in_threads(recording);
+	agent_unlock(&saved);
+	err = recording_start(recording);
+	agent_lock(&saved);
+	recording->changing = false;
+	if (!err) {
+		write_program(recording);
+		err = take_in_threads(recording);
+	}
 	agent_unlock(&saved);
 	return err;
 }
 
-void agent_end(struct recording *recording)
+/* Of those that are open. */
+static struct recording *find_open(const struct recording *recording)
+{
+	each_open(r)
+		if (r == recording)
+			return r;
+	return NULL;
+}
+
+static void take_from_list(const struct recording *recording)
 {
 	struct recording **at = &recordings;
 	sigset_t saved;
-	bool is_ours;
 
 	agent_lock(&saved);
-	while (*at && *at != recording)
+	while (*at != recording)
 		at = &(*at)->next;
-	is_ours = *at;
-	if (is_ours)
-		__atomic_store_n(at, recording->next, __ATOMIC_RELAXED);
+	__atomic_store_n(at, recording->next, __ATOMIC_RELAXED);
 	agent_unlock(&saved);
-	if (is_ours)
-		recording_close(recording);
+}
+
+void agent_end(struct recording *recording)
+{
+	sigset_t saved;
+	bool is_open;
+
+	agent_lock(&saved);
+	is_open = find_open(recording);
+	if (is_open)
+		recording->changing = true;
+	agent_unlock(&saved);
+	if (!is_open)
+		return;
+	recording_stop(recording);
+	take_from_list(recording);
+	recording_destroy(recording);
 }
 
 /*
@@ -526,15 +548,11 @@ void agent_end(struct recording *recording)
  */
 void agent_abandon(struct recording *recording)
 {
-	struct recording *r;
-
 	if (pthread_mutex_trylock(&lock))
 		return;
-	for (r = recordings; r && r != recording; r = r->next)
-		;
-	if (r) {
-		sampler_leave_out(&r->sampler, sys_gettid());
-		ring_empty(r->ring);
+	if (find_open(recording)) {
+		sampler_leave_out(&recording->sampler, sys_gettid());
+		ring_empty(recording->ring);
 	}
 	pthread_mutex_unlock(&lock);
 }
@@ -545,7 +563,7 @@ bool agent_has_tracepoints(void)
 	sigset_t saved;
 
 	agent_lock(&saved);
-	for (struct recording *r = recordings; r; r = r->next)
+	each_open(r)
 		has |= __atomic_load_n(&r->tracepoints, __ATOMIC_RELAXED) != NULL;
 	agent_unlock(&saved);
 	return has;
@@ -553,21 +571,22 @@ bool agent_has_tracepoints(void)
 
 struct recording *agent_find_over(void)
 {
-	struct recording *r;
+	struct recording *over = NULL;
 	sigset_t saved;
 
 	agent_lock(&saved);
-	for (r = recordings; r && !recording_is_over(r); r = r->next)
-		;
+	each_open(r)
+		if (recording_is_over(r))
+			over = r;
 	agent_unlock(&saved);
-	return r;
+	return over;
 }
 
 /* The recording that a session asks for; *rings becomes the caller's descriptor. */
 static int open_recording(const struct agent_session *wanted, int page, pid_t recorder, struct recording **ret,
 			  int *rings)
 {
-	int err = page < 0 ? -EINVAL : confined_all() ? -EPERM : recording_open(wanted, page, recorder, ret);
+	int err = page < 0 ? -EINVAL : confined_all() ? -EPERM : recording_create(wanted, page, recorder, ret);
 
 	if (err)
 		return err;

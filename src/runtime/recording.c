@@ -103,7 +103,7 @@ static int map_page(int fd, const struct agent_page **page)
 	return 0;
 }
 
-static int start(struct recording *recording, int page)
+static int map_all(struct recording *recording, int page)
 {
 	struct retour_ring_options options = { .mode = RETOUR_RING_DISCARD, .data_size = recording->wanted.ring_bytes };
 	int err = map_page(page, &recording->page);
@@ -112,24 +112,11 @@ static int start(struct recording *recording, int page)
 		return err;
 	err = retour_ring_create(&options, &recording->ring);
 	if (err)
-		goto unmap;
-	err = retour_unwind_deferred_init(&recording->work, agent_chain_comes);
-	if (err)
-		goto destroy;
-	err = sampler_start(&recording->sampler);
-	if (!err) {
-		trace_record_start(recording);
-		return 0;
-	}
-	retour_unwind_deferred_cancel(&recording->work);
-destroy:
-	retour_ring_destroy(recording->ring);
-unmap:
-	munmap((void *)recording->page, sizeof(struct agent_page));
+		munmap((void *)recording->page, sizeof(struct agent_page));
 	return err;
 }
 
-int recording_open(const struct agent_session *wanted, int page, pid_t recorder, struct recording **ret)
+int recording_create(const struct agent_session *wanted, int page, pid_t recorder, struct recording **ret)
 {
 	struct recording *recording;
 	int err;
@@ -141,6 +128,7 @@ int recording_open(const struct agent_session *wanted, int page, pid_t recorder,
 		return -ENOMEM;
 	recording->wanted = *wanted;
 	recording->recorder = recorder;
+	recording->work.bit = -1;
 	recording->sampler.fire = take_sample;
 	for (unsigned int i = 0; i < wanted->n_events; i++) {
 		const struct agent_event *event = &wanted->events[i];
@@ -151,7 +139,7 @@ int recording_open(const struct agent_session *wanted, int page, pid_t recorder,
 		recording->sampler.clocks[recording->sampler.n_clocks++] =
 			(struct sampler_clock){ event->kind == AGENT_WALL_CLOCK, event->period };
 	}
-	err = start(recording, page);
+	err = map_all(recording, page);
 	if (err)
 		free(recording);
 	else
@@ -159,7 +147,27 @@ int recording_open(const struct agent_session *wanted, int page, pid_t recorder,
 	return err;
 }
 
-void recording_close(struct recording *recording)
+void recording_destroy(struct recording *recording)
+{
+	retour_ring_destroy(recording->ring);
+	munmap((void *)recording->page, sizeof(struct agent_page));
+	free(recording);
+}
+
+int recording_start(struct recording *recording)
+{
+	int err = retour_unwind_deferred_init(&recording->work, agent_chain_comes);
+
+	if (!err)
+		err = sampler_start(&recording->sampler);
+	if (err)
+		recording_stop(recording);
+	else
+		trace_record_start(recording);
+	return err;
+}
+
+void recording_stop(struct recording *recording)
 {
 	trace_record_stop(recording);
 	sampler_stop(&recording->sampler);
@@ -167,7 +175,4 @@ void recording_close(struct recording *recording)
 	if (!mutant(agent_no_grace_period))
 		retour_synchronize_rcu();
 	retour_unwind_deferred_cancel(&recording->work);
-	retour_ring_destroy(recording->ring);
-	munmap((void *)recording->page, sizeof(struct agent_page));
-	free(recording);
 }

@@ -22,25 +22,34 @@ struct recording {
 	pid_t recorder;
 	struct recorded_tracepoint *tracepoints;
 	struct recording *next_tracing;
-	struct recording *next;		/* the owner's */
+	struct recording *next;		/* the owner's, and the next two */
+	bool changing;			/* a thread starts or stops it */
+	bool forsaken;			/* there is no such thread in this child of a fork: it is over */
 };
 
 /*
- * Begins a recording, with no thread armed.  page: the descriptor of a session
+ * A recording that does nothing yet.  page: the descriptor of a session
  * page, which stays the caller's.  0; -EINVAL: not a session or page as
  * agent_protocol.h has them; or -errno of what could not be had.
  */
-int recording_open(const struct agent_session *wanted, int page, pid_t recorder, struct recording **ret);
+int recording_create(const struct agent_session *wanted, int page, pid_t recorder, struct recording **ret);
+void recording_destroy(struct recording *recording);
 
-/* Ends it: nobody writes or samples when it returns.  Not from a section or probe. */
-void recording_close(struct recording *recording);
+/* Begins, with no thread armed.  0 or -errno. */
+int recording_start(struct recording *recording);
+
+/*
+ * Undoes what has been done of a start, also by a thread that a fork has left behind
+ * in the middle of this or of that: nobody writes or samples when it returns.  Not from a section or probe.
+ */
+void recording_stop(struct recording *recording);
 
 /* What the recorder says, or the kernel of it when it was killed.  Async-signal-safe, as the next ones. */
 static inline unsigned int recording_state(const struct recording *recording)
 {
 	const uint32_t *recorder = (const uint32_t *)&recording->page->recorder;
 
-	if (__atomic_load_n(recorder, __ATOMIC_RELAXED) & FUTEX_OWNER_DIED)
+	if (__atomic_load_n(recorder, __ATOMIC_RELAXED) & FUTEX_OWNER_DIED || recording->forsaken)
 		return AGENT_GONE;
 	return __atomic_load_n(&recording->page->state, __ATOMIC_RELAXED);
 }

@@ -389,14 +389,21 @@ int sampler_start(struct sampler *sampler)
 
 void sampler_stop(struct sampler *sampler)
 {
+	struct sampled_thread *threads;
+	size_t room;
+
 	while (sampler->n_threads)
 		remove_thread(sampler, &sampler->threads[sampler->n_threads - 1]);
-	if (sampler->room)
-		/* Not as a bare system call: the thread sanitizer is to know that what comes there next is new. */
-		munmap(sampler->threads, sampler->room * sizeof(sampler->threads[0]));
+	threads = sampler->threads;
+	room = sampler->room;
+	/* First: a child of a fork in between has lost some memory, rather than unmapping it again. */
 	sampler->threads = NULL;
 	sampler->room = 0;
-	retour_rcu_assign_pointer(samplers[sampler->slot], NULL);
+	if (room)
+		/* Not as a bare system call: the thread sanitizer is to know that what comes there next is new. */
+		munmap(threads, room * sizeof(threads[0]));
+	if (samplers[sampler->slot] == sampler)
+		retour_rcu_assign_pointer(samplers[sampler->slot], NULL);
 }
 
 /* ---- what the program sees of the signal ----------------------------------- */

@@ -339,14 +339,15 @@ static void unlink_recording(const struct recording *recording)
 {
 	struct recording **at = &tracing;
 
-	while (*at != recording)
+	while (*at && *at != recording)
 		at = &(*at)->next_tracing;
-	*at = recording->next_tracing;
+	if (*at)
+		*at = recording->next_tracing;
 }
 
 void trace_record_stop(struct recording *recording)
 {
-	struct recorded_tracepoint *next;
+	struct recorded_tracepoint *gone;
 	sigset_t saved;
 
 	if (!wants_tracepoints(recording))
@@ -361,9 +362,9 @@ void trace_record_stop(struct recording *recording)
 	retour_static_key_batch_end();
 	if (!mutant(agent_no_probe_wait))
 		retour_tracepoint_synchronize_unregister();
-	for (; recording->tracepoints; recording->tracepoints = next) {
-		next = recording->tracepoints->next;
-		free(recording->tracepoints);
+	while ((gone = recording->tracepoints)) {
+		recording->tracepoints = gone->next;
+		free(gone);
 	}
 }
 

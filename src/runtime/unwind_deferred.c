@@ -251,10 +251,13 @@ int retour_unwind_deferred_cancel(struct retour_unwind_work *work)
 
 	if (retour_runtime_task.nesting)
 		return -EDEADLK;
-	__atomic_store_n(&work->bit, -1, __ATOMIC_RELAXED);
+	if (bit < 0)
+		return 0;
 	__atomic_store_n(&tracers[bit], NULL, __ATOMIC_RELAXED);
 	if (!mutant(unwind_cancel_no_wait))
 		unwind_deferred_synchronize();
+	/* Last: a child of a fork until here can cancel it itself. */
+	__atomic_store_n(&work->bit, -1, __ATOMIC_RELAXED);
 	/* (s) pairs with (t): nobody has the bit any more. */
 	__atomic_fetch_and(&taken, ~(1ul << bit), __ATOMIC_RELEASE);
 	return 0;

@@ -7,10 +7,13 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 #include "base/reason.h"
 #include "rcu/sys.h"
 #include "retour/rcu.h"
+#include "runtime/agent.h"
+#include "runtime/agent_socket.h"
 #include "runtime/recording.h"
 #include "runtime/ring_layout.h"
 #include "runtime/tracepoint.h"
@@ -55,6 +58,24 @@ static int make_page(void)
 	CHECK(page != MAP_FAILED);
 	page->state = AGENT_RUNNING;
 	return fd;
+}
+
+static int recording_open(const struct agent_session *wanted, int page, pid_t recorder, struct recording **ret)
+{
+	int err = recording_create(wanted, page, recorder, ret);
+
+	if (err)
+		return err;
+	err = recording_start(*ret);
+	if (err)
+		recording_destroy(*ret);
+	return err;
+}
+
+static void recording_close(struct recording *recording)
+{
+	recording_stop(recording);
+	recording_destroy(recording);
 }
 
 static const struct agent_session both = {
@@ -509,6 +530,78 @@ TEST(slow_paths_of_rings)
 	CHECK_U64(events + events_lost, lost);
 	recording_close(watching);
 	recording_close(watched);
+}
+
+/* ---- forks ---------------------------------------------------------------------- */
+
+static struct agent_page *shared_page;
+static int shared_page_fd;
+
+/* Sessions one after the other, as recorders have them. */
+static void *have_sessions(void *arg)
+{
+	struct agent_message message = { .kind = AGENT_SESSION, .session = both };
+
+	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+		struct recording *recording;
+		int fds[2];
+
+		CHECK(!socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds));
+		CHECK(!agent_send(fds[1], &message, shared_page_fd));
+		CHECK(!agent_serve(fds[0], 0, &recording));
+		agent_end(recording);
+		close(fds[0]);
+		close(fds[1]);
+		__atomic_fetch_add(&n_ready, 1, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+/* Whatever was under way in its parent: recordings end as the next thread begins, and there is room for as many as ever. */
+static void check_child(void)
+{
+	struct recording *recordings[SAMPLERS];
+	int page = make_page();
+
+	shared_page->state = AGENT_STOPPED;
+	retour_agent_thread_begin(false, false);
+	CHECK(!trace_app_pair_enabled());
+	trace_app_pair(1, 2);
+	for (int i = 0; i < SAMPLERS; i++)
+		CHECK(!recording_open(&both, page, 0, &recordings[i]));
+	CHECK(trace_app_pair_enabled());
+	for (int i = 0; i < SAMPLERS; i++)
+		recording_close(recordings[i]);
+	CHECK(!trace_app_pair_enabled());
+	_exit(0);
+}
+
+TEST(forks_amid_sessions)
+{
+	pthread_t thread;
+	int status;
+
+#if defined(__SANITIZE_THREAD__)
+	SKIP("the sanitizer does not bear children of threads");
+#endif
+	shared_page_fd = make_page();
+	shared_page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, shared_page_fd, 0);
+	CHECK(shared_page != MAP_FAILED && !pthread_create(&thread, NULL, have_sessions, NULL));
+	while (!__atomic_load_n(&n_ready, __ATOMIC_RELAXED))
+		sched_yield();
+	for (int i = 0; i < 60; i++) {
+		pid_t child;
+
+		shared_page->state = AGENT_RUNNING;
+		usleep(i * 37 % 1000);
+		child = fork();
+		if (!child)
+			check_child();
+		CHECK(waitpid(child, &status, 0) == child && !status);
+	}
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	CHECK(!pthread_join(thread, NULL));
+	printf("# %u sessions\n", n_ready);
 }
 
 int main(int argc, char **argv)
