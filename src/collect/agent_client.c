@@ -265,7 +265,8 @@ static int wait_for_process(pid_t pid, const struct identity *who)
 {
 	int fd = connect_to_process(pid, who);
 
-	for (int waited = 0; fd == -ENOENT && waited < START_MS; waited += STEP_MS) {
+	/* EPERM: its socket is not private yet. */
+	for (int waited = 0; (fd == -ENOENT || (fd == -EPERM && waited < LOAD_MS)) && waited < START_MS; waited += STEP_MS) {
 		if (waited >= LOAD_MS && !uses_libretour(pid))
 			break;
 		poll(NULL, 0, STEP_MS);
