@@ -240,6 +240,13 @@ static bool make_synthesized(struct synthesized *ret, uint64_t time, uint32_t ty
 	return true;
 }
 
+static void fill_build_id(struct recorder *r, struct perf_event_header *header)
+{
+	if (header->type == PERF_RECORD_MMAP2 &&
+	    build_ids_fill(&r->ids, header + 1, header->size - sizeof(*header) - PERF_EVENTS_TRAILER))
+		header->misc |= PERF_RECORD_MISC_MMAP_BUILD_ID;
+}
+
 /* ---- what comes later --------------------------------------------------------------- */
 
 struct update {
@@ -261,9 +268,11 @@ static void queue_new_mapping(void *arg, uint32_t type, uint16_t misc, uint32_t 
 	struct update *update = arg;
 	struct synthesized synthesized;
 
-	if (type == PERF_RECORD_MMAP2 && !is_known(update->recorder, body) &&
-	    make_synthesized(&synthesized, update->time, type, misc, pid, tid, body, size))
-		recorder_queue_side_band(update->recorder, &synthesized.header);
+	if (type != PERF_RECORD_MMAP2 || is_known(update->recorder, body) ||
+	    !make_synthesized(&synthesized, update->time, type, misc, pid, tid, body, size))
+		return;
+	fill_build_id(update->recorder, &synthesized.header);
+	recorder_queue_side_band(update->recorder, &synthesized.header);
 }
 
 void recorder_add_process(struct recorder *r, uint32_t pid)
@@ -353,9 +362,7 @@ bool recorder_write_synthesized(struct recorder *r)
 		struct perf_event_header *header =
 			(struct perf_event_header *)(r->synthesized.data + r->synthesized_at);
 
-		if (header->type == PERF_RECORD_MMAP2 &&
-		    build_ids_fill(&r->ids, header + 1, header->size - sizeof(*header) - PERF_EVENTS_TRAILER))
-			header->misc |= PERF_RECORD_MISC_MMAP_BUILD_ID;
+		fill_build_id(r, header);
 		if (parse_record(&r->ring_table, (const void *)header, header->size, NULL, &record, &result))
 			write_side_band(r, header, &record);
 		r->synthesized_at += header->size;
