@@ -157,7 +157,8 @@ class Truth:
                 continue
             error, hit = self._judge(sample, line)
             hits += hit
-            if error and sample['reason'] in _CUT and any(' ' + line in ' ' + r for r in right):
+            begun = len(sample['user']) == 1 or any(' ' + line in ' ' + r for r in right)
+            if error and sample['reason'] in _CUT and begun:
                 cut += sample['reason'] not in _LOST
             elif error and self.imprecise.fullmatch(line):
                 imprecise += 1
