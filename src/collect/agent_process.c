@@ -211,11 +211,12 @@ static bool is_or_descends_from_member(const struct agent_process *p, uint32_t p
  */
 static bool admit(struct agent_process *p, struct agent_member *member)
 {
-	bool exists = thread_group_of(member->pid) != 0, writes = exists && has_rings(p, member->pid);
+	bool writes = has_rings(p, member->pid);
 
 	if (writes && p->rings)
 		watch_member(p, member);
-	return !exists || writes || is_or_descends_from_member(p, member->pid);
+	/* Whether it exists comes last: it may end between the looks. */
+	return writes || is_or_descends_from_member(p, member->pid) || !thread_group_of(member->pid);
 }
 
 /* Who is in doubt is looked at once a drain: records are faster than /proc. */
