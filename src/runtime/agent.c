@@ -546,7 +546,7 @@ void agent_end(struct recording *recording)
  * Who holds the lock has blocked signals, so it is another thread; waiting for it in a
  * handler could be for ever (it may be forking, and wait for the allocator's locks).
  */
-void agent_abandon(struct recording *recording)
+static void abandon(struct recording *recording)
 {
 	if (pthread_mutex_trylock(&lock))
 		return;
@@ -583,13 +583,13 @@ struct recording *agent_find_over(void)
 }
 
 /* The recording that a session asks for; *rings becomes the caller's descriptor. */
-static int open_recording(const struct agent_session *wanted, int page, pid_t recorder, struct recording **ret,
-			  int *rings)
+static int open_recording(const struct agent_session *wanted, int page, struct recording **ret, int *rings)
 {
-	int err = page < 0 ? -EINVAL : confined_all() ? -EPERM : recording_create(wanted, page, recorder, ret);
+	int err = page < 0 ? -EINVAL : confined_all() ? -EPERM : recording_create(wanted, page, ret);
 
 	if (err)
 		return err;
+	(*ret)->abandon = abandon;
 	*rings = retour_ring_take_fd((*ret)->ring);
 	err = begin(*ret);
 	if (err) {
@@ -599,11 +599,10 @@ static int open_recording(const struct agent_session *wanted, int page, pid_t re
 	return err;
 }
 
-static int answer_session(int fd, const struct agent_message *message, int page, pid_t recorder,
-			  struct recording **ret)
+static int answer_session(int fd, const struct agent_message *message, int page, struct recording **ret)
 {
 	struct agent_message answer = { .kind = AGENT_RINGS };
-	int rings, err = open_recording(&message->session, page, recorder, ret, &rings);
+	int rings, err = open_recording(&message->session, page, ret, &rings);
 
 	if (err) {
 		answer.kind = AGENT_REFUSED;
@@ -634,7 +633,7 @@ static int answer_list(int fd, uint64_t deadline)
 	return err ? err : agent_send(fd, &answer, -1);
 }
 
-int agent_serve(int fd, pid_t recorder, struct recording **ret)
+int agent_serve(int fd, struct recording **ret)
 {
 	uint64_t deadline = clock_monotonic_ns() + AGENT_PATIENCE * 1000000000ull;
 	struct agent_message message;
@@ -646,7 +645,7 @@ int agent_serve(int fd, pid_t recorder, struct recording **ret)
 		if (err)
 			break;
 		if (message.kind == AGENT_SESSION)
-			err = answer_session(fd, &message, page, recorder, ret);
+			err = answer_session(fd, &message, page, ret);
 		else if (message.kind == AGENT_LIST && !has_listed)
 			err = answer_list(fd, deadline);
 		else

@@ -63,16 +63,10 @@ struct recording;
  * wants nothing.  It must have been found trustworthy; what it says is checked.
  * 0: *ret has begun; -errno otherwise.
  */
-int agent_serve(int fd, pid_t recorder, struct recording **ret);
+int agent_serve(int fd, struct recording **ret);
 
 /* Ends a recording that began, unless that has been done. */
 void agent_end(struct recording *recording);
-
-/*
- * The recorder is gone: what the calling thread has of a recording, and the memory of the
- * rings, are given back, unless that is another's business now.  For handlers.
- */
-void agent_abandon(struct recording *recording);
 
 /* The first recording that its recorder wants no more, or NULL. */
 struct recording *agent_find_over(void);

@@ -47,16 +47,15 @@ static void welcome(int fd, struct clients *clients)
 	struct timeval patience = { .tv_sec = 5 };
 	struct client client = { .fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC) };
 	struct agent_message full = { .kind = AGENT_REFUSED, .error = EBUSY };
-	pid_t recorder;
 	int err = -EPERM;
 
 	if (client.fd < 0)
 		return;
 	setsockopt(client.fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	setsockopt(client.fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	if (agent_listener_trusts(client.fd, &recorder)) {
+	if (agent_listener_trusts(client.fd)) {
 		if (clients->n < SAMPLERS)
-			err = agent_serve(client.fd, recorder, &client.recording);
+			err = agent_serve(client.fd, &client.recording);
 		else
 			agent_send(client.fd, &full, -1);
 	}

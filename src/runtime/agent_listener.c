@@ -131,12 +131,12 @@ void agent_listener_follow(struct agent_listener *l)
 	sweep(directory);
 }
 
-bool agent_listener_trusts(int fd, pid_t *pid)
+bool agent_listener_trusts(int fd)
 {
 	struct ucred peer;
 	socklen_t size = sizeof(peer);
 
-	if (agent_peer_is_trusted(fd, pid))
+	if (agent_peer_is_trusted(fd))
 		return true;
 	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) && peer.uid == NO_NUMBER && user_namespace();
 }

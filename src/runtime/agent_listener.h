@@ -24,9 +24,9 @@ void agent_listener_follow(struct agent_listener *listener);
 
 /*
  * Somebody who came through the directory: the same user, root, or root of an outer user
- * namespace, who has no number here.  *pid as agent_peer_is_trusted().
+ * namespace, who has no number here.
  */
-bool agent_listener_trusts(int fd, pid_t *pid);
+bool agent_listener_trusts(int fd);
 
 /* As the process ends, in any thread. */
 void agent_listener_remove(void);

@@ -10,15 +10,12 @@
 
 #define HEAD offsetof(struct agent_message, version)
 
-bool agent_peer_is_trusted(int fd, pid_t *pid)
+bool agent_peer_is_trusted(int fd)
 {
 	struct ucred peer;
 	socklen_t size = sizeof(peer);
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size))
-		return false;
-	*pid = peer.pid;
-	return peer.uid == geteuid() || peer.uid == 0;
+	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) && (peer.uid == geteuid() || peer.uid == 0);
 }
 
 /* How long a message of this kind is; 0: there is none. */

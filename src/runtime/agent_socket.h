@@ -8,8 +8,8 @@
 
 #include "runtime/agent_protocol.h"
 
-/* Is the other side the same user or root?  *pid becomes its process, 0: not in our namespace. */
-bool agent_peer_is_trusted(int fd, pid_t *pid);
+/* Is the other side the same user or root? */
+bool agent_peer_is_trusted(int fd);
 
 /* Sends the first bytes of a message, up to the end of what its kind has.  passed: a descriptor, or -1.  0 or -errno. */
 int agent_send(int fd, struct agent_message *message, int passed);

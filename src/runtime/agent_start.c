@@ -64,12 +64,11 @@ __attribute__((constructor(104))) static void start(void)
 	const char *path = secure_getenv(AGENT_ENVIRONMENT);
 	int saved_errno = errno, fd;
 	struct recording *recording;
-	pid_t recorder;
 
 	object_came = offer;
 	fd = path && *path == '/' ? connect_to(path) : -1;
 	if (fd >= 0) {
-		if (agent_peer_is_trusted(fd, &recorder) && !agent_serve(fd, recorder, &recording))
+		if (agent_peer_is_trusted(fd) && !agent_serve(fd, &recording))
 			sampler_admit(false);
 		close(fd);
 	}

@@ -54,8 +54,8 @@ static bool take_sample(struct sampler *sampler, unsigned int clock, unsigned in
 
 	retour_torture_delay();
 	if (!recording_runs(recording)) {
-		if (recording_state(recording) == AGENT_GONE)
-			agent_abandon(recording);
+		if (recording_state(recording) == AGENT_GONE && recording->abandon)
+			recording->abandon(recording);
 		return !recording_is_over(recording);
 	}
 	if (!has_stack(ucontext)) {
@@ -116,7 +116,7 @@ static int map_all(struct recording *recording, int page)
 	return err;
 }
 
-int recording_create(const struct agent_session *wanted, int page, pid_t recorder, struct recording **ret)
+int recording_create(const struct agent_session *wanted, int page, struct recording **ret)
 {
 	struct recording *recording;
 	int err;
@@ -127,7 +127,6 @@ int recording_create(const struct agent_session *wanted, int page, pid_t recorde
 	if (!recording)
 		return -ENOMEM;
 	recording->wanted = *wanted;
-	recording->recorder = recorder;
 	recording->work.bit = -1;
 	recording->sampler.fire = take_sample;
 	for (unsigned int i = 0; i < wanted->n_events; i++) {

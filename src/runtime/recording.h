@@ -19,8 +19,12 @@ struct recording {
 	struct retour_ring *ring;
 	const struct agent_page *page;	/* the recorder's */
 	struct agent_session wanted;
-	pid_t recorder;
 	struct recorded_tracepoint *tracepoints;
+	/*
+	 * NULL, or for handlers, when the recorder is gone: gives back what the calling thread has of the
+	 * recording, and the memory of the rings, unless that is another's business now.
+	 */
+	void (*abandon)(struct recording *recording);
 	struct recording *next_tracing;
 	struct recording *next;		/* the owner's, and the next two */
 	bool changing;			/* a thread starts or stops it */
@@ -32,7 +36,7 @@ struct recording {
  * page, which stays the caller's.  0; -EINVAL: not a session or page as
  * agent_protocol.h has them; or -errno of what could not be had.
  */
-int recording_create(const struct agent_session *wanted, int page, pid_t recorder, struct recording **ret);
+int recording_create(const struct agent_session *wanted, int page, struct recording **ret);
 void recording_destroy(struct recording *recording);
 
 /* Begins, with no thread armed.  0 or -errno. */

@@ -60,9 +60,9 @@ static int make_page(void)
 	return fd;
 }
 
-static int recording_open(const struct agent_session *wanted, int page, pid_t recorder, struct recording **ret)
+static int recording_open(const struct agent_session *wanted, int page, struct recording **ret)
 {
-	int err = recording_create(wanted, page, recorder, ret);
+	int err = recording_create(wanted, page, ret);
 
 	if (err)
 		return err;
@@ -121,7 +121,7 @@ TEST(come_and_go)
 	while (now_ns(CLOCK_MONOTONIC) < end || n <= 100) {
 		struct recording *recording;
 
-		CHECK(!recording_open(&both, page, 0, &recording));
+		CHECK(!recording_open(&both, page, &recording));
 		for (int i = 0; i < N_THREADS; i++)
 			CHECK(!sampler_arm(&recording->sampler, tids[i]));
 		usleep(500);
@@ -143,7 +143,7 @@ TEST(refused_clocks)
 
 	CHECK(!getrlimit(RLIMIT_SIGPENDING, &limit));
 	limit.rlim_cur = 0;
-	CHECK(!recording_open(&both, make_page(), 0, &recording));
+	CHECK(!recording_open(&both, make_page(), &recording));
 	CHECK(!setrlimit(RLIMIT_SIGPENDING, &limit));
 	CHECK(sampler_arm(&recording->sampler, sys_gettid()) == -EAGAIN);
 	CHECK(sampler_has(&recording->sampler, sys_gettid()) && !sampler_runs(&recording->sampler));
@@ -162,15 +162,15 @@ TEST(as_many_as_there_is_room_for)
 	int page = make_page();
 
 	for (int i = 0; i < SAMPLERS; i++)
-		CHECK(!recording_open(&session, page, 0, &recordings[i]));
-	CHECK(recording_open(&session, page, 0, &more) == -EBUSY);
+		CHECK(!recording_open(&session, page, &recordings[i]));
+	CHECK(recording_open(&session, page, &more) == -EBUSY);
 	trace_app_pair(1, 2);
 	for (int i = 0; i < SAMPLERS; i++) {
 		CHECK(drain(recordings[i]) == 1);
 		recording_close(recordings[i]);
 	}
 	CHECK(!trace_app_pair_enabled());
-	CHECK(!recording_open(&session, page, 0, &more));
+	CHECK(!recording_open(&session, page, &more));
 	recording_close(more);
 }
 
@@ -193,7 +193,7 @@ TEST(handlers_fire_too)
 
 	session.events[0] = session.events[1];
 	session.n_events = 1;
-	CHECK(!recording_open(&session, make_page(), 0, &recording));
+	CHECK(!recording_open(&session, make_page(), &recording));
 	CHECK(!sigaction(SIGUSR1, &action, NULL) && !timer_create(CLOCK_MONOTONIC, &event, &timer) &&
 	      !timer_settime(timer, 0, &every, NULL));
 	while (now_ns(CLOCK_MONOTONIC) < end || n <= 50) {
@@ -247,7 +247,7 @@ TEST(small_alternate_stacks)
 	SKIP("code under a sanitizer needs more stack");
 #endif
 	session.n_events = 1;
-	CHECK(!recording_open(&session, make_page(), 0, &recording));
+	CHECK(!recording_open(&session, make_page(), &recording));
 	CHECK(!retour_ring_reader_open(retour_ring_fd(recording->ring), &reader));
 	CHECK(!sigaction(SIGUSR1, &action, NULL) && !sampler_arm(&recording->sampler, sys_gettid()));
 	for (size_t more = 768; more < 5120; more += 256) {
@@ -304,7 +304,7 @@ TEST(within_records)
 	session.max_depth = 0;
 	session.events[0] = session.events[1];
 	strcpy(session.events[0].pattern, "bytes:*");
-	CHECK(!recording_open(&session, make_page(), 0, &recording));
+	CHECK(!recording_open(&session, make_page(), &recording));
 	is_poisoned(recording->ring, true);
 	trace_bytes_three(-1, -2, -3);
 	CHECK(is_poisoned(recording->ring, false));
@@ -339,7 +339,7 @@ static struct recording *record_pattern(const char *pattern)
 	session.max_depth = 0;
 	session.events[0] = session.events[1];
 	strcpy(session.events[0].pattern, pattern);
-	CHECK(!recording_open(&session, make_page(), 0, &recording));
+	CHECK(!recording_open(&session, make_page(), &recording));
 	return recording;
 }
 
@@ -417,7 +417,7 @@ TEST(many_tracepoints)
 	add_tracepoints(200);
 	session.n_events = 1;
 	session.events[0] = session.events[1];
-	CHECK(!recording_open(&session, make_page(), 0, &recording));
+	CHECK(!recording_open(&session, make_page(), &recording));
 	trace_app_pair(1, 2);
 	reader = open_reader(recording);
 	for (unsigned int i = 0; i < retour_ring_reader_rings(reader); i++)
@@ -451,7 +451,7 @@ TEST(numbers_after_forks)
 	session.n_events = 1;
 	session.events[0] = session.events[1];
 	strcpy(session.events[0].pattern, "app:added*");
-	CHECK(!recording_open(&session, make_page(), 0, &recording));
+	CHECK(!recording_open(&session, make_page(), &recording));
 	child = fork();
 	add_tracepoints(3);
 	if (!child)
@@ -485,7 +485,7 @@ TEST(coming_is_the_programs)
 	session.n_events = 1;
 	session.events[0] = session.events[1];
 	retour_tracepoint_set_coming(count_coming, &n);
-	CHECK(!recording_open(&session, make_page(), 0, &recording));
+	CHECK(!recording_open(&session, make_page(), &recording));
 	add_tracepoints(3);
 	CHECK(n == 3);
 	recording_close(recording);
@@ -503,7 +503,7 @@ TEST(coming_is_ours_too)
 	session.n_events = 1;
 	session.events[0] = session.events[1];
 	strcpy(session.events[0].pattern, "app:added*");
-	CHECK(!recording_open(&session, make_page(), 0, &recording));
+	CHECK(!recording_open(&session, make_page(), &recording));
 	retour_tracepoint_set_coming(NULL, NULL);
 	add_tracepoints(3);
 	reader = open_reader(recording);
@@ -525,9 +525,9 @@ TEST(slow_paths_of_rings)
 	session.n_events = 1;
 	session.max_depth = 0;
 	session.events[0] = session.events[1];
-	CHECK(!recording_open(&session, page, 0, &watched));
+	CHECK(!recording_open(&session, page, &watched));
 	strcpy(session.events[0].pattern, "retour:ring_full");
-	CHECK(!recording_open(&session, page, 0, &watching));
+	CHECK(!recording_open(&session, page, &watching));
 	for (int i = 0; i < 20000; i++)
 		trace_app_pair(i, -i);
 	count_all(open_reader(watched), &samples, &lost);
@@ -555,7 +555,7 @@ static void *have_sessions(void *arg)
 
 		CHECK(!socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds));
 		CHECK(!agent_send(fds[1], &message, shared_page_fd));
-		CHECK(!agent_serve(fds[0], 0, &recording));
+		CHECK(!agent_serve(fds[0], &recording));
 		agent_end(recording);
 		close(fds[0]);
 		close(fds[1]);
@@ -575,7 +575,7 @@ static void check_child(void)
 	CHECK(!trace_app_pair_enabled());
 	trace_app_pair(1, 2);
 	for (int i = 0; i < SAMPLERS; i++)
-		CHECK(!recording_open(&both, page, 0, &recordings[i]));
+		CHECK(!recording_open(&both, page, &recordings[i]));
 	CHECK(trace_app_pair_enabled());
 	for (int i = 0; i < SAMPLERS; i++)
 		recording_close(recordings[i]);
