@@ -54,12 +54,17 @@ static __always_inline u32 count_machinery(const struct sample_record *r, u64 ip
 /* ip: what the event hit, 0 if that is what a timer's interrupt hit. */
 static __always_inline void find_place(void *ctx, struct sample_record *r, struct task_struct *task, u64 ip)
 {
-	u64 user = ((struct pt_regs *)bpf_task_pt_regs(task))->ip;
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	u64 user = regs->ip;
+	bool in_syscall = (s64)regs->orig_ax >= 0;
 	u32 skipped;
 
 	asm volatile("" : "+r"(user));	/* the verifier refuses one load by either of two pointers */
 	r->n_kernel = (s64)ip > 0 ? 0 : kernel_frames(ctx, r, 0);
 	skipped = count_machinery(r, ip);
+	/* The kernel cannot follow its own calls from everywhere: an interrupt of a system call hit the kernel all the same. */
+	if (!ip && in_syscall && skipped && skipped == r->n_kernel)
+		skipped--;
 	if (skipped)
 		r->n_kernel = kernel_frames(ctx, r, skipped);
 	if (!ip)

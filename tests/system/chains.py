@@ -77,9 +77,9 @@ def passing(samples):
 
 def _is_passing(gap):
     chains = [[frame['sym'] or '' for frame in sample['kernel']] for sample in gap]
-    # The kernel cannot follow its own calls from everywhere.
-    return all(chains) and any(_IN_PASSING.search(' '.join(chain)) or not _KERNEL_ENTRY.match(chain[-1])
-                               for chain in chains)
+    # The kernel cannot follow its own calls from everywhere, sometimes not even to where an interrupt hit.
+    return all(chains) and any(_IN_PASSING.search(' '.join(chain)) or len(chain) == 1 or
+                               not _KERNEL_ENTRY.match(chain[-1]) for chain in chains)
 
 
 def recursion(depth):
