@@ -50,6 +50,13 @@ struct error *dso_store_create(int files_fd, struct rule_cache *cache, struct ds
 	return NULL;
 }
 
+bool dso_read(const struct dso *dso, uint64_t offset, void *buf, size_t size)
+{
+	const struct stored_dso *stored = container_of(dso, const struct stored_dso, dso);
+
+	return stored->elf && elf_file_read(stored->elf, offset, buf, size);
+}
+
 static void stored_dso_destroy(struct stored_dso *d)
 {
 	if (!d)

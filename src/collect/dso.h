@@ -55,6 +55,9 @@ struct dso *dso_by_mapping(struct dso_store *store, uint32_t pid, const struct p
  */
 struct unwind_rule dso_rule(struct dso_store *store, struct dso *dso, uint64_t offset);
 
+/* Bytes of the file; false if it has them not, or could not be opened. */
+bool dso_read(const struct dso *dso, uint64_t offset, void *buf, size_t size);
+
 /* How often a rule was in the cache when dso_rule() was asked for it. */
 struct dso_rule_counts {
 	uint64_t hits, misses;

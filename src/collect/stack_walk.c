@@ -23,16 +23,6 @@ static bool read_code(const struct stack_image *image, uint64_t address, void *b
 	return process_vm_readv((pid_t)image->pid, &to, 1, &from, 1, 0) == (ssize_t)n;
 }
 
-/* Registers can be by chance as a system call leaves them: what lies before pc decides, as long as there is a process. */
-static bool is_behind_system_call(const struct stack_image *image)
-{
-	static const unsigned char syscall[] = { 0x0f, 0x05 };
-	unsigned char code[sizeof(syscall)];
-
-	return !read_code(image, image->frame.pc - sizeof(code), code, sizeof(code)) ||
-	       !memcmp(code, syscall, sizeof(code));
-}
-
 static bool read_stack(struct walk *w, uint64_t address, unsigned long long *words, unsigned int n)
 {
 	const struct stack_image *image = w->image;
@@ -92,6 +82,23 @@ static enum reason find_code(const struct walk *w, uint64_t at, struct dso **dso
 		*bias = m->start;
 	*dso = dso_by_mapping(dsos, pid, m);
 	return *dso ? (*dso)->reason : REASON_FILE_UNREADABLE;
+}
+
+/*
+ * Registers can be by chance as a system call leaves them: what lies before pc decides,
+ * in the file, which is there when the process has gone, or else in the process.
+ */
+static bool is_behind_system_call(const struct walk *w)
+{
+	static const unsigned char syscall[] = { 0x0f, 0x05 };
+	uint64_t at = w->image->frame.pc - sizeof(syscall), bias;
+	unsigned char code[sizeof(syscall)];
+	struct dso *dso;
+
+	if ((find_code(w, at, &dso, &bias) || !dso || !dso_read(dso, at - bias, code, sizeof(code))) &&
+	    !read_code(w->image, at, code, sizeof(code)))
+		return true;
+	return !memcmp(code, syscall, sizeof(code));
 }
 
 /* A rule that needs the whole register file. */
@@ -176,7 +183,7 @@ static enum reason walk_up(struct walk *w, stack_ips *ips)
 	struct walk_frame frame = w->image->frame;
 
 	if (frame.innermost && !frame.exact)
-		frame.exact = !is_behind_system_call(w->image);
+		frame.exact = !is_behind_system_call(w);
 	/* The image's own frame comes again, if it is one: nobody may have looked. */
 	if (ips->len)
 		ips->len--;

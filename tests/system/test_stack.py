@@ -255,7 +255,7 @@ def two_events():
 def io_worker():
     recording = record_program('io_worker')
     assert {s['reason'] for s in recording.samples if s['comm'].startswith('iou-wrk')} <= {'io-worker'}
-    truth('io_worker', f'(?:(?:libc |plt )*reads_by_worker ){MAIN}', least=5, edges=WORK + MAIN).check(recording)
+    truth('io_worker', f'(?:(?:libc |plt )*(?:must )?reads_by_worker ){MAIN}', least=5, edges=WORK + MAIN).check(recording)
 
 
 @tap.test('-a: kernel threads and the idle task have no user part')

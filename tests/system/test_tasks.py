@@ -131,7 +131,7 @@ def io_worker():
     recording = retour.record_program('io_worker')
     reasons = {s['reason'] for s in recording.samples if s['comm'].startswith('iou-wrk')}
     assert reasons == {'io-worker'}, reasons
-    Truth(retour.program('io_worker'), f'(?:(?:libc |plt )*reads_by_worker ){MAIN}', least=5,
+    Truth(retour.program('io_worker'), f'(?:(?:libc |plt )*(?:must )?reads_by_worker ){MAIN}', least=5,
           edges=WORK + MAIN).check(recording)
 
 
