@@ -315,9 +315,10 @@ TEST(children_in_another_pid_namespace_speak_too)
 	CPU_SET(sched_getcpu(), &one);
 	CHECK(!sched_setaffinity(0, sizeof(one), &one));
 	CHECK(!pipe(said));
-	if (unshare(CLONE_NEWPID))
+	/* Not unshare(): the leak sanitizer could start no thread any more when that namespace has ended. */
+	first = (pid_t)syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, 0, 0, 0, 0);
+	if (first < 0)
 		SKIP("no right to make a pid namespace");
-	first = fork();
 	if (!first)
 		be_in_namespace(&f, said[1]);
 	CHECK(read(said[0], &c, 1) == 1 && read(said[0], &c, 1) == 1);
