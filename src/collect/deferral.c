@@ -16,6 +16,7 @@ enum { MAX_OPEN = 16384 };	/* requests; the oldest are not followed any more */
 struct request {
 	struct hash_node node;
 	struct request *older, *newer;
+	uint64_t number;	/* as they came */
 	uint32_t pid, tid;
 	uint64_t cookie, time;
 	uint64_t user_ip;	/* 0: not known */
@@ -28,6 +29,7 @@ struct deferral {
 	struct frame_chain check;
 	struct hash open;
 	struct request *oldest, *newest;
+	uint64_t n_requests;
 	struct shared_samples shared;
 	uint64_t lost_time;	/* when a ring last told of lost records */
 	struct deferral_counters counters;
@@ -120,12 +122,37 @@ static bool parse_sample(const struct deferral *d, const struct sample_head *hea
 
 /* ---- open requests -------------------------------------------------------------- */
 
+/* The newest one of a task. */
 static struct request *find(const struct deferral *d, uint32_t tid)
+{
+	struct request *newest = NULL;
+
+	hash_each(&d->open, hash_u64(tid), node) {
+		struct request *r = container_of(node, struct request, node);
+
+		if (r->tid == tid && (!newest || r->number > newest->number))
+			newest = r;
+	}
+	return newest;
+}
+
+static struct request *find_cookie(const struct deferral *d, uint32_t tid, uint64_t cookie)
 {
 	hash_each(&d->open, hash_u64(tid), node) {
 		struct request *r = container_of(node, struct request, node);
 
-		if (r->tid == tid)
+		if (r->tid == tid && r->cookie == cookie)
+			return r;
+	}
+	return NULL;
+}
+
+static struct request *find_older(const struct deferral *d, const struct request *than)
+{
+	hash_each(&d->open, hash_u64(than->tid), node) {
+		struct request *r = container_of(node, struct request, node);
+
+		if (r->tid == than->tid && r->number < than->number)
 			return r;
 	}
 	return NULL;
@@ -161,6 +188,7 @@ static void open_request(struct deferral *d, const struct request *request)
 	if (!r)
 		return;
 	*r = *request;
+	r->number = d->n_requests++;
 	if (!hash_insert(&d->open, &r->node, hash_u64(r->tid))) {
 		free(r);
 		return;
@@ -177,14 +205,13 @@ static void note_request(struct deferral *d, const struct parsed *p)
 		.pid = s->pid, .tid = s->tid, .cookie = s->cookie, .time = s->time, .user_ip = p->user_ip,
 	};
 
-	if (last && last->cookie == s->cookie)
+	if (find_cookie(d, s->tid, s->cookie))
 		return;
 	if (last && !last->cookie) {
 		request.after_exec = !s->user_mode;
 		close_request(d, last);
-	} else if (last) {
-		/* The task has been in user space since: the record must have come, if the ring had room. */
-		refuse(d, last, s->time, last->exited ? REASON_EXITING : REASON_RECORD_LOST);
+	} else if (last && last->exited) {
+		refuse(d, last, s->time, REASON_EXITING);	/* another task has its number now */
 	}
 	d->counters.requests++;
 	open_request(d, &request);
@@ -273,6 +300,15 @@ static void no_chain(struct chain *chain, enum reason reason)
 	chain->reason = reason;
 }
 
+/* Those that it does not answer: the records of a task are in order, other than samples, whose times may be others'. */
+static void refuse_older(struct deferral *d, const struct request *answered, uint64_t time)
+{
+	struct request *r;
+
+	while ((r = find_older(d, answered)))
+		refuse(d, r, time, r->exited ? REASON_EXITING : REASON_RECORD_LOST);
+}
+
 static void take_deferred(struct deferral *d, const struct deferred_head *head, uint32_t size)
 {
 	struct trailer trailer;
@@ -288,9 +324,9 @@ static void take_deferred(struct deferral *d, const struct deferred_head *head, 
 		.time = trailer.time, .cookie = head->cookie, .pid = trailer.pid, .tid = trailer.tid,
 		.cpu = trailer.cpu, .n = head->n, .ips = head->words,
 	};
-	r = find(d, trailer.tid);
-	if (r && r->cookie && r->cookie != head->cookie)
-		r = NULL;
+	r = find_cookie(d, trailer.tid, head->cookie);
+	if (!r)
+		r = find_cookie(d, trailer.tid, 0);
 	d->counters.walks += r && r->cookie;
 	if (!chain.n)
 		no_chain(&chain, REASON_SCHEDULE_FAILED);
@@ -300,8 +336,10 @@ static void take_deferred(struct deferral *d, const struct deferred_head *head, 
 		no_chain(&chain, r->after_exec ? REASON_NOT_STARTED : REASON_REGS_CHANGED);
 	/* Without a request a sample may still come: the entry was asked for by another session before. */
 	recorder_chain(d->options.recorder, &chain);
-	if (r)
-		close_request(d, r);
+	if (!r)
+		return;
+	refuse_older(d, r, trailer.time);
+	close_request(d, r);
 }
 
 /* Whatever threads the process had, there is one left, with the new program. */
@@ -424,12 +462,12 @@ void deferral_drained(struct deferral *d)
 
 void deferral_forget(struct deferral *d, uint32_t tid)
 {
-	struct request *r = find(d, tid);
+	struct request *r;
 
-	if (!r)
-		return;
-	r->exited = true;
-	refuse(d, r, r->time, deferral_why_no_chain(d, tid));
+	while ((r = find(d, tid))) {
+		r->exited = true;
+		refuse(d, r, r->time, deferral_why_no_chain(d, tid));
+	}
 }
 
 uint16_t deferral_why_no_chain(const struct deferral *d, uint32_t tid)

@@ -223,6 +223,21 @@ TEST(record_without_a_frame)
 	check_missing(&b, 0, REASON_SCHEDULE_FAILED);
 }
 
+/* The times of shared samples are not exact: the task's next one may seem to be before its record, on another CPU. */
+TEST(next_sample_before_the_record)
+{
+	struct bench b = { 0 };
+
+	set_up(&b);
+	sample(&b, 0, 5, 0x100000001);
+	sample(&b, 1, 5, 0x100000002);
+	chain(&b, 5, 0x100000001);
+	chain(&b, 5, 0x100000002);
+	finish(&b, 2);
+	check_whole(&b, 0);
+	check_whole(&b, 1);
+}
+
 TEST(exit_with_and_without_a_record_after_it)
 {
 	struct bench b = { 0 };
