@@ -5,6 +5,7 @@
  * samples.  Nothing may crash or hang it, nor what it passes on be beyond its
  * bounds.
  */
+#include "../random.h"
 #include "collect/agent_packet.h"
 #include "collect/agent_tracepoints.h"
 #include "collect/perf_events.h"
@@ -23,16 +24,6 @@
 #include <unistd.h>
 
 enum { ROUNDS = 500, RECORDS = 100, MAX_RECORD = 8192 };
-
-static uint64_t random_state = 0x9e3779b97f4a7c15ULL;
-
-static uint32_t random_below(uint32_t limit)
-{
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return (uint32_t)(random_state >> 32) % limit;
-}
 
 /* Changes a few words of up to eight bytes to what lengths, offsets and counts like least. */
 static void damage(void *data, size_t size, uint32_t times)

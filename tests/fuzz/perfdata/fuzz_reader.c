@@ -8,6 +8,7 @@
  * named on the command line.
  */
 #include "../../unit/perfdata/sample_file.h"
+#include "../random.h"
 
 #include "perfdata/process.h"
 #include "perfdata/reader.h"
@@ -110,16 +111,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 #ifndef FUZZ_LIBFUZZER
 
 #define MAX_SIZE 65536
-
-static uint64_t random_state = 0x9e3779b97f4a7c15ULL;
-
-static uint32_t random_below(uint32_t limit)
-{
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return (uint32_t)(random_state >> 32) % limit;
-}
 
 /* Words that lengths, offsets and counts like least. */
 static uint64_t nasty(void)
