@@ -105,6 +105,13 @@ static void note_choice(const struct backend_kind *kind, const struct error *fai
 	fprintf(stderr, "note: this is backend %s; %s\n", kind->name, failed->text);
 }
 
+/* Those that the error will not speak of. */
+static void note_others(struct error *const *failed, int n_failed)
+{
+	for (int i = 1; i < n_failed; i++)
+		fprintf(stderr, "note: %s\n", failed[i]->text);
+}
+
 struct error *record_backend_open(const struct backend_wish *wish, struct machine *machine, struct session **ret)
 {
 	struct error *failed[N_BACKENDS] = { NULL }, *err = NULL;
@@ -128,6 +135,8 @@ struct error *record_backend_open(const struct backend_wish *wish, struct machin
 			telling = n_failed;
 		n_failed++;
 	}
+	if (err && telling < 0 && !wish->quiet)
+		note_others(failed, n_failed);
 	if (err)
 		err = offer_less(wish, machine, steal_ptr(failed[telling < 0 ? 0 : telling]));
 	while (n_failed > 0)

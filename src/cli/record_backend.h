@@ -17,7 +17,8 @@ struct backend_wish {
 /*
  * Says on stderr, unless quiet, what the chosen backend is and why it is not a
  * better one, with the remedy.  The error names the remedy too; it is that of
- * the best backend that lacks nothing, or else of the best there is.
+ * the best backend that lacks nothing, or else of the best there is, and then
+ * the others' are said before.
  */
 ERROR_CHECK struct error *record_backend_open(const struct backend_wish *wish, struct machine *machine,
 					      struct session **ret);

@@ -145,7 +145,10 @@ class Environment:
         first = next((name for name in AUTO_ORDER if name in usable), None)
         if first is None:
             best = self.backends[AUTO_ORDER[0]]
-            self.refused(*self.record(), best['why'], best['remedy'])
+            done, path = self.record()
+            self.refused(done, path, best['why'], best['remedy'])
+            for name in AUTO_ORDER:
+                assert f'backend {name} is not usable, {self.backends[name]["why"]}' in done.stderr, done.stderr
             return
         recording, done = self.record_work()
         self.check_recording(first, recording)
@@ -165,6 +168,8 @@ class Environment:
             return
         done, path = self.record('-a')
         self.refused(done, path, '', self.backends[AUTO_ORDER[0]]['remedy'])
+        for name in AUTO_ORDER:
+            assert f'backend {name} is not usable, ' in done.stderr, done.stderr
         for name in usable[:1]:
             assert f'own processes can be recorded by backend {name}' in done.stderr, done.stderr
 
