@@ -12,6 +12,26 @@
 #include "retour/unwind_deferred.h"
 #include "runtime/unwind_memory.h"
 
+static void add_segment(struct unwind_object *object, const ElfW(Phdr) *p, unsigned long base)
+{
+	unsigned long start = base + p->p_vaddr;
+
+	if (p->p_type == PT_GNU_EH_FRAME)
+		object->header = (const unsigned char *)start;
+	if (p->p_type != PT_LOAD)
+		return;
+	if (!object->end || start < object->start)
+		object->start = start;
+	if (start + p->p_memsz > object->end)
+		object->end = start + p->p_memsz;
+}
+
+static void add_segments(struct unwind_object *object, const struct dl_phdr_info *info)
+{
+	for (int i = 0; i < info->dlpi_phnum; i++)
+		add_segment(object, &info->dlpi_phdr[i], info->dlpi_addr);
+}
+
 #if defined(DLFO_STRUCT_HAS_EH_DBASE) && !defined(RETOUR_OLD_LIBC)
 
 int _dl_find_object(void *address, struct dl_find_object *result) __attribute__((weak));
@@ -21,16 +41,36 @@ static bool libc_finds(void)
 	return _dl_find_object != NULL;
 }
 
+/* The program; all else is loaded in one piece. */
+static struct unwind_object program;
+
 static bool ask_libc(struct unwind_object *object, unsigned long pc)
 {
 	struct dl_find_object found;
 
 	if (_dl_find_object((void *)pc, &found))
 		return false;
+	if (program.header && found.dlfo_eh_frame == program.header) {
+		/* With holes between its segments libc says the one, and the tables are in another. */
+		*object = program;
+		return true;
+	}
 	object->start = (unsigned long)found.dlfo_map_start;
 	object->end = (unsigned long)found.dlfo_map_end;
 	object->header = found.dlfo_eh_frame;
 	return true;
+}
+
+/* The first one listed. */
+static int find_program(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	add_segments(&program, info);
+	return 1;
+}
+
+__attribute__((constructor(103))) static void program_init(void)
+{
+	dl_iterate_phdr(find_program, NULL);
 }
 
 #else
@@ -111,20 +151,6 @@ bool unwind_object_find(struct unwind_object *object, unsigned long pc)
 	return libc_finds() ? ask_libc(object, pc) : ask_list(object, pc);
 }
 
-static void add_segment(struct unwind_object *object, const ElfW(Phdr) *p, unsigned long base)
-{
-	unsigned long start = base + p->p_vaddr;
-
-	if (p->p_type == PT_GNU_EH_FRAME)
-		object->header = (const unsigned char *)start;
-	if (p->p_type != PT_LOAD)
-		return;
-	if (!object->end || start < object->start)
-		object->start = start;
-	if (start + p->p_memsz > object->end)
-		object->end = start + p->p_memsz;
-}
-
 static bool make_room(struct list **list)
 {
 	size_t room = *list ? 2 * (*list)->room : 64;
@@ -147,8 +173,7 @@ static int add_object(struct dl_phdr_info *info, size_t size, void *arg)
 
 	if ((!*list || (*list)->n == (*list)->room) && !make_room(list))
 		return 1;
-	for (int i = 0; i < info->dlpi_phnum; i++)
-		add_segment(&known.object, &info->dlpi_phdr[i], info->dlpi_addr);
+	add_segments(&known.object, info);
 	if (known.object.header && !read_header(known.object.header, known.words))
 		known.object.header = NULL;
 	(*list)->changes = info->dlpi_adds + info->dlpi_subs;

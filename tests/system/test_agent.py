@@ -54,14 +54,17 @@ def nearly_all_complete(recording, comm, least):
 
 # ---- chains ----------------------------------------------------------------------------
 
-@tap.test('the chains are those of the program')
-def truth():
-    program = retour.program('plain')
+def truth(name):
+    program = retour.program(name)
     recording = record(program, '--seconds', 1)
-    nearly_all_complete(recording, 'plain', 20)
+    nearly_all_complete(recording, name, 20)
     # Between the agent's beginning and main there is the library's own work.
     Truth(program, f'{WORK}plain_inner plain_middle plain_outer {MAIN}',
           edges=rf'(?:plain_\w+ )*{MAIN}|.*_start |.*ld ', least=20).check(recording)
+
+
+tap.test('the chains are those of the program')(lambda: truth('plain'))
+tap.test('those of one with holes between its segments, too')(lambda: truth('plain_holes'))
 
 
 @tap.test('sqlite3, unharmed')

@@ -30,8 +30,8 @@ def by_twin(truth, name):
     return lambda address: twin.symbol(address - bias)
 
 
-for variant in ('plain', 'plain_nopie', 'plain_no_header', 'plain_one_segment', 'plain_frame_pointer',
-                'plain_other_layout'):
+for variant in ('plain', 'plain_nopie', 'plain_no_header', 'plain_one_segment', 'plain_holes',
+                'plain_frame_pointer', 'plain_other_layout'):
     tap.test(variant)(lambda variant=variant: record_plain(variant))
 for variant in ('plain_static', 'plain_static_pie'):
     tap.test(variant)(lambda variant=variant: record_plain(
