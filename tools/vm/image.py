@@ -13,7 +13,10 @@ import sys
 
 # Present if the machine has them; tests say what they miss.
 TOOLS = ['setcap', 'getcap', 'capsh', 'setpriv', 'unshare', 'strace', 'taskset', 'chrt', 'prlimit', 'readelf', 'bpftool',
-         'dash', 'sqlite3', 'xz']
+         'dash', 'sqlite3', 'xz', 'make', 'dpkg-query']
+# Without these fields dpkg takes no package for one.
+STATUS = ('Package: ${Package}\\nStatus: ${Status}\\nVersion: ${Version}\\nArchitecture: ${Architecture}\\n'
+          'Maintainer: ${Maintainer}\\nDescription: ${binary:Summary}\\n\\n')
 STDLIB_LEFT_OUT = {'test', 'tests', 'idlelib', 'tkinter', 'lib2to3', 'ensurepip', 'pydoc_data', 'turtledemo'}
 USERS = 'root:x:0:0::/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n'
 GROUPS = 'root:x:0:\nuser:x:1000:\nnogroup:x:65534:\n'
@@ -129,13 +132,25 @@ def add_system(image):
 
 
 def add_build(image, build, source):
-    """What was built, in /build, the tests, in /tests, and the demo, in /tools."""
+    """What was built, in /build, the tests, in /tests, and what `make demo` runs, in their places beside them."""
     for name in ('retour', 'src/runtime/libretour-agent.so', 'src/runtime/libretour.so.0'):
         image.file(os.path.join(build, name), f'build/{name}')
     image.tree(os.path.join(build, 'tests', 'programs'), 'build/tests/programs',
                lambda name: not name.endswith(('.p', '.symbols', 'go-cache')))
     image.tree(os.path.join(source, 'tests'), 'tests', lambda name: name not in ('__pycache__', 'unit', 'fuzz'))
-    image.file(os.path.join(source, 'tools', 'demo.sh'), 'tools/demo.sh')
+    for name in ('Makefile', 'tools/demo.sh', 'tools/install-deps.sh', 'tools/packages.txt'):
+        image.file(os.path.join(source, name), name)
+    add_packages(image, os.path.join(source, 'tools', 'packages.txt'))
+
+
+def add_packages(image, wanted):
+    """What dpkg knows of the packages that are named there: all would be much to read for an emulated machine."""
+    with open(wanted, encoding='utf-8') as f:
+        names = {name for line in f if not line.startswith('#') for name in line.split()[1:]}
+    if 'usr/bin/dpkg-query' in image.entries:
+        known = subprocess.run(['dpkg-query', '-W', '-f', STATUS, *sorted(names)], stdout=subprocess.PIPE,
+                               stderr=subprocess.DEVNULL, check=False, text=True).stdout.split('\n\n')
+        image.text('var/lib/dpkg/status', '\n\n'.join(p for p in known if ' installed\n' in p) + '\n')
 
 
 def add_perf(image, folder):
