@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 
+#include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -151,4 +152,33 @@ struct error *agent_object_find(char **ret)
 		free(path);
 	}
 	return error_new(EOPNOTSUPP, AGENT_OBJECT " is neither beside this program nor in " RETOUR_LIBDIR "/retour");
+}
+
+/* $LIB is a folder, or one in one, or a link to that; above the root there is the root. */
+#define EXPANDED "/$LIB/../../../../../../../.."
+
+/* Does our loader find a file by such a path?  libc is loaded already, so nothing new is. */
+static bool loader_expands(void)
+{
+	_cleanup_free_ char *path = NULL;
+	void *libc;
+	Dl_info info;
+
+	if (!dladdr(dlsym(RTLD_DEFAULT, "strlen"), &info) || info.dli_fname[0] != '/' ||
+	    asprintf(&path, EXPANDED "%s", info.dli_fname) < 0)
+		return false;
+	libc = dlopen(path, RTLD_LAZY | RTLD_NOLOAD);
+	if (libc)
+		dlclose(libc);
+	return libc != NULL;
+}
+
+struct error *agent_program_preload(const char *object, const char *others, char **ret)
+{
+	if (strpbrk(object, " :"))
+		return error_new(EOPNOTSUPP, "the path %s cannot be preloaded: it has a space or a colon", object);
+	if (asprintf(ret, "%s%s%s%s", loader_expands() ? EXPANDED : "", object, others && *others ? ":" : "",
+		     others ? others : "") < 0)
+		return error_nomem();
+	return NULL;
 }

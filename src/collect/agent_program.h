@@ -17,4 +17,11 @@ ERROR_CHECK struct error *agent_program_check(const char *command);
 /* The object to preload, malloc()ed: beside this program, in its build tree, or installed. */
 ERROR_CHECK struct error *agent_object_find(char **ret);
 
+/*
+ * What LD_PRELOAD has to be, malloc()ed, with what it was before or NULL.  Loaders of
+ * other C libraries do not find the object by it, which they pass over in silence;
+ * if they did they would refuse the program, for what the object needs of glibc.
+ */
+ERROR_CHECK struct error *agent_program_preload(const char *object, const char *others, char **ret);
+
 #endif

@@ -534,16 +534,14 @@ static struct error *fill_session(struct agent_backend *b)
 
 static struct error *fill_environment(struct agent_backend *b)
 {
-	_cleanup_free_ char *object = NULL;
-	const char *before = getenv("LD_PRELOAD");
+	_cleanup_free_ char *object = NULL, *preload = NULL;
 	struct error *err = agent_object_find(&object);
 
+	if (!err)
+		err = agent_program_preload(object, getenv("LD_PRELOAD"), &preload);
 	if (err)
 		return err;
-	if (strpbrk(object, " :"))
-		return error_new(EOPNOTSUPP, "the path %s cannot be preloaded: it has a space or a colon", object);
-	if (asprintf(&b->environment[0], "LD_PRELOAD=%s%s%s", object, before && *before ? ":" : "",
-		     before ? before : "") < 0 ||
+	if (asprintf(&b->environment[0], "LD_PRELOAD=%s", preload) < 0 ||
 	    asprintf(&b->environment[1], AGENT_ENVIRONMENT "=%s", b->server.path) < 0)
 		return error_nomem();
 	return NULL;

@@ -274,6 +274,16 @@ def static():
     assert 'page-faults' in said, said
 
 
+@tap.test('descendants that cannot be given an agent run unseen, and unharmed')
+def unseen():
+    for name in ('plain_musl', 'plain_static', 'plain_32'):
+        if not os.path.exists(os.path.join(retour.PROGRAMS, name)):
+            continue
+        recording = record('sh', '-c', '"$1" --seconds 0.05; echo "status $?"', 'sh', retour.program(name))
+        assert recording.output.endswith('status 0\n') and not recording.of(name), (name, recording.output, recording.errors)
+        assert 'relocating' not in recording.errors, recording.errors
+
+
 @tap.test('a process without an agent is not attached to')
 def no_agent():
     with subprocess.Popen(['sleep', '20']) as sleeper:
