@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The features behind retour doctor and behind the choice of retour record.
- * A feature that fails although something else is missing already most likely
- * fails because of it, and has its remedy.
+ * A feature that fails while something else that it needs is missing has the
+ * other's remedy, unless a limit is in the way.
  */
 #include "cli/machine.h"
 
@@ -23,6 +23,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/statvfs.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -108,6 +110,7 @@ static void judge_call(struct machine_feature *f, int answer)
 	const bool filtered = is_filtered();
 
 	f->available = answer == 0;
+	f->code = filtered ? 0 : answer;
 	if (answer < 0)
 		set_value(f, "a seccomp filter kills the caller (%s)", strsignal(-answer));
 	else if (answer)
@@ -190,21 +193,20 @@ static void probe_task_work(struct machine_feature *f)
 
 	for (int i = 0; i < 2; i++)
 		has[i] = btf && btf__find_by_name_kind(btf, names[i], BTF_KIND_FUNC) > 0;
-	btf__free(btf);
 	f->available = has[0] || has[1];
-	if (!f->available)
+	if (!btf)
+		set_value(f, "only BTF tells");
+	else if (!f->available)
 		set_value(f, "the kernel has no function %s", names[0]);
 	else
 		set_value(f, "%s%s%s", has[0] ? names[0] : "", has[0] && has[1] ? ", " : "", has[1] ? names[1] : "");
+	btf__free(btf);
 }
 
 static void probe_program(struct machine_feature *f)
 {
-	int error = probe_bpf_program();
-
-	set_error(f, error);
-	if (error)
-		set_remedy(f, machine_remedy_of(error));
+	f->code = probe_bpf_program();
+	set_error(f, f->code);
 }
 
 static void spend_cpu_time(clock_t time)
@@ -256,7 +258,7 @@ static void probe_walker(struct machine_feature *f)
 	f->available = !err && stats.stitched;
 	if (err) {
 		set_value(f, "%s", err->text);
-		set_remedy(f, machine_remedy_of(err->code));
+		f->code = err->code;
 	} else if (!f->available) {
 		set_value(f, "%s", stats.samples ? reason_text(most_frequent_reason(&stats)) : "no sample comes");
 	}
@@ -343,14 +345,21 @@ static void probe_kernel_symbols(struct machine_feature *f)
 	_cleanup_fclose_ FILE *in = fopen("/proc/kallsyms", "re");
 	unsigned long long address = 0;
 	char line[256];
+	int n = 0;
 
-	for (int i = 0; in && i < 1000 && !address && fgets(line, sizeof(line), in); i++)
-		sscanf(line, "%llx", &address);
+	while (in && n < 1000 && !address && fgets(line, sizeof(line), in))
+		n += sscanf(line, "%llx", &address) == 1;
 	f->available = address != 0;
 	read_line("/proc/sys/kernel/kptr_restrict", line, sizeof(line));
-	set_value(f, "kernel.kptr_restrict = %.15s", line);
-	if (!strcmp(line, "2"))		/* hides them from everybody */
-		set_remedy(f, "sudo sysctl kernel.kptr_restrict=1");
+	if (n)
+		set_value(f, "kernel.kptr_restrict = %.15s", line);
+	else
+		set_value(f, "/proc/kallsyms has none");
+	if (!n && environment_has_proc())
+		set_remedy(f, "none for this kernel, if no container hides the file: boot one built with CONFIG_KALLSYMS=y");
+	else if (!strcmp(line, "2"))	/* hides them from everybody */
+		set_remedy(f, has_capability(CAPABILITY(SYSLOG)) ? "sudo sysctl kernel.kptr_restrict=1" :
+			      "sudo sysctl kernel.kptr_restrict=0 kernel.perf_event_paranoid=1");
 }
 
 /* The value of a setting of the kernel; false if it cannot be read. */
@@ -365,7 +374,8 @@ static bool read_sysctl(const char *path, long *ret)
 static void probe_paranoid(struct machine_feature *f)
 {
 	static const char *const leaves[] = {
-		"the whole machine", "own processes only", "own processes in user space only", "nothing",
+		"the whole machine", "own processes only", "own processes in user space only",
+		"nothing where the kernel has this value, or else as 2",
 	};
 	bool overridden = has_capability(CAPABILITY(PERFMON) | CAPABILITY(SYS_ADMIN));
 	long value;
@@ -576,7 +586,7 @@ static const struct probe {
 	},
 	[FEATURE_KERNEL_SYMBOLS] = {
 		"kernel-symbols", "names of kernel functions",
-		FEATURE(PROC), { probe_kernel_symbols }, NULL,
+		FEATURE(PROC) | MACHINE_RIGHTS, { probe_kernel_symbols }, NULL,
 	},
 	[FEATURE_PARANOID] = {
 		"perf-event-paranoid", "what kernel.perf_event_paranoid lets this user record",
@@ -612,10 +622,19 @@ static bool quote(const char *text, char *ret, size_t size)
 	return !*text;
 }
 
+/* Has a capability of this program's file an effect, where the file is? */
+static bool file_system_has_capabilities(void)
+{
+	struct statvfs fs;
+
+	return statvfs("/proc/self/exe", &fs) == 0 && !(fs.f_flag & ST_NOSUID) &&
+	       (getxattr("/proc/self/exe", "security.capability", NULL, 0) >= 0 || errno != ENOTSUP);
+}
+
 static void set_file_capability_remedy(struct machine_feature *f, const char *or_else)
 {
 	char self[256], word[400];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	ssize_t n = file_system_has_capabilities() ? readlink("/proc/self/exe", self, sizeof(self) - 1) : 0;
 
 	self[n > 0 ? n : 0] = '\0';
 	if (n > 0 && n < (ssize_t)sizeof(self) - 1 && quote(self, word, sizeof(word)))
@@ -655,6 +674,8 @@ static void run_probe(struct machine *machine, enum feature_id id)
 		return;
 	if (obstacle)
 		set_remedy(f, obstacle->remedy);
+	else if (f->code)
+		set_remedy(f, machine_remedy_of(f->code));
 	else if (p->remedy)
 		set_remedy(f, p->remedy);
 	else

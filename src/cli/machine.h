@@ -32,6 +32,7 @@ struct machine_feature {
 	bool available;
 	char value[192];	/* what was found, may be empty */
 	char remedy[640];	/* what to do if it is not available */
+	int code;		/* errno of a try that tells nothing about its cause, or 0 */
 };
 
 /* Starts as zeroes; a feature is probed when it is asked for, once. */

@@ -6,6 +6,7 @@ other one has to be refused with the reason and remedy that doctor names, and
 auto has to take the first usable one.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -21,6 +22,8 @@ from chains import MAIN, WORK, Truth
 NOBODY = 65534
 AUTO_ORDER = ('bpf', 'stack', 'agent')
 AGENT = ('libretour-agent.so', 'libretour.so.0')
+# What the features of backend bpf may fail for.
+CAUSES = ('user-namespace', 'btf', 'task-work', 'cap-bpf', 'cap-perfmon')
 EVENTS = ('cpu-clock', 'task-clock', 'cycles', 'page-faults', 'context-switches')
 # Without capabilities, as they go with the user; setpriv is not the same program everywhere.
 BECOME_NOBODY = f"""import os, sys
@@ -216,7 +219,8 @@ def plain_user():
     assert 'bpf' not in environment.usable()
     expect(environment, 'cap-perfmon', False)
     assert 'setcap' in environment.features['cap-perfmon']['remedy']
-    for value, said in {'-1': 'the whole machine', '1': 'own processes only', '2': 'user space only'}.items():
+    for value, said in {'-1': 'the whole machine', '1': 'own processes only', '2': 'user space only',
+                        '3': 'or else as 2'}.items():
         with Sysctl('kernel.perf_event_paranoid', value):
             found = Environment(*AS_NOBODY, user=NOBODY).features['perf-event-paranoid']
             assert found['available'] == (value == '-1') and said in found['value'], found
@@ -248,6 +252,52 @@ def file_capabilities():
         environment = Environment(*AS_NOBODY, binary=binary, user=NOBODY)
         environment.expect_bpf()
         environment.check()
+
+
+@tap.test('what fails because something else is missing has the remedy of that')
+def remedy_of_the_cause():
+    need('unshare')
+    without_btf = 'mount --bind /dev/null /sys/kernel/btf/vmlinux && exec "$@"'
+    in_namespace = (*AS_NOBODY, 'unshare', '--user', '--map-root-user')
+    for prefix, user, names in ((AS_NOBODY, NOBODY, ['bpf-program', 'bpf-walker']),
+                                (in_namespace, NOBODY, ['bpf-program', 'bpf-walker', 'kernel-symbols']),
+                                (('unshare', '--mount', 'sh', '-c', without_btf, 'sh'), 0, ['task-work', 'bpf-walker'])):
+        if retour.run_other(*prefix, 'true').returncode:
+            print(f'# not possible here: {prefix[-1]}')
+            continue
+        features = Environment(*prefix, user=user).features
+        causes = {f['remedy'] for name, f in features.items() if name in CAUSES and not f['available']}
+        for feature in (features[name] for name in names):
+            assert feature['available'] or feature['remedy'] in causes, f'{feature} is not of {causes}'
+
+
+@tap.test('a plain user is not told to setcap where that has no effect')
+def no_file_capabilities():
+    need('unshare', 'setpriv')
+    folder = retour.fresh_path('')
+    os.mkdir(folder)
+    prefix = ('unshare', '--mount', 'sh', '-c',
+              f'mount -t tmpfs -o nosuid,mode=755 none {folder} && cp {shared_copy(retour.RETOUR)} {folder}/ && exec "$@"', 'sh')
+    done = retour.run_other(*prefix, *AS_NOBODY, os.path.join(folder, 'retour'), 'doctor', '--json')
+    features = {f['name']: f for f in json.loads(done.stdout)['features']}
+    assert not features['cap-bpf']['available'] and features['cap-bpf']['remedy'] == 'run with sudo', features['cap-bpf']
+
+
+@tap.test('names of kernel functions are hidden: the remedy brings them back, or there is none')
+def kernel_names():
+    need('unshare')
+    for prefix, options in ((), {}), (AS_NOBODY, {'user': NOBODY}):
+        with Sysctl('kernel.kptr_restrict', 2), Sysctl('kernel.perf_event_paranoid', 2):
+            before = Environment(*prefix, **options)
+            expect(before, 'kernel-symbols', False, 'kptr_restrict = 2')
+            settings = command_of(before.features['kernel-symbols']['remedy'], 'sysctl').split()[1:]
+            with contextlib.ExitStack() as changed:
+                for setting in settings:
+                    changed.enter_context(Sysctl(*setting.split('=')))
+                expect(Environment(*prefix, **options), 'kernel-symbols', True)
+    masked = Environment('unshare', '--mount', 'sh', '-c', 'mount --bind /dev/null /proc/kallsyms && exec "$@"', 'sh')
+    expect(masked, 'kernel-symbols', False, 'has none')
+    assert 'cap' not in masked.features['kernel-symbols']['remedy'], masked.features['kernel-symbols']
 
 
 @tap.test('a process of another user')
