@@ -184,7 +184,7 @@ RETOUR_INLINE double retour_noted_(long double value)
 #define RETOUR_TP_NOTED_(type, name) retour_noted_(name)
 #else
 /* clang-format off */
-#define RETOUR_FIELD_KIND_(type) _Generic((type)0,                             \
+#define RETOUR_FIELD_KIND_(type) __extension__ _Generic((type)0,               \
 	char *: RETOUR_FIELD_STRING, const char *: RETOUR_FIELD_STRING,        \
 	float: RETOUR_FIELD_FLOAT, double: RETOUR_FIELD_FLOAT, long double: RETOUR_FIELD_FLOAT, \
 	char: (char)-1 < 0 ? RETOUR_FIELD_SIGNED : RETOUR_FIELD_UNSIGNED,      \
@@ -194,7 +194,7 @@ RETOUR_INLINE double retour_noted_(long double value)
 	unsigned short: RETOUR_FIELD_UNSIGNED, unsigned int: RETOUR_FIELD_UNSIGNED, \
 	unsigned long: RETOUR_FIELD_UNSIGNED, unsigned long long: RETOUR_FIELD_UNSIGNED, \
 	default: RETOUR_FIELD_POINTER)
-#define RETOUR_TP_NOTED_(type, name) _Generic((type)0,                         \
+#define RETOUR_TP_NOTED_(type, name) __extension__ _Generic((type)0,           \
 	long double: (double)_Generic((type)0, long double: name, default: 0), default: name)
 /* clang-format on */
 #endif

@@ -37,7 +37,7 @@ static bool same_fields(const struct retour_tracepoint_field *a, const struct re
 {
 	for (; a->name && b->name; a++, b++)
 		/* Not by type: C and C++ spell bool differently. */
-		if (strcmp(a->name, b->name) || a->size != b->size)
+		if (strcmp(a->name, b->name) || a->size != b->size || a->kind != b->kind)
 			return false;
 	return !a->name && !b->name;
 }

@@ -459,6 +459,29 @@ TEST(sites_of_an_object_that_is_loaded_have_the_probes)
 	CHECK(unregister_trace_app_request(count, NULL) == 0);
 }
 
+RETOUR_TRACEPOINT(app, clash, (long, what), (long, much));
+
+static void on_clash(void *data, long what, long much)
+{
+	hits++;
+	last_id = (int)(what + much);
+}
+
+TEST(fields_of_other_kinds_make_another_tracepoint)
+{
+	void (*request)(int id);
+	void *plugin = open_plugin(&request);
+	void (*clash)(void) = (void (*)(void))dlsym(plugin, "plugin_clash");
+
+	CHECK(register_trace_app_clash(on_clash, NULL) == 0);
+	clash();
+	CHECK(hits == 0);
+	trace_app_clash(4, 5);
+	CHECK(hits == 1 && last_id == 9);
+	CHECK(unregister_trace_app_clash(on_clash, NULL) == 0);
+	CHECK(dlclose(plugin) == 0);
+}
+
 static void *switch_requests(void *arg)
 {
 	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
