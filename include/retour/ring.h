@@ -88,7 +88,7 @@ struct retour_ring_record {
  * Wait-free but for a bounded number of attempts, no system call (but three at
  * the first use in a thread), async-signal-safe at any instruction, errno
  * untouched.  Handlers may write records between a reserve and its commit, and
- * the thread may migrate.  Whoever reserved must commit or discard before the
+ * the thread may migrate.  Not in the child of a vfork().  Whoever reserved must commit or discard before the
  * thread leaves by longjmp(): records behind it cannot be read before.
  *
  * 0; -ENOSPC: the ring is full (overwrite mode: of records that are being

@@ -6,7 +6,9 @@
  * The price of a grace period grows with CPUs, not with threads.  Readers may
  * block, where all updaters of the domain can bear it.  A cookie may be handed
  * to another thread (down/up).  Readers need no registration and may run in
- * signal handlers from the first call.  See docs/rcu.md for the algorithm.
+ * signal handlers from the first call.  The child of a vfork() must not be one,
+ * nor its handlers: the kernel does not restart sequences in it, and what they
+ * count may be lost.  See docs/rcu.md for the algorithm.
  *
  * Counters know no threads: a report of a stall says how many sections a grace
  * period waits for, but whose they are only in debug builds; only there are

@@ -13,7 +13,8 @@
  *	int unregister_trace_app_request(the same);
  *
  * trace_app_request() may stand anywhere: in signal handlers, in other probes,
- * with any lock held.  While no probe is registered it is a nop.
+ * with any lock held; but not where the child of a vfork() comes by while there
+ * are probes (see srcu.h).  While no probe is registered it is a nop.
  *
  * It is a function, so its arguments are evaluated whether it is on or off, and
  * what has to be computed is computed first: it is where the note below says.  No
