@@ -15,8 +15,10 @@ mkdir "$work"
 "$nm" -g --defined-only "$@" >"$work/symbols"
 awk 'NF == 3 && $3 ~ /^[a-z]/ && $3 !~ /^retour_/ { print $3, "retour_private_" $3 }' "$work/symbols" | sort -u >"$work/names"
 for object; do
+	# Sources of other folders make objects whose names begin with dots, which *.o below would not mean.
+	member=$work/$(basename "$object" | sed 's/^[._]*//')
 	"$objcopy" --redefine-syms="$work/names" --wildcard --remove-section='.gnu.*lto_*' --strip-symbol='__gnu_lto_*' \
-		"$object" "$work/$(basename "$object")"
+		"$object" "$member"
 done
 "$ar" rcsD "$library" "$work"/*.o
 rm -r "$work"

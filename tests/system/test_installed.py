@@ -202,6 +202,12 @@ def _():
         assert not re.search(r'retour_\w+$', undefined, re.MULTILINE)
 
 
+@test('the static library lacks nothing that it refers to')
+def _():
+    with Installed() as installed:
+        installed.compiled('gcc', '-static', f'-Wl,--whole-archive,{installed.archive},--no-whole-archive')
+
+
 @test('the static library shows no other name')
 def _():
     with Installed() as installed:
