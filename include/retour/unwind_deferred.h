@@ -171,7 +171,7 @@ RETOUR_API int retour_unwind_deferred_init(struct retour_unwind_work *work, reto
 /*
  * Asks for the chain of this entry: of the outermost section that the calling
  * thread is in.  *cookie names the entry: the same for all who ask in it, odd,
- * and not seen again for 2^31 entries of a CPU (the kernel's layout: CPU + 1, count).
+ * and not seen again for 2^31 entries of a CPU (as in the kernel: the CPU, and a count).
  *
  * 0: the callback will be called.  1: the tracer asked before in this entry;
  * its callback will be, or was already, called with this cookie.

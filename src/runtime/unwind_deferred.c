@@ -60,13 +60,13 @@ static void set_busy(struct retour_runtime_task *task, unsigned int busy)
 	retour_barrier();
 }
 
-/* As the kernel's: odd, so never 0. */
+/* CPU and count, as the kernel's; odd, so that others can have names of their own. */
 static uint64_t new_cookie(void)
 {
 	unsigned int cpu = (unsigned int)sched_getcpu() % PERCPU_MAX;
 	uint64_t n = __atomic_add_fetch(&entries[cpu].n, 2, __ATOMIC_RELAXED) | 1;
 
-	return n << 32 | (cpu + 1);
+	return n << 32 | (2 * cpu + 1);
 }
 
 /* Unless it has begun, perhaps by a handler just now. */

@@ -76,7 +76,7 @@ NOINLINE static void one_entry(struct tracer *t, unsigned int depth)
 	}
 	retour_runtime_enter();
 	CHECK(retour_unwind_deferred_request(&t->work, &cookie) == 0);
-	CHECK(cookie & 1ul << 32 && (uint32_t)cookie != 0);
+	CHECK(cookie & 1ul << 32 && cookie & 1);
 	retour_runtime_enter();
 	CHECK(retour_unwind_deferred_request(&t->work, &again) == 1);
 	CHECK_U64(again, cookie);
@@ -102,6 +102,25 @@ TEST(an_entry_has_one_cookie_and_one_call)
 	t.n = 0;
 	one_entry(&t, 0);
 	CHECK(t.cookie != last);
+	CHECK(!retour_unwind_deferred_cancel(&t.work));
+}
+
+/* The agent takes even ones for chains of no entry. */
+TEST(cookies_are_odd_on_each_cpu)
+{
+	struct tracer t;
+	cpu_set_t cpus, one;
+
+	start(&t);
+	CHECK(!sched_getaffinity(0, sizeof(cpus), &cpus));
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (CPU_ISSET(cpu, &cpus)) {
+			CPU_ZERO(&one);
+			CPU_SET(cpu, &one);
+			CHECK(!sched_setaffinity(0, sizeof(one), &one));
+			t.n = 0;
+			one_entry(&t, 0);
+		}
 	CHECK(!retour_unwind_deferred_cancel(&t.work));
 }
 
