@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Times in nanoseconds, of the clock every record of a recording uses. */
+/* Times in nanoseconds. */
 #ifndef RETOUR_BASE_CLOCK_H
 #define RETOUR_BASE_CLOCK_H
 
@@ -14,7 +14,7 @@ static inline uint64_t clock_ns(clockid_t id)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-/* CLOCK_MONOTONIC: what bpf_ktime_get_ns() and the perf events report. */
+/* CLOCK_MONOTONIC, of the time namespace that the caller is in. */
 static inline uint64_t clock_monotonic_ns(void)
 {
 	return clock_ns(CLOCK_MONOTONIC);

@@ -30,6 +30,8 @@ struct backend {
 	/* Opens everything, disabled; EPERM and EACCES mean rights, EOPNOTSUPP the kernel. */
 	struct error *(*create)(const struct backend_context *context, void **ret);
 	void (*destroy)(void *backend);
+	/* The clock of its records, in nanoseconds. */
+	uint64_t (*now)(void);
 	/* The attributes of the rings' side-band event. */
 	const struct perf_event_attr *(*ring_attr)(void *backend);
 	/* What the environment of the command gets, "NAME=VALUE", NULL-terminated (optional). */

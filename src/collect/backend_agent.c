@@ -708,7 +708,8 @@ static void agent_counters(void *backend, struct backend_counters *ret)
 }
 
 const struct backend backend_agent = {
-	.name = "agent", .create = agent_create, .destroy = agent_destroy, .ring_attr = agent_ring_attr,
+	.name = "agent", .create = agent_create, .destroy = agent_destroy, .now = clock_monotonic_ns,
+	.ring_attr = agent_ring_attr,
 	.environment = agent_environment, .enable = agent_enable, .disable = agent_disable, .drain = agent_drain,
 	.take = agent_take, .expire = agent_expire, .follow_cpus = agent_follow_cpus,
 	.why_no_chain = agent_why_no_chain, .counters = agent_counters,

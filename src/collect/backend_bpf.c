@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/vec.h"
 #include "collect/backend.h"
+#include "collect/kernel_clock.h"
 #include "collect/perf_events.h"
 #include "collect/programs.h"
 #include "collect/stack_copy.h"
@@ -288,7 +289,8 @@ static void bpf_counters(void *backend, struct backend_counters *ret)
 }
 
 const struct backend backend_bpf = {
-	.name = "bpf", .create = bpf_create, .destroy = bpf_destroy, .ring_attr = bpf_ring_attr, .start = bpf_start,
+	.name = "bpf", .create = bpf_create, .destroy = bpf_destroy, .now = kernel_clock_ns,
+	.ring_attr = bpf_ring_attr, .start = bpf_start,
 	.enable = bpf_enable, .disable = bpf_disable, .drain = bpf_drain, .take = bpf_take, .expire = bpf_expire,
 	.follow_cpus = bpf_follow_cpus, .forget = bpf_forget, .answer_pending = bpf_answer_pending,
 	.why_no_chain = bpf_why_no_chain, .counters = bpf_counters,

@@ -5,6 +5,7 @@
  */
 #include "collect/backend.h"
 #include "collect/deferral.h"
+#include "collect/kernel_clock.h"
 #include "collect/perf_events.h"
 #include "perfdata/records.h"
 
@@ -223,7 +224,8 @@ static void native_counters(void *backend, struct backend_counters *ret)
 }
 
 const struct backend backend_native = {
-	.name = "native", .create = native_create, .destroy = native_destroy, .ring_attr = native_ring_attr,
+	.name = "native", .create = native_create, .destroy = native_destroy, .now = kernel_clock_ns,
+	.ring_attr = native_ring_attr,
 	.enable = native_enable, .disable = native_disable, .drain = native_drain, .take = native_take,
 	.follow_cpus = native_follow_cpus, .forget = native_forget, .why_no_chain = native_why_no_chain,
 	.counters = native_counters,

@@ -8,6 +8,7 @@
 #include "collect/backend.h"
 #include "collect/copy_size.h"
 #include "collect/deep_threads.h"
+#include "collect/kernel_clock.h"
 #include "collect/perf_events.h"
 #include "collect/shared_samples.h"
 #include "collect/stack_sample.h"
@@ -462,7 +463,7 @@ static void stack_forget(void *backend, uint32_t tid)
 {
 	struct stack_backend *b = backend;
 
-	deep_threads_exit(&b->deep, tid, clock_monotonic_ns());
+	deep_threads_exit(&b->deep, tid, kernel_clock_ns());
 }
 
 static void stack_follow_cpus(void *backend)
@@ -490,7 +491,8 @@ static void stack_counters(void *backend, struct backend_counters *ret)
 }
 
 const struct backend backend_stack = {
-	.name = "stack", .create = stack_create, .destroy = stack_destroy, .ring_attr = stack_ring_attr,
+	.name = "stack", .create = stack_create, .destroy = stack_destroy, .now = kernel_clock_ns,
+	.ring_attr = stack_ring_attr,
 	.enable = stack_enable, .disable = stack_disable, .drain = stack_drain, .take = stack_take,
 	.expire = stack_expire, .follow_cpus = stack_follow_cpus, .forget = stack_forget,
 	.why_no_chain = stack_why_no_chain, .counters = stack_counters,

@@ -2,7 +2,7 @@
 /* Threads with events of their own; see deep_threads.h. */
 #include "collect/deep_threads.h"
 
-#include "base/clock.h"
+#include "collect/kernel_clock.h"
 
 void deep_threads_free(struct deep_threads *deep)
 {
@@ -75,7 +75,7 @@ bool deep_threads_add(struct deep_threads *deep, uint32_t pid, uint32_t tid, uin
 		thread.group++;
 	if (thread.group == end || !perf_events_add_thread(deep->events, (pid_t)tid, thread.group))
 		return false;
-	thread.since = clock_monotonic_ns();
+	thread.since = kernel_clock_ns();
 	if (vec_push(&deep->threads, thread))
 		return true;
 	perf_events_remove_group(deep->events, thread.group);
@@ -106,7 +106,7 @@ void deep_threads_exec(struct deep_threads *deep, uint32_t pid, uint64_t time)
 
 void deep_threads_give_back(struct deep_threads *deep, uint32_t of)
 {
-	const uint64_t now = clock_monotonic_ns();
+	const uint64_t now = kernel_clock_ns();
 
 	vec_each(&deep->threads, thread)
 		if (thread->of == of && thread->until > now)

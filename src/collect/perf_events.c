@@ -2,10 +2,10 @@
 /* Opening and following perf events; see perf_events.h. */
 #include "collect/perf_events.h"
 
-#include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/vec.h"
+#include "collect/kernel_clock.h"
 #include "collect/synthesize.h"
 
 #include <bpf/bpf.h>
@@ -680,7 +680,7 @@ void perf_events_set_stack_size(struct perf_events *e, uint32_t group, uint32_t 
 	memmove(sizes->last + 1, sizes->last, sizeof(sizes->last) - sizeof(sizes->last[0]));
 	sizes->last[0].size = number;
 	control_size(e, group, number, PERF_EVENT_IOC_ENABLE);
-	sizes->last[0].since = clock_monotonic_ns();
+	sizes->last[0].since = kernel_clock_ns();
 	control_size(e, group, before, PERF_EVENT_IOC_DISABLE);
 }
 

@@ -54,7 +54,7 @@ bool session_has_backend(const char *name)
 
 static void drain(struct session *s)
 {
-	uint64_t horizon = clock_monotonic_ns();
+	uint64_t horizon = s->ops->now();
 
 	s->ops->drain(s->backend);
 	recorder_take(s->recorder, horizon, s->ops->take, s->backend);
@@ -127,7 +127,7 @@ struct error *session_start(struct session *s)
 
 	/* A recorder that waits for a busy CPU loses records; it is allowed to fail. */
 	setpriority(PRIO_PROCESS, 0, RECORDER_NICE);
-	s->start_ns = clock_monotonic_ns();
+	s->start_ns = s->ops->now();
 	/* Before sampling: a task that ends in between would be unknown otherwise.  Its records come already. */
 	if (!err)
 		recorder_synthesize(s->recorder, s->start_ns);
@@ -149,7 +149,7 @@ static void forget_ended(void *arg, uint32_t tid)
 
 static void housekeeping(struct session *s)
 {
-	uint64_t now = clock_monotonic_ns();
+	uint64_t now = s->ops->now();
 
 	if (now - s->looked_ns > CPU_LOOK_NS) {
 		s->looked_ns = now;
@@ -250,7 +250,7 @@ struct error *session_finish(struct session *s)
 	struct perfdata_recorder_stats stats;
 
 	s->ops->disable(s->backend);
-	s->end_ns = clock_monotonic_ns();
+	s->end_ns = s->ops->now();
 	settle(s);
 	while (recorder_write_synthesized(s->recorder))
 		;

@@ -2,7 +2,7 @@
 /* Samples that are filled in once for several events; see shared_samples.h. */
 #include "collect/shared_samples.h"
 
-#include "base/clock.h"
+#include "collect/kernel_clock.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -78,7 +78,7 @@ void shared_samples_next(struct shared_samples *s, uint32_t cpu, uint64_t time)
 void shared_samples_drained(struct shared_samples *s)
 {
 	if (s->held.len)
-		release(s, EVERY_CPU, clock_monotonic_ns());
+		release(s, EVERY_CPU, kernel_clock_ns());
 }
 
 void shared_samples_free(struct shared_samples *s)

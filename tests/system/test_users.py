@@ -14,6 +14,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
 
 import retour
 import tap
@@ -558,6 +559,24 @@ def user_namespace():
     expect(environment, 'cap-bpf', False)
     assert 'namespace' in environment.backends['bpf']['remedy']
     environment.check()
+
+
+@tap.test('a time namespace: its clock is not that of the records')
+def time_namespace():
+    need('unshare')
+    for offset in 100000, -int(time.monotonic() / 2):
+        prefix = ('unshare', '--time', '--monotonic', str(offset))
+        if retour.run_other(*prefix, 'true').returncode:
+            raise tap.Skip('there are no time namespaces here')
+        environment = Environment(*prefix)
+        for name in environment.usable() - {'agent'}:
+            begin = time.monotonic()
+            recording = environment.recording(*environment.record('--backend', name, seconds=4))
+            stats, times = recording.stats, [s['time'] for s in recording.samples]
+            # The program has been running for at least a quarter of its seconds.
+            seen = stats['samples'] + stats['lost_samples'] + stats['lost_records']
+            assert seen > FREQUENCY / 4, f'{offset} {name}: {stats}'
+            assert begin < min(times) and max(times) < time.monotonic(), f'{offset} {name}: {min(times)}, {max(times)}'
 
 
 @tap.test('a container with its own process IDs')
