@@ -8,6 +8,7 @@
  *
  * One thread, epoll, one request a connection.
  */
+#define _GNU_SOURCE 1	/* accept4 */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdbool.h>

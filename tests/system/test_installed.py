@@ -162,6 +162,18 @@ def _():
             output(program)
 
 
+@test('examples are built as their page says')
+def _():
+    with Installed() as installed:
+        # The page says `cc`, which knows nothing of this project's options.
+        for compiler, pattern in ('gcc', '*.c'), ('g++', '*.cpp'):
+            sources = glob.glob(os.path.join(os.path.dirname(__file__), '..', '..', 'examples', pattern))
+            assert sources
+            for source in sources:
+                with open(source, encoding='utf-8') as f:
+                    installed.compiled(compiler, text=f.read())
+
+
 @test('reports name the call in a program that is optimized as a whole')
 def _():
     with Installed() as installed:
