@@ -148,6 +148,23 @@ RETOUR_INLINE uint64_t retour_tracepoint_value_(const void *value, size_t size, 
 	return ret;
 }
 
+/* Of a note's argument: constants in memory have addresses by labels, which gdb and perf do not take. */
+RETOUR_INLINE uint32_t retour_noted_float_(float value)
+{
+	uint32_t bits;
+
+	__builtin_memcpy(&bits, &value, sizeof(bits));
+	return bits;
+}
+
+RETOUR_INLINE uint64_t retour_noted_double_(double value)
+{
+	uint64_t bits;
+
+	__builtin_memcpy(&bits, &value, sizeof(bits));
+	return bits;
+}
+
 /* From the name of a tracepoint: NULL if there is none.  Valid as long as its object is loaded. */
 RETOUR_API struct retour_tracepoint *retour_tracepoint_find(const char *provider, const char *name);
 
@@ -177,9 +194,17 @@ template <typename T> RETOUR_INLINE T retour_noted_(T value)
 {
 	return value;
 }
-RETOUR_INLINE double retour_noted_(long double value)
+RETOUR_INLINE uint32_t retour_noted_(float value)
 {
-	return static_cast<double>(value);
+	return retour_noted_float_(value);
+}
+RETOUR_INLINE uint64_t retour_noted_(double value)
+{
+	return retour_noted_double_(value);
+}
+RETOUR_INLINE uint64_t retour_noted_(long double value)
+{
+	return retour_noted_double_(static_cast<double>(value));
 }
 }
 #define RETOUR_TP_NOTED_(type, name) retour_noted_(name)
@@ -195,8 +220,12 @@ RETOUR_INLINE double retour_noted_(long double value)
 	unsigned short: RETOUR_FIELD_UNSIGNED, unsigned int: RETOUR_FIELD_UNSIGNED, \
 	unsigned long: RETOUR_FIELD_UNSIGNED, unsigned long long: RETOUR_FIELD_UNSIGNED, \
 	default: RETOUR_FIELD_POINTER)
+#define RETOUR_TP_IF_(type, wanted, name) _Generic((type)0, wanted: name, default: 0)
 #define RETOUR_TP_NOTED_(type, name) __extension__ _Generic((type)0,           \
-	long double: (double)_Generic((type)0, long double: name, default: 0), default: name)
+	float: retour_noted_float_(RETOUR_TP_IF_(type, float, name)),          \
+	double: retour_noted_double_(RETOUR_TP_IF_(type, double, name)),       \
+	long double: retour_noted_double_((double)RETOUR_TP_IF_(type, long double, name)), \
+	default: name)
 /* clang-format on */
 #endif
 
@@ -213,7 +242,7 @@ RETOUR_INLINE double retour_noted_(long double value)
 
 /*
  * An argument of a note, SIZE@PLACE, the size negative if it is signed; %n prints what it is given negated.
- * A long double, for which notes have no size, is a double in them.
+ * Floating-point numbers are their bits, a long double, for which notes have no size, those of a double.
  */
 #define RETOUR_TP_OPERAND_(type, name)                                         \
 	[retour_size_##name] "n"((RETOUR_TP_IS_SIGNED_(type) ? 1 : -1) *       \

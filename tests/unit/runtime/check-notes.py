@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The notes of tracepoints are found and used by other tools: check-notes.py ON_COMMAND
 
-ON_COMMAND is on_command.c.  readelf, gdb and perf list its tracepoint; gdb stops
+ON_COMMAND is on_command.c.  Arguments are where the tools can look, whatever the compiler.  readelf, gdb and perf list its tracepoint; gdb stops
 at it; the kernel's uprobes count it whether the program's own probe is on or
 off, and neither loses anything by the other's coming and going.
 """
@@ -36,6 +36,41 @@ def listed(program):
             output("perf", "--buildid-dir", home, "buildid-cache", "-a", program, env=env)
             if "sdt_app:request" not in (out := output("perf", "--buildid-dir", home, "list", "sdt", env=env)):
                 yield f"perf: {out}"
+
+
+# Everything that compilers would rather leave where it is, which may have no other name than a label.
+ARGUMENTS = r'''
+#include <retour/tracepoint.h>
+RETOUR_TRACEPOINT(app, arguments, (float, f), (double, d), (long double, ld), (int, global), (const char *, text), (long, element));
+extern int global;
+extern double elements[];
+void fire(long i);
+void fire(long i)
+{
+	trace_app_arguments(-0.5f, 2.5, 1e300L, global, "text", (long)elements[i]);
+	trace_app_arguments(0.1f, elements[i], 0.0L, (int)i, 0, global);
+}
+'''
+PLACE = r"-?\d@(\$-?\d+|%\w+|-?\d*\(%\w+(,%\w+,\d)?\))"
+
+
+def noted(compiler, *options):
+    include = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "include")
+    with tempfile.TemporaryDirectory() as folder:
+        made = os.path.join(folder, "arguments.o")
+        language = "c++" if compiler.endswith("++") else "c"
+        said = output(compiler, *options, "-Wall", "-Wextra", "-pedantic", "-I", include, "-x", language, "-c", "-o", made, "-",
+                      input=ARGUMENTS)
+        notes = [line.split() for line in re.findall(r"Arguments: (.*)", output("readelf", "-nW", made))]
+    if said or len(notes) != 2 or any(len(n) != 6 or not all(re.fullmatch(PLACE, a) for a in n) for n in notes):
+        yield f"{compiler} {options}: {said}{notes}"
+
+
+def noted_by_all():
+    for compiler, standard in ("gcc", "-std=c99"), ("clang", "-std=c99"), ("g++", "-std=c++11"), ("clang++", "-std=c++11"):
+        if shutil.which(compiler):
+            for level in "-O0", "-O2":
+                yield from noted(compiler, standard, level)
 
 
 def stopped(program):
@@ -113,6 +148,7 @@ def shared(path):
 def main():
     program, tap = os.path.abspath(sys.argv[1]), Tap()
     tap.check("readelf, gdb and perf list the tracepoint", listed(program))
+    tap.check("arguments are where tools can look", noted_by_all())
     tap.check("gdb stops at it and finds the arguments", stopped(program))
     if os.access(os.path.join(TRACEFS, "uprobe_events"), os.W_OK):
         tap.check("a uprobe and the program's probe share a site", shared(program))
