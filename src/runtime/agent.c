@@ -64,7 +64,8 @@ static void write_name(struct recording *recording, bool is_exec)
 {
 	char name[16] = "";
 
-	prctl(PR_GET_NAME, name);
+	/* prctl() may be the preloaded one, which asks the loader; who has its lock may be waiting for ours. */
+	sys_call(SYS_prctl, PR_GET_NAME, (long)name, 0, 0, 0, 0);
 	agent_write_comm(recording, sys_gettid(), name, is_exec);
 }
 
