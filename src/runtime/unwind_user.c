@@ -69,6 +69,9 @@ unsigned int unwind_user(const struct retour_unwind_regs *regs, unsigned int ski
 			entries[n++] = frame.pc;
 		ret = step(&w, &frame);
 	}
+	/* It has not come to what was wanted: where it ended says as much. */
+	if (!n && max)
+		entries[n++] = frame.pc;
 	if (end)
 		*end = ret == WALK_UP ? RETOUR_UNWIND_MAX_DEPTH : end_of(ret);
 	return n;
