@@ -74,6 +74,25 @@ static int by_name(const void *a, const void *b)
 	return by_provider ? by_provider : strcmp(x->name, y->name);
 }
 
+static bool is_same(const struct agent_tracepoint *a, const struct agent_tracepoint *b)
+{
+	return !strcmp(a->provider, b->provider) && !strcmp(a->name, b->name) && a->n_fields == b->n_fields &&
+	       !memcmp(a->fields, b->fields, a->n_fields * sizeof(a->fields[0]));
+}
+
+/* Sorted, and once each: a process may have more copies of the library, which all have its own. */
+static void tidy(struct tracepoints *t)
+{
+	size_t kept = 0;
+
+	if (t->list.len)
+		qsort(t->list.data, t->list.len, sizeof(*t->list.data), by_name);
+	vec_each(&t->list, tp)
+		if (!kept || !is_same(&t->list.data[kept - 1], tp))
+			t->list.data[kept++] = *tp;
+	t->list.len = kept;
+}
+
 static void tracepoints_json(const struct tracepoints *t)
 {
 	struct json j = { .out = stdout };
@@ -121,8 +140,8 @@ static int list_tracepoints(pid_t pid, bool json)
 
 	if (!err && !t.complete)
 		err = error_nomem();
-	if (!err && t.list.len)
-		qsort(t.list.data, t.list.len, sizeof(*t.list.data), by_name);
+	if (!err)
+		tidy(&t);
 	if (!err && json)
 		tracepoints_json(&t);
 	else if (!err)

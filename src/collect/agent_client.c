@@ -134,19 +134,38 @@ static int connect_in(int directory, const char *name, pid_t pid, uint32_t user)
 	return peer.pid == pid ? steal_fd(&fd) : -ENOENT;
 }
 
-static int try_directory(const char *root, const char *path, pid_t pid, uint32_t user, uint32_t own_pid)
+static int try_socket(int directory, const char *name, pid_t pid, uint32_t user)
 {
-	_cleanup_close_ int directory = open_directory(root, path);
-	char name[32];
-
-	if (directory < 0)
-		return directory;
-	snprintf(name, sizeof(name), AGENT_NAME, own_pid);
-	if (!is_private(directory, "", user, S_IFDIR))
-		return -EPERM;
 	if (faccessat(directory, name, F_OK, 0) && errno == ENOENT)
 		return -ENOENT;
 	return is_private(directory, name, user, S_IFSOCK) ? connect_in(directory, name, pid, user) : -EPERM;
+}
+
+/* The process's next socket from that number on, which becomes the one behind it. */
+static int try_directory(const char *root, const char *path, pid_t pid, uint32_t user, uint32_t own_pid,
+			 unsigned int *number)
+{
+	_cleanup_close_ int directory = open_directory(root, path);
+	int result = -ENOENT;
+
+	if (directory < 0)
+		return directory;
+	if (!is_private(directory, "", user, S_IFDIR))
+		return -EPERM;
+	for (unsigned int i = *number; i < AGENT_MAX_SOCKETS; i++) {
+		char name[32];
+		int fd;
+
+		snprintf(name, sizeof(name), AGENT_NAME, own_pid, i);
+		fd = try_socket(directory, name, pid, user);
+		if (fd >= 0) {
+			*number = i + 1;
+			return fd;
+		}
+		if (fd != -ENOENT && fd != -ECONNREFUSED)
+			result = fd;
+	}
+	return result;
 }
 
 /* The names that the directory of a user may have: from before it had another namespace, and since. */
@@ -159,7 +178,7 @@ static void name_directories(pid_t pid, const struct identity *who, uint32_t use
 	snprintf(to[2], sizeof(to[2]), AGENT_NAMESPACE_DIRECTORY, inside, who->user_namespace);
 }
 
-static int try_root(const char *root, pid_t pid, const struct identity *who)
+static int try_root(const char *root, pid_t pid, const struct identity *who, unsigned int *number)
 {
 	int fd = -ENOENT, result = -ENOENT;
 
@@ -168,7 +187,7 @@ static int try_root(const char *root, pid_t pid, const struct identity *who)
 
 		name_directories(pid, who, who->users[i], names);
 		for (int n = 0; n < (who->user_namespace ? 3 : 1); n++) {
-			fd = try_directory(root, names[n], pid, who->users[i], who->own_pid);
+			fd = try_directory(root, names[n], pid, who->users[i], who->own_pid, number);
 			if (fd >= 0)
 				return fd;
 			if (fd != -ENOENT && fd != -ECONNREFUSED)
@@ -179,16 +198,16 @@ static int try_root(const char *root, pid_t pid, const struct identity *who)
 }
 
 /* In its own root, or, if it has changed that since, in ours. */
-static int connect_to_process(pid_t pid, const struct identity *who)
+static int connect_to_process(pid_t pid, const struct identity *who, unsigned int *number)
 {
 	char root[32];
 	int fd, again;
 
 	snprintf(root, sizeof(root), "/proc/%d/root", pid);
-	fd = try_root(root, pid, who);
+	fd = try_root(root, pid, who, number);
 	if (fd >= 0)
 		return fd;
-	again = try_root("/", pid, who);
+	again = try_root("/", pid, who, number);
 	return again >= 0 ? again : fd;
 }
 
@@ -260,40 +279,45 @@ static struct error *no_agent(pid_t pid, int code)
 	return error_errno(code, "the agent of process %d", pid);
 }
 
-/* An agent begins to listen some time after its program has begun. */
-static int wait_for_process(pid_t pid, const struct identity *who)
+/* The first agent begins to listen some time after its program has begun. */
+static int wait_for_process(pid_t pid, const struct identity *who, unsigned int *number)
 {
-	int fd = connect_to_process(pid, who);
+	int fd = connect_to_process(pid, who, number);
 
 	/* EPERM: its socket is not private yet. */
+	if (*number)
+		return fd == -EPERM ? -ENOENT : fd;
 	for (int waited = 0; (fd == -ENOENT || (fd == -EPERM && waited < LOAD_MS)) && waited < START_MS; waited += STEP_MS) {
 		if (waited >= LOAD_MS && !uses_libretour(pid))
 			break;
 		poll(NULL, 0, STEP_MS);
-		fd = connect_to_process(pid, who);
+		fd = connect_to_process(pid, who, number);
 	}
 	return fd;
 }
 
 /* Connects, and waits for HELLO.  0; -ECONNRESET: it has changed its place meanwhile; -EPROTO; or another -errno. */
-static int meet(pid_t pid, const struct identity *who, int *fd, struct agent_message *hello)
+static int meet(pid_t pid, const struct identity *who, unsigned int *number, int *fd, struct agent_message *hello)
 {
+	unsigned int next = *number;
 	int passed, n;
 
-	*fd = wait_for_process(pid, who);
+	*fd = wait_for_process(pid, who, &next);
 	if (*fd < 0)
 		return *fd;
 	n = agent_packet_wait(*fd, hello, &passed);
 	if (passed >= 0)
 		close(passed);
-	if (n > 0 && (hello->kind == AGENT_HELLO || hello->kind == AGENT_REFUSED))
+	if (n > 0 && (hello->kind == AGENT_HELLO || hello->kind == AGENT_REFUSED)) {
+		*number = next;
 		return 0;
+	}
 	close(*fd);
 	*fd = -1;
 	return n == -ECONNRESET ? n : -EPROTO;
 }
 
-struct error *agent_connect(pid_t pid, int *ret)
+struct error *agent_connect(pid_t pid, unsigned int *number, int *ret)
 {
 	_cleanup_close_ int fd = -1;
 	struct agent_message hello;
@@ -303,8 +327,11 @@ struct error *agent_connect(pid_t pid, int *ret)
 	for (int i = 0; i < TRIES && n == -ECONNRESET; i++) {
 		if (!identify(pid, &who))
 			return error_new(ESRCH, "there is no process %d", pid);
-		n = meet(pid, &who, &fd, &hello);
+		n = meet(pid, &who, number, &fd, &hello);
 	}
+	*ret = -1;
+	if (n == -ENOENT && *number)
+		return NULL;
 	if (n == -EPROTO || n == -ECONNRESET)
 		return error_new(EPROTO, "the agent of process %d does not answer", pid);
 	if (n)
@@ -317,16 +344,13 @@ struct error *agent_connect(pid_t pid, int *ret)
 	return NULL;
 }
 
-struct error *agent_list(pid_t pid, void (*fn)(void *arg, const struct agent_tracepoint *tracepoint), void *arg)
+/* What the agent behind a connection says. */
+static struct error *read_list(int fd, pid_t pid, void (*fn)(void *arg, const struct agent_tracepoint *tracepoint),
+			       void *arg)
 {
 	struct agent_message message = { .kind = AGENT_LIST };
-	_cleanup_close_ int fd = -1;
-	struct error *err = agent_connect(pid, &fd);
-	int passed, n;
+	int passed, n = agent_packet_send(fd, &message, -1);
 
-	if (err)
-		return err;
-	n = agent_packet_send(fd, &message, -1);
 	if (n)
 		return error_errno(-n, "the agent of process %d", pid);
 	for (int i = 0; i < MAX_LISTED; i++) {
@@ -341,4 +365,21 @@ struct error *agent_list(pid_t pid, void (*fn)(void *arg, const struct agent_tra
 			fn(arg, &message.tracepoint);
 	}
 	return error_new(EPROTO, "the agent of process %d does not answer", pid);
+}
+
+struct error *agent_list(pid_t pid, void (*fn)(void *arg, const struct agent_tracepoint *tracepoint), void *arg)
+{
+	unsigned int number = 0;
+	struct error *err;
+	int fd;
+
+	for (;;) {
+		err = agent_connect(pid, &number, &fd);
+		if (err || fd < 0)
+			return err;
+		err = read_list(fd, pid, fn, arg);
+		close(fd);
+		if (err)
+			return err;
+	}
 }

@@ -12,10 +12,14 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* A connection after HELLO.  EOPNOTSUPP: it has no agent; EACCES, EPERM: rights; ESRCH: there is no such process. */
-ERROR_CHECK struct error *agent_connect(pid_t pid, int *ret);
+/*
+ * A connection to the next agent of the process, after HELLO.  *number is 0 for the first one, and then what
+ * the last call has left; *ret is -1 if there is no further one.  EOPNOTSUPP: it has no agent; EACCES, EPERM: rights; ESRCH: there is
+ * no such process.
+ */
+ERROR_CHECK struct error *agent_connect(pid_t pid, unsigned int *number, int *ret);
 
-/* The tracepoints of a process; those that make no sense are left out. */
+/* The tracepoints of a process, as each of its agents says them; those that make no sense are left out. */
 ERROR_CHECK struct error *agent_list(pid_t pid, void (*fn)(void *arg, const struct agent_tracepoint *tracepoint),
 				     void *arg);
 

@@ -69,7 +69,7 @@ static uint64_t pid_namespace_of(uint32_t pid)
 }
 
 /* Nobody but those who were forked with them have the rings' memory mapped. */
-static bool has_rings(const struct agent_process *p, uint32_t pid)
+bool agent_process_is_mapped(const struct agent_process *p, uint32_t pid)
 {
 	_cleanup_fclose_ FILE *f = NULL;
 	_cleanup_free_ char *line = NULL;
@@ -166,7 +166,7 @@ static void find_others_with_rings(struct agent_process *p)
 		struct agent_member *member;
 		char path[40];
 
-		if (!pid || pid_namespace_of(pid) != p->pid_namespace || agent_process_member(p, pid) || !has_rings(p, pid))
+		if (!pid || pid_namespace_of(pid) != p->pid_namespace || agent_process_member(p, pid) || !agent_process_is_mapped(p, pid))
 			continue;
 		snprintf(path, sizeof(path), "/proc/%" PRIu32 "/status", pid);
 		said = innermost_id(path);
@@ -211,7 +211,7 @@ static bool is_or_descends_from_member(const struct agent_process *p, uint32_t p
  */
 static bool admit(struct agent_process *p, struct agent_member *member)
 {
-	bool writes = has_rings(p, member->pid);
+	bool writes = agent_process_is_mapped(p, member->pid);
 
 	if (writes && p->rings)
 		watch_member(p, member);

@@ -51,6 +51,7 @@ struct agent_process {
 	uint64_t looks;			/* at its threads */
 	uint64_t drains, searched;	/* how many there were, and which last looked for unknown processes */
 	bool attached;			/* it was there before: its socket stays open */
+	bool is_further;		/* another agent of its first member is recorded, which tells of threads */
 	int socket;			/* -1: closed */
 	int watch;			/* an epoll that is to see members end, the caller's */
 	uint64_t secret;		/* its cookies are nobody else's, nor of an earlier program in it */
@@ -97,6 +98,9 @@ static inline struct agent_member *agent_member_of_tag(void *tag)
 {
 	return (uintptr_t)tag & 1 ? (struct agent_member *)((char *)tag - 1) : NULL;
 }
+
+/* Does a process have the rings in its memory?  If its program has them it is not another one. */
+bool agent_process_is_mapped(const struct agent_process *process, uint32_t pid);
 
 /* Has it ended?  Then, or if it has become another program, it is no member any more. */
 bool agent_member_has_ended(const struct agent_member *member);

@@ -121,30 +121,13 @@ static size_t count_processes(const struct agent_backend *b)
 	return n;
 }
 
-static struct error *add_process(struct agent_backend *b, int socket, uint32_t pid, struct agent_process **ret)
-{
-	struct agent_process *p;
-	struct error *err;
-
-	if (b->stopped || count_processes(b) >= MAX_PROCESSES || !vec_reserve(&b->processes, b->processes.len + 1)) {
-		say_quit(socket);
-		close(socket);
-		return error_new(E2BIG, "at most %d processes at once are recorded", MAX_PROCESSES);
-	}
-	end_predecessor(b, pid);
-	err = agent_process_create(socket, pid, b->epoll_fd, &p);
-	if (err)
-		return err;
-	vec_push(&b->processes, p);
-	watch(b, p->socket, p);
-	*ret = p;
-	return NULL;
-}
-
 static int ask(struct agent_backend *b, struct agent_process *p)
 {
-	int err = agent_packet_send(p->socket, &b->session, b->page_fd);
+	struct agent_message wanted = b->session;
+	int err;
 
+	wanted.session.is_further = p->is_further;
+	err = agent_packet_send(p->socket, &wanted, b->page_fd);
 	if (!err)
 		p->state = AGENT_PROCESS_ASKED;
 	return err;
@@ -227,6 +210,43 @@ static void converse(struct agent_backend *b, struct agent_process *p)
 	}
 }
 
+/* By another agent of the program that it is now. */
+static bool is_recorded(struct agent_backend *b, uint32_t pid)
+{
+	vec_each(&b->processes, at) {
+		/* What it has said before this one came. */
+		if ((*at)->state == AGENT_PROCESS_ASKED && (*at)->pid == pid)
+			converse(b, *at);
+		if ((*at)->state == AGENT_PROCESS_RECORDED && agent_process_member(*at, pid) &&
+		    agent_process_is_mapped(*at, pid))
+			return true;
+	}
+	return false;
+}
+
+static struct error *add_process(struct agent_backend *b, int socket, uint32_t pid, struct agent_process **ret)
+{
+	bool is_further = is_recorded(b, pid);
+	struct agent_process *p;
+	struct error *err;
+
+	if (b->stopped || count_processes(b) >= MAX_PROCESSES || !vec_reserve(&b->processes, b->processes.len + 1)) {
+		say_quit(socket);
+		close(socket);
+		return error_new(E2BIG, "at most %d processes at once are recorded", MAX_PROCESSES);
+	}
+	if (!is_further)
+		end_predecessor(b, pid);
+	err = agent_process_create(socket, pid, b->epoll_fd, &p);
+	if (err)
+		return err;
+	p->is_further = is_further;
+	vec_push(&b->processes, p);
+	watch(b, p->socket, p);
+	*ret = p;
+	return NULL;
+}
+
 static void accept_processes(struct agent_backend *b)
 {
 	struct agent_process *p;
@@ -266,7 +286,7 @@ static void look_for_threads(struct agent_process *p)
 {
 	uint64_t now = clock_monotonic_ns();
 
-	if (p->state != AGENT_PROCESS_RECORDED || p->attached || now - p->looked < LOOK_NS)
+	if (p->state != AGENT_PROCESS_RECORDED || p->attached || p->is_further || now - p->looked < LOOK_NS)
 		return;
 	agent_process_look(p);
 	p->looked = now;
@@ -560,15 +580,13 @@ static struct error *prepare_command(struct agent_backend *b)
 	return err;
 }
 
-static struct error *attach(struct agent_backend *b, pid_t pid)
+static struct error *attach_to(struct agent_backend *b, pid_t pid, int fd)
 {
 	struct agent_process *p;
 	struct agent_message message;
-	int fd, passed, n;
-	struct error *err = agent_connect(pid, &fd);
+	struct error *err = add_process(b, fd, (uint32_t)pid, &p);
+	int passed, n;
 
-	if (!err)
-		err = add_process(b, fd, (uint32_t)pid, &p);
 	if (err)
 		return err;
 	p->attached = true;
@@ -580,6 +598,20 @@ static struct error *attach(struct agent_backend *b, pid_t pid)
 	err = take_message(b, p, &message, passed);
 	if (passed >= 0)
 		close(passed);
+	return err;
+}
+
+static struct error *attach(struct agent_backend *b, pid_t pid)
+{
+	unsigned int number = 0;
+	struct error *err;
+	int fd;
+
+	do {
+		err = agent_connect(pid, &number, &fd);
+		if (!err && fd >= 0)
+			err = attach_to(b, pid, fd);
+	} while (!err && fd >= 0);
 	return err;
 }
 

@@ -4,9 +4,11 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -19,6 +21,9 @@ enum {
 	TRIES = 3,
 	NO_NUMBER = 65534,	/* of users that a namespace has no number for, see user_namespaces(7) */
 };
+
+/* In its name. */
+static unsigned int socket_number;
 
 /* Its inode; 0: the first one, or unknown. */
 static unsigned long user_namespace(void)
@@ -38,10 +43,10 @@ static void name_directory(char *to, size_t size)
 		snprintf(to, size, AGENT_DIRECTORY, geteuid());
 }
 
-static void name_socket(struct sockaddr_un *to, const char *directory, pid_t pid)
+static void name_socket(struct sockaddr_un *to, const char *directory, pid_t pid, unsigned int number)
 {
 	to->sun_family = AF_UNIX;
-	snprintf(to->sun_path, sizeof(to->sun_path), "%.64s/" AGENT_NAME, directory, pid);
+	snprintf(to->sun_path, sizeof(to->sun_path), "%.64s/" AGENT_NAME, directory, pid, number);
 }
 
 /* Whoever made the directory: it must be ours alone. */
@@ -71,13 +76,13 @@ static void sweep(const char *directory)
 
 	for (struct dirent *entry; dir && (entry = readdir(dir));) {
 		struct sockaddr_un address;
-		unsigned int pid;
+		unsigned int pid, number;
 		int end = 0;
 
-		if (sscanf(entry->d_name, AGENT_NAME "%n", &pid, &end) != 1 || !end || entry->d_name[end] ||
+		if (sscanf(entry->d_name, AGENT_NAME "%n", &pid, &number, &end) != 2 || !end || entry->d_name[end] ||
 		    !kill((pid_t)pid, 0) || errno != ESRCH)
 			continue;
-		name_socket(&address, directory, (pid_t)pid);
+		name_socket(&address, directory, (pid_t)pid, number);
 		if (refuses_connections(&address))
 			unlink(address.sun_path);
 	}
@@ -85,24 +90,46 @@ static void sweep(const char *directory)
 		closedir(dir);
 }
 
-/* A socket that listens, or -1. */
+/* Takes the name, unless somebody listens there: an earlier process with our id does not any more. */
+static bool bind_to(int fd, const struct sockaddr_un *address)
+{
+	if (!access(address->sun_path, F_OK) && (!refuses_connections(address) || unlink(address->sun_path)))
+		return false;
+	return !bind(fd, (const struct sockaddr *)address, sizeof(*address)) && !chmod(address->sun_path, 0600) &&
+	       !listen(fd, 8);
+}
+
+static int open_locked(const char *directory)
+{
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	for (unsigned int i = 0; fd >= 0 && i < AGENT_MAX_SOCKETS; i++) {
+		struct sockaddr_un address;
+
+		name_socket(&address, directory, sys_getpid(), i);
+		if (!bind_to(fd, &address))
+			continue;
+		socket_number = i;
+		return fd;
+	}
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+/* A socket that listens, or -1.  Who is about to listen is not taken for somebody dead. */
 static int try_to_open(const char *directory)
 {
-	struct sockaddr_un address;
-	int fd;
+	int lock, fd;
 
-	name_socket(&address, directory, sys_getpid());
 	if (!directory_is_ours(directory))
 		return -1;
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (fd < 0)
+	lock = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (lock < 0)
 		return -1;
-	/* That of an earlier process with our id. */
-	unlink(address.sun_path);
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) || chmod(address.sun_path, 0600) || listen(fd, 8)) {
-		close(fd);
-		return -1;
-	}
+	flock(lock, LOCK_EX);
+	fd = open_locked(directory);
+	close(lock);
 	return fd;
 }
 
@@ -147,7 +174,7 @@ void agent_listener_remove(void)
 	char directory[64];
 
 	name_directory(directory, sizeof(directory));
-	name_socket(&address, directory, sys_getpid());
+	name_socket(&address, directory, sys_getpid(), socket_number);
 	unlink(address.sun_path);
 	rmdir(directory);
 }

@@ -38,11 +38,15 @@
  */
 #define AGENT_DIRECTORY "/tmp/retour-%u"		/* 0700, the user's */
 #define AGENT_NAMESPACE_DIRECTORY AGENT_DIRECTORY ".%lu"
-#define AGENT_NAME "%u.agent"				/* 0600 */
+/*
+ * Process id, and a number: the same id may be another process's, of another pid namespace, and a process
+ * may have several agents, each with the tracepoints of the copy of the library that it belongs to.
+ */
+#define AGENT_NAME "%u.%u.agent"			/* 0600 */
 #define AGENT_SOCKET AGENT_DIRECTORY "/" AGENT_NAME
 #define AGENT_FIRST_NAMESPACE 0xeffffffdul		/* the kernel's PROC_USER_INIT_INO */
 
-enum { AGENT_VERSION = 1, AGENT_MAX_EVENTS = 5, AGENT_MAX_NAME = 128, AGENT_MAX_FIELDS = 12, AGENT_MAX_TYPE = 64,
+enum { AGENT_VERSION = 2, AGENT_MAX_SOCKETS = 4, AGENT_MAX_EVENTS = 5, AGENT_MAX_NAME = 128, AGENT_MAX_FIELDS = 12, AGENT_MAX_TYPE = 64,
        AGENT_MAX_RAW = 32768, AGENT_PATIENCE = 10 };
 
 /* ---- packets ------------------------------------------------------------- */
@@ -75,6 +79,8 @@ struct agent_session {
 	uint32_t n_events;
 	uint32_t max_depth;		/* user frames; 0: no chains */
 	uint64_t ring_bytes;		/* per CPU, as in retour_ring_options; 0: as the agent likes */
+	uint32_t is_further;		/* another agent of the process has clocks and tells of all else than tracepoints */
+	uint32_t reserved;
 	struct agent_event events[AGENT_MAX_EVENTS];
 };
 

@@ -2,6 +2,7 @@
 /* The records of an agent; see agent_record.h. */
 #include "runtime/agent_record.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -116,6 +117,12 @@ static struct agent_trailer trailer(const struct recording *recording, pid_t tid
 	};
 }
 
+/* For what is said of the process, which is said once. */
+static int reserve_news(struct recording *recording, size_t size, struct retour_ring_record *record)
+{
+	return recording->wanted.is_further ? -ECANCELED : retour_ring_reserve(recording->ring, size, record);
+}
+
 void agent_write_comm(struct recording *recording, pid_t tid, const char *name, bool is_exec)
 {
 	struct {
@@ -125,7 +132,7 @@ void agent_write_comm(struct recording *recording, pid_t tid, const char *name, 
 	} *comm;
 	struct retour_ring_record record;
 
-	if (retour_ring_reserve(recording->ring, sizeof(*comm), &record))
+	if (reserve_news(recording, sizeof(*comm), &record))
 		return;
 	comm = record.data;
 	comm->pid = agent_pid();
@@ -145,7 +152,7 @@ static void write_task(struct recording *recording, uint32_t type, pid_t tid, pi
 	} *task;
 	struct retour_ring_record record;
 
-	if (retour_ring_reserve(recording->ring, sizeof(*task), &record))
+	if (reserve_news(recording, sizeof(*task), &record))
 		return;
 	task = record.data;
 	task->trailer = trailer(recording, tid);
@@ -170,7 +177,7 @@ void agent_write_unsampled(struct recording *recording, pid_t tid, unsigned int 
 {
 	struct retour_ring_record record;
 
-	if (retour_ring_reserve(recording->ring, sizeof(struct agent_unsampled), &record))
+	if (reserve_news(recording, sizeof(struct agent_unsampled), &record))
 		return;
 	*(struct agent_unsampled *)record.data =
 		(struct agent_unsampled){ .pid = agent_pid(), .tid = tid, .why = why, .change = change };
@@ -191,7 +198,7 @@ void agent_write_mapping(struct recording *recording, const struct agent_mapping
 	struct agent_trailer end = trailer(recording, own_tid());
 	struct retour_ring_record record;
 
-	if (retour_ring_reserve(recording->ring, sizeof(*mmap2) + name_size + sizeof(end), &record))
+	if (reserve_news(recording, sizeof(*mmap2) + name_size + sizeof(end), &record))
 		return;
 	mmap2 = record.data;
 	mmap2->pid = agent_pid();

@@ -132,7 +132,7 @@ int recording_create(const struct agent_session *wanted, int page, struct record
 	for (unsigned int i = 0; i < wanted->n_events; i++) {
 		const struct agent_event *event = &wanted->events[i];
 
-		if (event->kind == AGENT_TRACEPOINTS)
+		if (event->kind == AGENT_TRACEPOINTS || wanted->is_further)
 			continue;
 		recording->event_of_clock[recording->sampler.n_clocks] = i;
 		recording->sampler.clocks[recording->sampler.n_clocks++] =

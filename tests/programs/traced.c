@@ -51,7 +51,7 @@ static void become(const char *mode)
 
 	if (!mode || sscanf(mode, "as=%u:%255s", &user, root) < 1)
 		return;
-	snprintf(socket, sizeof(socket), "/tmp/retour-%u/%d.agent", geteuid(), getpid());
+	snprintf(socket, sizeof(socket), "/tmp/retour-%u/%d.0.agent", geteuid(), getpid());
 	while (access(socket, F_OK))
 		usleep(1000);
 	must(!*root || (!chroot(root) && !chdir("/")), "chroot");

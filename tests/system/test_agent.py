@@ -486,7 +486,7 @@ def left_behind(directory, listens):
     """A socket as of a process that has ended; who is to be believed dead does not listen either."""
     with subprocess.Popen(['true']) as ended:
         ended.wait()
-    path = os.path.join(directory, f'{ended.pid}.agent')
+    path = os.path.join(directory, f'{ended.pid}.0.agent')
     agent = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     agent.bind(path)
     if listens:

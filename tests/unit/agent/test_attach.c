@@ -32,7 +32,7 @@ static void start_traced(const char *how)
 	}
 	close(ends[1]);
 	output = ends[0];
-	snprintf(agent_path, sizeof(agent_path), AGENT_SOCKET, geteuid(), program);
+	snprintf(agent_path, sizeof(agent_path), AGENT_SOCKET, geteuid(), program, 0);
 }
 
 static int connect_to(const char *path)
@@ -290,7 +290,7 @@ TEST(started_with_its_owners_rights)
 		execl(path, path, NULL);
 		_exit(127);
 	}
-	snprintf(agent_path, sizeof(agent_path), AGENT_SOCKET, geteuid(), program);
+	snprintf(agent_path, sizeof(agent_path), AGENT_SOCKET, geteuid(), program, 0);
 	fd = attach();
 	close(fd);
 	kill(program, SIGKILL);
@@ -483,7 +483,7 @@ TEST(child)
 			continue;
 		closedir(d);
 		d = NULL;
-		snprintf(agent_path, sizeof(agent_path), AGENT_SOCKET, geteuid(), child);
+		snprintf(agent_path, sizeof(agent_path), AGENT_SOCKET, geteuid(), child, 0);
 	}
 	start_session(fd);
 	int fd_of_child = attach();
