@@ -13,6 +13,7 @@
 #include "runtime/agent_socket.h"
 #include "runtime/sampler.h"
 #include "runtime/static_key.h"
+#include "runtime/tracepoint.h"
 
 /* A recorder that hangs does not hang the program. */
 static int connect_to(const char *path)
@@ -52,10 +53,27 @@ void retour_agent_offer(bool sampled)
 	errno = saved_errno;
 }
 
-static void offer(const struct retour_object *object)
+/* Those of libretour are in every process that uses it. */
+static int is_of_program(const struct retour_tracepoint *tp, void *arg)
 {
-	if (object->tracepoints < object->tracepoints_end)
+	return strcmp(tp->provider, "retour") != 0;
+}
+
+static void offer_tracepoints(void)
+{
+	if (retour_tracepoint_for_each(is_of_program, NULL))
 		retour_agent_offer(false);
+}
+
+/*
+ * Of two copies of the library in a process the names may all be those of the first one.  Then that is
+ * who knows the tracepoints, and the agent.
+ */
+extern __typeof__(retour_agent_offer) own_offer __attribute__((alias("retour_agent_offer"), visibility("hidden")));
+
+static bool is_used(void)
+{
+	return retour_agent_offer == own_offer;
 }
 
 /* The program runs on whatever happens here. */
@@ -65,12 +83,16 @@ __attribute__((constructor(104))) static void start(void)
 	int saved_errno = errno, fd;
 	struct recording *recording;
 
-	object_came = offer;
+	if (!is_used())
+		return;
 	fd = path && *path == '/' ? connect_to(path) : -1;
 	if (fd >= 0) {
 		if (agent_peer_is_trusted(fd) && !agent_serve(fd, &recording))
 			sampler_admit(false);
 		close(fd);
 	}
+	/* In static programs all there is has come before us. */
+	object_came = offer_tracepoints;
+	offer_tracepoints();
 	errno = saved_errno;
 }

@@ -7,7 +7,7 @@
 #include "runtime/static_key.h"
 #include "runtime/tracepoint.h"
 
-void (*object_came)(const struct retour_object *object);
+void (*object_came)(void);
 
 /* If the executable segment is the one with the object's first site, tells the object. */
 static int find_text(struct dl_phdr_info *info, size_t size, void *arg)
@@ -48,7 +48,7 @@ void retour_object_coming(struct retour_object *object)
 	sites_update();
 	sites_unlock(&saved);
 	if (object_came)
-		object_came(object);
+		object_came();
 }
 
 void retour_object_going(struct retour_object *object)

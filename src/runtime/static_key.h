@@ -20,7 +20,7 @@ void sites_lock(sigset_t *saved);
 void sites_unlock(const sigset_t *saved);
 
 /* Called when an object has become known, without the lock. */
-extern void (*object_came)(const struct retour_object *object);
+extern void (*object_came)(void);
 
 /* Under the lock; text and its protection are filled in. */
 void sites_add(struct retour_object *object);

@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import tempfile
 
+import retour
+from chains import known_symbol
 from tap import Skip, main, test
 
 BUILD = os.path.dirname(os.path.abspath(os.environ['RETOUR']))
@@ -84,6 +86,66 @@ int main(void)
 	return reports == 4 ? 0 : 100;
 }
 '''
+# About a thousand times a second, and never over by itself.
+FIRING = r'''
+#include <retour/tracepoint.h>
+#include <unistd.h>
+RETOUR_TRACEPOINT(app, done, (int, n));
+int main(void)
+{
+	for (int n = 0;; n++) {
+		trace_app_done(n);
+		usleep(1000);
+	}
+}
+'''
+# What it opens has tracepoints, threads and objects of its own before it is there.
+HOST = r'''
+#ifdef FIRES
+#include <retour/tracepoint.h>
+RETOUR_TRACEPOINT(app, done, (int, n));
+#else
+#define trace_app_done(n)
+#endif
+#include <dlfcn.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+	void *plugin = argc > 1 ? dlopen(argv[1], RTLD_NOW) : 0;
+	void (*fire)(int) = plugin ? (void (*)(int))dlsym(plugin, "fire") : 0;
+
+	for (int n = 0; fire; n++) {
+		trace_app_done(n);
+		fire(n);
+		usleep(1000);
+	}
+	return 1;
+}
+'''
+PLUGIN = r'''
+#include <dlfcn.h>
+#include <pthread.h>
+#include <retour/tracepoint.h>
+#include <unistd.h>
+RETOUR_TRACEPOINT(plugin, done, (int, n));
+void fire(int n);
+void fire(int n)
+{
+	trace_plugin_done(n);
+}
+static void *sleeping(void *arg)
+{
+	return pause() ? arg : 0;
+}
+__attribute__((constructor)) static void start(void)
+{
+	pthread_t thread;
+
+	pthread_create(&thread, 0, sleeping, 0);
+	for (int i = 0; i < 20; i++, usleep(1000))
+		dlopen("libm.so.6", RTLD_NOW);
+}
+'''
 
 
 def output(*command, **env):
@@ -119,15 +181,15 @@ class Installed:
         return output('pkg-config', *options, 'retour', PKG_CONFIG_LIBDIR=os.path.dirname(self.description),
                       PKG_CONFIG_SYSROOT_DIR=self.root).split()
 
-    def compiled(self, compiler, *options, text=PROGRAM):
-        """A program, with what pkg-config says, and how it says to link."""
+    def compiled(self, compiler, *options, text=PROGRAM, libraries=None, name='program'):
+        """A program, with what pkg-config says, and how it says to link, or with these libraries."""
         static = ['--static'] if '-static' in options else []
-        program = os.path.join(self.folder.name, 'program')
+        program = os.path.join(self.folder.name, name)
         source = program + ('.cpp' if compiler.endswith('++') else '.c')
         with open(source, 'w', encoding='utf-8') as f:
             f.write(text)
         output(compiler, '-O2', '-Wall', '-Wextra', '-Werror', *options, '-Wl,--fatal-warnings', *self.pkg_config('--cflags'),
-               source, '-o', program, *self.pkg_config(*static, '--libs'))
+               source, '-o', program, *(libraries or self.pkg_config(*static, '--libs')))
         return program
 
 
@@ -179,6 +241,79 @@ def _():
     with Installed() as installed:
         for options in (), ('-static',), ('-flto',), ('-flto', '-static'):
             output(installed.compiled('gcc', '-O3', *options, text=MISTAKES), LD_LIBRARY_PATH=os.path.dirname(installed.library))
+
+
+def recorded(*options):
+    """Until there are some hundreds of hits."""
+    recorder = retour.Recorder(*options, frequency=100)
+    retour.wait_for_samples(recorder.process, recorder.path, size=1 << 18)
+    return recorder.end()
+
+
+def attached(*command, tracepoints=('app:done',), **env):
+    """What is recorded of its tracepoints by a recorder that comes while it runs."""
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, env={**os.environ, **env}) as process:
+        try:
+            retour.wait_until(lambda: all(name in retour.run('list', 'tracepoints', '-p', process.pid).stdout
+                                          for name in tracepoints))
+            recording = recorded('-e', '*:done', '-p', process.pid)
+        finally:
+            process.kill()
+    assert {s['event'] for s in recording.samples} == set(tracepoints), recording.stats
+    for name in tracepoints:
+        hits = [s['fields']['n'] for s in recording.samples if s['event'] == name]
+        assert len(hits) > 10 and hits == list(range(hits[0], hits[0] + len(hits))), (hits, recording.stats)
+    return recording
+
+
+@test('a program with the static library can be attached to, however it is linked')
+def _():
+    with Installed() as installed:
+        plain = {'libraries': [installed.archive], 'text': FIRING}
+        for compiler in [c for c in ('gcc', 'g++') if shutil.which(c)]:
+            for program in (lambda: installed.compiled(compiler, **plain),
+                            lambda: installed.compiled(compiler, '-fPIE', '-static-pie', **plain),
+                            lambda: installed.compiled(compiler, '-static', text=FIRING)):
+                recording = attached(program())
+                assert recording.stats['complete'] == recording.stats['samples'], recording.stats
+                assert all(known_symbol(s['user'][0]) == 'main' for s in recording.samples), recording.samples[0]
+
+
+@test('a static program without a table of its unwind rules says so of each chain')
+def _():
+    with Installed() as installed:
+        program = installed.compiled('gcc', '-static', '-Wl,--no-eh-frame-hdr', text=FIRING, libraries=[installed.archive])
+        stats = attached(program).stats
+        assert stats['truncated_by'] == {'no unwind info': stats['samples']}, stats
+
+
+def with_plugins(installed):
+    """Programs without the library, with the shared, the static one; plugins with a copy whose names are theirs, or the program's."""
+    shared = ['-L' + os.path.dirname(installed.library), '-lretour', '-Wl,-rpath,' + os.path.dirname(installed.library)]
+    for export in ['-Wl,--exclude-libs,ALL'], []:
+        plugin = installed.compiled('gcc', '-shared', '-fPIC', *export, text=PLUGIN, libraries=[installed.archive], name='plugin.so')
+        yield installed.compiled('gcc', text=HOST, libraries=['-ldl']), plugin, ['plugin:done']
+        for libraries in shared, [installed.archive], [installed.archive, '-rdynamic']:
+            yield (installed.compiled('gcc', '-DFIRES', text=HOST, libraries=libraries), plugin, ['app:done', 'plugin:done'])
+
+
+@test('a process with several copies of the library has the tracepoints of all')
+def _():
+    with Installed() as installed:
+        for program, plugin, tracepoints in with_plugins(installed):
+            stats = attached(program, plugin, tracepoints=tracepoints).stats
+            assert stats['complete'] == stats['samples'], stats
+
+
+@test('with several copies of the library threads have the clocks of one of them')
+def _():
+    with Installed() as installed:
+        for program, plugin, tracepoints in with_plugins(installed):
+            recording = recorded('--backend', 'agent', '-e', 'wall-clock', '-e', '*:done', '--', program, plugin)
+            clocks = [s for s in recording.samples if s['event'] == 'wall-clock' and s['tid'] == s['pid']]
+            assert {s['event'] for s in recording.samples} == {'wall-clock', *tracepoints}, recording.stats
+            took = clocks[-1]['time'] - clocks[0]['time']
+            assert sum(s['period'] for s in clocks[1:]) < 1.5e9 * took + 2e7, (took, len(clocks))
 
 
 @test('the library needs libc alone')
