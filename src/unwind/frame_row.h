@@ -59,7 +59,7 @@ struct frame_row {
 	struct frame_rule cfa;
 	struct frame_rule reg[FRAME_N_COLUMNS];	/* by frame_column(); UNWIND_RIP: the return address */
 	bool signal_frame;
-	bool zero_ends;		/* a zero return address is the end of the stack */
+	bool zero_ends;		/* RULE_ZERO_ENDS */
 };
 
 /* Takes the row of [start, end); false ends the enumeration. */

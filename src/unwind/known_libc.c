@@ -5,7 +5,8 @@
  * clone and clone3 return twice, on two stacks.  Their instructions from the
  * system call to "ret" are in no table, as they are run by the child, too.
  * In the parent nothing moves rsp there; in the child the word at rsp is zero,
- * or the thread's function (clone), but never an address it returns to.
+ * or the thread's function (clone), or the first above its stack, but never an
+ * address it returns to.  What tells them apart is rax, which is zero in the child.
  *
  * rt_sigreturn, number 15, takes all registers from the frame at rsp.
  *

@@ -52,7 +52,7 @@ enum rule_rbx {
 
 enum rule_flags {
 	RULE_SIGNAL = 1,	/* signal frame: the caller's pc is exact, not a return address */
-	RULE_ZERO_ENDS = 2,	/* a zero return address is the end of the stack: the child of clone */
+	RULE_ZERO_ENDS = 2,	/* a zero in rax or as return address is the end of the stack: the child of clone */
 };
 
 struct unwind_rule {

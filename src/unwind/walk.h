@@ -15,7 +15,7 @@
 
 #include "unwind/rule.h"
 
-enum { WALK_RBX = 3 };	/* its DWARF number */
+enum { WALK_RAX = 0, WALK_RBX = 3 };	/* their DWARF numbers */
 
 /* What walk_apply() can say besides an enum reason. */
 enum { WALK_UP = 0, WALK_OUTERMOST = 253, WALK_MISS = 254 };
@@ -184,6 +184,9 @@ WALK_INLINE int walk_apply(const struct unwind_rule *rule, struct walk_frame *f,
 	case RULE_CFA_CONTEXT:
 		return walk_context(rule, f, arg);
 	}
+	/* What lies at the end of the child's stack, or above it, is no address it returns to. */
+	if (rule->flags & RULE_ZERO_ENDS && f->innermost && !WALK_REG(arg, WALK_RAX))
+		return WALK_OUTERMOST;
 	ret = walk_cfa(rule, f, arg, &cfa);
 	if (ret)
 		return ret;

@@ -39,7 +39,7 @@ _NO_CFI = re.compile(r'(?:\S+ )*(?:_init|_fini|frame_dummy|(?:de)?register_tm_cl
 _NO_CFI_REASONS = ('no unwind info', 'bad frame pointer')
 # glibc ends the unwind information of clone before its system call; a child has no caller there.
 _CLONE = 'libc '
-_CLONE_REASONS = ('no unwind info', 'zero return address', 'not executable')
+_CLONE_REASONS = (None, 'no unwind info', 'zero return address', 'not executable')
 
 # Amid exec and exit a task has no user part.  How many samples that hits is up to the machine's speed; where it hits
 # is not.
