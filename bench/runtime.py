@@ -167,6 +167,11 @@ def ratio_of_batch(figures):
     return statistics.median(batch / single for single, batch in figures.rounds("switch", "retour"))
 
 
+def lower_quartile(found):
+    """Of CPU times of the same work: what else runs on the machine only adds to them."""
+    return sorted(found)[len(found) // 4]
+
+
 class Agent:
     """A program that measures its own CPU time: alone, with a handler that does nothing, with the agent in it."""
 
@@ -203,15 +208,15 @@ class Agent:
     def slowdown(self, hz, how):
         if (hz, how) in self.why:
             raise self.why[hz, how]
-        pairs = zip(self.found[hz, how], self.found[0, EMPTY])
-        return 100 * (statistics.median(with_it / without for with_it, without in pairs) - 1)
+        return 100 * (lower_quartile(self.found[hz, how]) / lower_quartile(self.found[0, EMPTY]) - 1)
 
 
 def agent(build, rounds, quick):
     table = Table(7, "The agent", "CPU time that a busy program, more than 20 frames deep, measures of itself: % more "
-                  f"than alone, median of {rounds} rounds with each in turn. The empty handler is the program's own, "
-                  "of a timer of its CPU time: the least that sampling by signals costs on this machine. Such timers "
-                  "fire with the kernel's ticks, the agent counts what falls together.",
+                  f"than alone, by the lower quartile of {rounds} rounds with each in turn. The empty handler is the "
+                  "program's own, of a timer of its CPU time: the least that sampling by signals costs on this machine, "
+                  "and a measure of the noise. Such timers fire with the kernel's ticks, the agent counts what falls "
+                  "together.",
                   ["Hz", "with an empty handler, %", "with the agent, %"])
     measured = Agent(build, quick)
     measured.measure(rounds)
