@@ -148,6 +148,15 @@ void retour_agent_thread_named(void)
 	errno = saved_errno;
 }
 
+/* In the one of another PID namespace threads have other numbers. */
+static bool has_own_proc(void)
+{
+	char self[16] = "";
+
+	sys_call(SYS_readlinkat, AT_FDCWD, (long)"/proc/self", (long)self, sizeof(self) - 1, 0, 0);
+	return atoi(self) == agent_pid();
+}
+
 /*
  * The threads in /proc, or -errno.  The agent's thread has them open, in its own table of descriptors: there
  * may be no /proc any more in the root that the process has now.
@@ -156,6 +165,8 @@ static long open_tasks(void)
 {
 	bool kept = tasks_kept >= 0 && sys_gettid() == __atomic_load_n(&agent_thread, __ATOMIC_RELAXED);
 
+	if (!kept && !has_own_proc())
+		return -ENOENT;
 	return sys_call(SYS_openat, kept ? tasks_kept : AT_FDCWD, (long)(kept ? "." : "/proc/self/task"),
 			O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, 0, 0);
 }
@@ -172,6 +183,11 @@ static void read_name(int tasks, pid_t tid, char name[17])
 	ssize_t n = 0;
 	int fd;
 
+	if (tid == sys_gettid()) {	/* needs no /proc */
+		name[16] = '\0';
+		prctl(PR_GET_NAME, name);
+		return;
+	}
 	snprintf(path, sizeof(path), "%d/comm", tid);
 	fd = openat(tasks, path, O_RDONLY | O_CLOEXEC);
 	if (fd >= 0) {

@@ -185,6 +185,18 @@ def processes():
     nearly_all_complete(recording, 'perl', 20)
 
 
+@tap.test('a program in a PID namespace of its own, with the /proc of another')
+def other_proc():
+    need('unshare')
+    command = ['unshare', '--pid', '--fork', '/usr/bin/python3', '-c', BUSY.format(0.3) + 'import os; print(os.getpid())']
+    if retour.run_other(*command).returncode:
+        raise tap.Skip('unshare is refused here')
+    # What unshare's child does before it is another program is lost, and counted.
+    recording = retour.record('--backend', 'agent', command=command, frequency=FREQUENCY)
+    assert recording.output == '1\n', recording.output
+    nearly_all_complete(recording, 'python3', 10)
+
+
 @tap.test('a daemon that closes all descriptors')
 def daemon():
     done = retour.fresh_path('.done')
