@@ -16,6 +16,7 @@
 
 #include "retour/rcu_types.h"
 #include "runtime/mutant.h"
+#include "runtime/unwind_memory.h"
 #define UNWIND_COMPACT_ROWS	/* as the objects of src/unwind in this library */
 #include "unwind/cfi.h"
 #include "unwind/fde_index.h"
@@ -55,6 +56,20 @@ __attribute__((constructor(103))) static void find_entry_points(void)
 static bool is_entry(unsigned long pc)
 {
 	return pc - entry_points[0] < ENTRY_BYTES || pc - entry_points[1] < ENTRY_BYTES;
+}
+
+/*
+ * The first byte of what a context of makecontext() returns to when it is over, as in unwind/known_libc.c:
+ * no rule of libc's says that its stack ends there.  pc is that of the call which there was none of.
+ */
+static bool is_end_of_context(unsigned long pc)
+{
+	/* mov %rbx, %rsp; mov (%rsp), %rdi; test %rdi, %rdi */
+	static const unsigned char code[] = { 0x48, 0x89, 0xdc, 0x48, 0x8b, 0x3c, 0x24, 0x48, 0x85, 0xff };
+	struct unwind_memory none = { 0, 0 };
+	unsigned long long words[2];
+
+	return unwind_memory_read(&none, pc + 1, words, 2) && !memcmp(words, code, sizeof(code));
 }
 
 /* .eh_frame reaches at most to the object's end. */
@@ -211,7 +226,7 @@ __attribute__((noinline)) static struct unwind_rule miss(struct slot *slot, cons
 
 	if (hash)
 		store_slot(slot, pc, fde, hash, &rule);
-	else if (is_entry(pc))
+	else if (is_entry(pc) || is_end_of_context(pc))
 		rule.cfa_kind = RULE_CFA_OUTERMOST;
 	return rule;
 }

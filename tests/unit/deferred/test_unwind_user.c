@@ -77,19 +77,42 @@ static struct {
 	unsigned long entries[MAX];
 	unsigned int n;
 	enum retour_unwind_end end;
-} in_constructor;
+} walked;
 
-__attribute__((constructor)) static void walk_in_constructor(void)
+__attribute__((constructor)) static void walk_walked(void)
 {
-	in_constructor.n = retour_unwind_here(in_constructor.entries, MAX, &in_constructor.end);
+	walked.n = retour_unwind_here(walked.entries, MAX, &walked.end);
 }
 
 /* Whoever calls them: the loader, or libc. */
 TEST(chains_of_constructors_are_complete)
 {
-	CHECK(in_constructor.n > 2);
-	CHECK_U64(in_constructor.end, RETOUR_UNWIND_COMPLETE);
-	CHECK(in_constructor.entries[0] - (unsigned long)walk_in_constructor < 4096);
+	CHECK(walked.n > 2);
+	CHECK_U64(walked.end, RETOUR_UNWIND_COMPLETE);
+	CHECK(walked.entries[0] - (unsigned long)walk_walked < 4096);
+}
+
+static ucontext_t of_test;
+
+NOINLINE static void walk_in_context(void)
+{
+	walked.n = retour_unwind_here(walked.entries, MAX, &walked.end);
+}
+
+/* Its function returns to code without a rule for that. */
+TEST(chains_of_contexts_are_complete)
+{
+	static char stack[65536];
+	ucontext_t context;
+
+	CHECK(!getcontext(&context));
+	context.uc_stack = (stack_t){ .ss_sp = stack, .ss_size = sizeof(stack) };
+	context.uc_link = &of_test;
+	makecontext(&context, walk_in_context, 0);
+	walked.n = 0;
+	CHECK(!swapcontext(&of_test, &context));
+	CHECK_U64(walked.n, 2);
+	CHECK_U64(walked.end, RETOUR_UNWIND_COMPLETE);
 }
 
 static void *compare_in_thread(void *arg)
