@@ -27,17 +27,34 @@ static int let_others_come(const struct agent_server *s)
 	return geteuid() ? 0 : chmod(s->directory, 0711) || chmod(s->path, 0666);
 }
 
+/* 0, or why there is none in /tmp: all users reach that, whoever the command becomes. */
+static int make_directory(struct agent_server *s)
+{
+	const char *const places[] = { "/tmp", getenv("TMPDIR"), "/dev/shm" };
+	int reason = 0;
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		if (!places[i] || places[i][0] != '/' || snprintf(s->directory, sizeof(s->directory), "%s/retour-XXXXXX",
+								  places[i]) >= (int)sizeof(s->directory))
+			continue;
+		if (mkdtemp(s->directory))
+			return 0;
+		reason = reason ?: errno;
+	}
+	s->directory[0] = '\0';
+	return reason;
+}
+
 struct error *agent_server_open(struct agent_server *s)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	struct error *err;
+	int reason;
 
-	*s = (struct agent_server){ .fd = -1, .spare = -1, .directory = "/tmp/retour-XXXXXX" };
-	if (!mkdtemp(s->directory)) {
-		err = error_errno(errno, "a directory in /tmp");
-		s->directory[0] = '\0';
-		return err;
-	}
+	*s = (struct agent_server){ .fd = -1, .spare = -1 };
+	reason = make_directory(s);
+	if (reason)
+		return error_errno(reason, "a directory in /tmp (remedy: set TMPDIR to where files can be made)");
 	snprintf(s->path, sizeof(s->path), "%s/agents", s->directory);
 	memcpy(address.sun_path, s->path, strlen(s->path));
 	s->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

@@ -546,6 +546,22 @@ def container():
     in_container()
 
 
+@tap.test('so it does where nothing can be written in /tmp')
+def read_only():
+    if os.geteuid():
+        raise tap.Skip('needs root')
+    read_only_tmp = 'mount --bind /tmp /tmp && mount -o remount,bind,ro /tmp'
+    if not os.path.isdir('/dev/shm') or retour.run_other('unshare', '-m', 'sh', '-c', read_only_tmp).returncode:
+        raise tap.Skip('no mounts, or no /dev/shm here')
+    path = retour.fresh_path()
+    with open(path, 'wb') as out:
+        done = subprocess.run(['unshare', '-m', 'sh', '-c', f'{read_only_tmp} && exec "$@"', 'sh', retour.RETOUR, 'record',
+                               '--backend', 'agent', '-o', '-', '--', retour.program('plain'), '--seconds', '0.5'],
+                              stdout=out, stderr=subprocess.PIPE, text=True, check=False, timeout=retour.TIMEOUT)
+    assert done.returncode == 0, done.stderr
+    nearly_all_complete(retour.Recording(path), 'plain', 10)
+
+
 @tap.test('so it does for a plain user')
 def plain_user():
     if os.geteuid():
