@@ -262,8 +262,37 @@ static bool uses_libretour(pid_t pid)
 	return maps_library(pid) || has_tracepoints(pid);
 }
 
-static struct error *no_agent(pid_t pid, int code)
+/* What has the name of one of the directories and is not its user's alone: anybody may make something in /tmp. */
+static bool find_squatted(pid_t pid, const struct identity *who, char *path, size_t size, struct stat *st)
 {
+	struct stat ours, root;
+	char prefix[32];
+
+	snprintf(prefix, sizeof(prefix), "/proc/%d/root", pid);
+	if (!stat("/", &ours) && !stat(prefix, &root) && ours.st_dev == root.st_dev && ours.st_ino == root.st_ino)
+		prefix[0] = '\0';
+	for (uint32_t i = 0; i < who->n_users; i++) {
+		char names[3][64];
+
+		name_directories(pid, who, who->users[i], names);
+		for (int n = 0; n < (who->user_namespace ? 3 : 1); n++) {
+			snprintf(path, size, "%s%s", prefix, names[n]);
+			if (!lstat(path, st) && !is_private(AT_FDCWD, path, who->users[i], S_IFDIR))
+				return true;
+		}
+	}
+	return false;
+}
+
+static struct error *no_agent(pid_t pid, const struct identity *who, int code)
+{
+	char path[256];
+	struct stat st;
+
+	if ((code == EPERM || code == ENOENT) && find_squatted(pid, who, path, sizeof(path), &st))
+		return error_new(EPERM, "process %d has no place for the socket of its agent: %s is of user %u, mode %03o, and "
+				 "must be its own user's alone (remedy: sudo rm -r %s, and start the process again)", pid, path,
+				 st.st_uid, st.st_mode & 0777, path);
 	switch (code) {
 	case EACCES:
 	case EPERM:
@@ -335,7 +364,7 @@ struct error *agent_connect(pid_t pid, unsigned int *number, int *ret)
 	if (n == -EPROTO || n == -ECONNRESET)
 		return error_new(EPROTO, "the agent of process %d does not answer", pid);
 	if (n)
-		return no_agent(pid, -n);
+		return no_agent(pid, &who, -n);
 	if (hello.kind == AGENT_REFUSED)
 		return error_errno((int)hello.error, "process %d refuses to be recorded", pid);
 	if (hello.version != AGENT_VERSION)

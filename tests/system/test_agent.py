@@ -494,6 +494,35 @@ def no_copy():
             process.kill()
 
 
+def open_to_all(path):
+    """May every user come to a file?"""
+    while path != '/':
+        if not os.stat(path).st_mode & 1:
+            return False
+        path = os.path.dirname(path)
+    return True
+
+
+@tap.test('somebody else has taken the name of the directory: the message says who')
+def squatted():
+    user, directory = 54321, '/tmp/retour-54321'
+    program = retour.program('traced')
+    if os.geteuid() or not open_to_all(program):
+        raise tap.Skip('the programs can only be run as this user')
+    shutil.rmtree(directory, ignore_errors=True)
+    os.mkdir(directory, 0o755)
+    try:
+        with Traced(user=user, group=user, extra_groups=[]) as traced:
+            done = retour.run('list', 'tracepoints', '-p', traced.pid)
+            assert done.returncode == 1 and f'{directory} is of user 0, mode 755' in done.stderr, done.stderr
+            assert f'remedy: sudo rm -r {directory}' in done.stderr, done.stderr
+    finally:
+        os.rmdir(directory)
+    with Traced(user=user, group=user, extra_groups=[]) as traced:
+        retour.succeed('list', 'tracepoints', '-p', traced.pid)
+    shutil.rmtree(directory)
+
+
 def left_behind(directory, listens):
     """A socket as of a process that has ended; who is to be believed dead does not listen either."""
     with subprocess.Popen(['true']) as ended:
