@@ -9,7 +9,7 @@
 
 #define PERF_FIRST	(FEATURE(PROC) | FEATURE(SYS) | FEATURE(SECCOMP_PERF))
 /* BPF programs see the process IDs of the machine, whatever namespace the recorder is in. */
-#define BPF_FIRST	(PERF_FIRST | FEATURE(SECCOMP_BPF) | FEATURE(PID_NAMESPACE))
+#define BPF_FIRST	(PERF_FIRST | FEATURE(SECCOMP_BPF) | FEATURE(PID_NAMESPACE) | FEATURE(MEMORY))
 /* Kernels may take the request for deferred chains and ignore it. */
 #define NATIVE_FIRST	(PERF_FIRST | FEATURE(DEFERRED_CHAINS))
 #define AGENT_FIRST	(FEATURE(PROC) | FEATURE(AGENT))

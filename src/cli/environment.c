@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 
+#include <inttypes.h>
 #include <linux/capability.h>
 #include <linux/magic.h>
 #include <stdint.h>
@@ -90,6 +91,46 @@ static const char *runtime_of_cgroup(void)
 			if (strstr(line, runtimes[i]))
 				return runtimes[i];
 	return NULL;
+}
+
+/* The least limit of a group and those above it; a container may see its own one as the uppermost. */
+static uint64_t least_limit(const char *hierarchy, char *group, const char *name)
+{
+	uint64_t least = UINT64_MAX, limit;
+	char path[8192];
+
+	for (;;) {
+		_cleanup_fclose_ FILE *in = NULL;
+		char *end = strrchr(group, '/');
+
+		snprintf(path, sizeof(path), "%s%s/%s", hierarchy, group, name);
+		in = fopen(path, "re");
+		if (in && fscanf(in, "%" SCNu64, &limit) == 1 && limit < least)
+			least = limit;
+		if (!end)
+			return least;
+		*end = '\0';
+	}
+}
+
+uint64_t environment_memory_limit(void)
+{
+	_cleanup_fclose_ FILE *in = fopen("/proc/self/cgroup", "re");
+	uint64_t least = UINT64_MAX, limit = UINT64_MAX;
+	char line[4096], *group;
+
+	/* ID:CONTROLLERS:GROUP */
+	while (in && fgets(line, sizeof(line), in)) {
+		line[strcspn(line, "\n")] = '\0';
+		group = strchr(line, '/');
+		if (group && !strncmp(line, "0::", 3))
+			limit = least_limit("/sys/fs/cgroup", group, "memory.max");
+		else if (group && strstr(line, ":memory:"))
+			limit = least_limit("/sys/fs/cgroup/memory", group, "memory.limit_in_bytes");
+		if (limit < least)
+			least = limit;
+	}
+	return least;
 }
 
 static void append(char *text, size_t size, const char *what)

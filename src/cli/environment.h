@@ -21,6 +21,8 @@ bool environment_is_initial_pid_namespace(void);
 /* Tells by what a container was recognised; false if by nothing. */
 bool environment_is_container(char *ret, size_t size);
 bool environment_is_chroot(void);
+/* What the cgroup may use, in bytes; UINT64_MAX: there is no limit, or none that can be read. */
+uint64_t environment_memory_limit(void);
 /* Do setuid programs and file capabilities work? */
 bool environment_may_gain_privileges(void);
 

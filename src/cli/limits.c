@@ -26,6 +26,8 @@ const char *limit_remedy(int code)
 	switch (code) {
 	case EMFILE:
 		return FILES_REMEDY;
+	case EAGAIN:
+		return RAISE("nproc") ", or more processes for the cgroup (pids.max)";
 	case EFBIG:
 		return is_limited(RLIMIT_FSIZE) ? RAISE("fsize") : NULL;
 	case ENOMEM:

@@ -17,6 +17,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <linux/capability.h>
 #include <linux/perf_event.h>
 #include <stdarg.h>
@@ -169,6 +170,17 @@ static void probe_capability(struct machine_feature *f, uint64_t any_of)
 	f->available = has_capability(any_of);
 	if (!f->available && environment_capabilities() & any_of)
 		set_value(f, "only within the user namespace");
+}
+
+/* About what backend bpf takes: the cache of rules and the programs, and rings of each CPU up to their limit. */
+static void probe_memory(struct machine_feature *f)
+{
+	const uint64_t n_cpus = (uint64_t)sysconf(_SC_NPROCESSORS_CONF), rings = n_cpus < 16 ? 8 * n_cpus : 128;
+	const uint64_t limit = environment_memory_limit() >> 20;
+
+	f->available = limit >= 56 + rings;
+	if (limit < UINT64_MAX >> 21)
+		set_value(f, "%" PRIu64 " MB%s", limit, f->available ? "" : ": backend bpf takes more");
 }
 
 /* ---- BPF ------------------------------------------------------------------------ */
@@ -449,6 +461,7 @@ static void probe_files(struct machine_feature *f)
 
 #define CALL_PERF	FEATURE(SECCOMP_PERF)
 #define CALL_BPF	FEATURE(SECCOMP_BPF)
+#define FATAL		(CALL_PERF | CALL_BPF | FEATURE(MEMORY))	/* what kills who tries nevertheless */
 #define MACHINE_RIGHTS	FEATURE(USER_NAMESPACE)
 #define EVENT		(CALL_PERF | FEATURE(PERF_EVENTS_OWN))
 
@@ -534,6 +547,11 @@ static const struct probe {
 		"cap-ipc-lock", "capability CAP_IPC_LOCK: rings beyond the limits on locked memory",
 		MACHINE_RIGHTS, { .run_with = probe_capability }, NULL, CAPABILITY(IPC_LOCK),
 	},
+	[FEATURE_MEMORY] = {
+		"memory", "memory that the cgroup may use",
+		0, { probe_memory }, "who starts the container or service gives it more: podman/docker run --memory=512m, or "
+		"MemoryMax=512M in the systemd unit",
+	},
 	[FEATURE_BPF_PROGRAM] = {
 		"bpf-program", "loading a BPF program",
 		CALL_BPF | MACHINE_RIGHTS | FEATURE(CAP_BPF) | FEATURE(CAP_PERFMON), { probe_program }, module_remedy,
@@ -549,7 +567,7 @@ static const struct probe {
 	[FEATURE_BPF_WALKER] = {
 		"bpf-walker", "a walk by the bpf backend",
 		CALL_PERF | CALL_BPF | MACHINE_RIGHTS | FEATURE(PID_NAMESPACE) | FEATURE(BTF) | FEATURE(TASK_WORK) |
-		FEATURE(CAP_BPF) | FEATURE(CAP_PERFMON) | FEATURE(BPF_PROGRAM) | FEATURE(PERF_EVENTS),
+		FEATURE(CAP_BPF) | FEATURE(CAP_PERFMON) | FEATURE(MEMORY) | FEATURE(BPF_PROGRAM) | FEATURE(PERF_EVENTS),
 		{ probe_walker }, no_remedy,
 	},
 	[FEATURE_DEFERRED_CHAINS] = {
@@ -663,8 +681,7 @@ static void run_probe(struct machine *machine, enum feature_id id)
 
 	*f = (struct machine_feature){ .name = p->name, .text = p->text };
 	libbpf_set_print(NULL);
-	/* A filter may kill who calls nevertheless. */
-	if (!machine_obstacle(machine, p->needs & (CALL_PERF | CALL_BPF))) {
+	if (!machine_obstacle(machine, p->needs & FATAL)) {
 		if (p->argument)
 			p->run_with(f, p->argument);
 		else

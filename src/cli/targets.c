@@ -9,6 +9,7 @@
 #include "cli/targets.h"
 
 #include "base/cleanup.h"
+#include "cli/limits.h"
 #include "collect/synthesize.h"
 
 #include <errno.h>
@@ -118,8 +119,7 @@ struct error *targets_add_command(struct targets *targets, char **argv, bool out
 
 		close(gate[0]);
 		return code != EAGAIN ? error_errno(code, "cannot start %s", argv[0]) :
-			error_new(code, "cannot start %s: too many processes (remedy: sudo prlimit --pid $$ "
-				  "--nproc=unlimited)", argv[0]);
+			error_new(code, "cannot start %s: too many processes (remedy: %s)", argv[0], limit_remedy(code));
 	}
 	targets->gate = gate[0];
 	targets->command = argv[0];
