@@ -151,7 +151,8 @@ def stopped_in_exit(who):
     found = chains_of(who, retour.program('faults'), 'x', event='context-switches')
     chains = found.chains[words('stop_in_exit', 'leave', 'sys')]
     if who == 'perf':
-        assert not chains and found.chains.total() >= N, dict(found.chains)
+        # Those that lose the CPU later, when they are exiting already, are walked at once.
+        assert chains < N // 2 and found.chains.total() >= N, dict(found.chains)
     else:
         assert chains >= N, f'{dict(found.chains)} {found.reasons}'
 
