@@ -4,7 +4,7 @@
 
 #include "base/cleanup.h"
 #include "collect/agent_packet.h"
-#include "elf/elf_file.h"
+#include "collect/agent_program.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -240,26 +240,13 @@ static bool maps_library(pid_t pid)
 	return false;
 }
 
-/* Of its own: it may have the library in itself, or not have loaded it yet. */
-static bool has_tracepoints(pid_t pid)
-{
-	struct elf_file *file = NULL;
-	struct elf_section section;
-	struct error *err;
-	char path[40];
-	bool found;
-
-	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
-	err = elf_file_open(path, &file);
-	found = !err && elf_file_section(file, "retour_tracepoints", &section);
-	elf_file_close(file);
-	error_free(err);
-	return found;
-}
-
+/* The library may be in the program itself, or not be loaded yet. */
 static bool uses_libretour(pid_t pid)
 {
-	return maps_library(pid) || has_tracepoints(pid);
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+	return maps_library(pid) || agent_program_has_tracepoints(path);
 }
 
 /* What has the name of one of the directories and is not its user's alone: anybody may make something in /tmp. */

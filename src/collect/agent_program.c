@@ -3,6 +3,7 @@
 #include "collect/agent_program.h"
 
 #include "base/cleanup.h"
+#include "elf/elf_file.h"
 
 #include <dlfcn.h>
 #include <elf.h>
@@ -84,6 +85,18 @@ static bool read_interpreter(int fd, const Elf64_Ehdr *header, char *ret, size_t
 	return false;
 }
 
+bool agent_program_has_tracepoints(const char *path)
+{
+	struct elf_file *file = NULL;
+	struct elf_section section;
+	struct error *err = elf_file_open(path, &file);
+	bool found = !err && elf_file_section(file, "retour_tracepoints", &section);
+
+	elf_file_close(file);
+	error_free(err);
+	return found;
+}
+
 static struct error *check_elf(int fd, const char *path)
 {
 	static const char other_backend[] = "(remedy: the rights for another backend, see retour doctor)";
@@ -96,13 +109,14 @@ static struct error *check_elf(int fd, const char *path)
 	if (header.e_ident[EI_CLASS] != ELFCLASS64)
 		return error_new(EOPNOTSUPP, "the agent cannot be preloaded into %s, a 32-bit program %s", path,
 				 other_backend);
-	if (!read_interpreter(fd, &header, interpreter, sizeof(interpreter)))
+	/* Of those that are linked statically the ones with libretour have an agent in themselves. */
+	if (!read_interpreter(fd, &header, interpreter, sizeof(interpreter)) && !agent_program_has_tracepoints(path))
 		return error_new(EOPNOTSUPP, "the agent cannot be preloaded into %s, which is linked statically %s",
 				 path, other_backend);
 	if (gains_rights(fd))
 		return error_new(EOPNOTSUPP, "the agent cannot be preloaded into %s, which runs with other rights than "
 				 "yours (setuid, setgid or capabilities) %s", path, other_backend);
-	if (self < 0 || pread(self, &own_header, sizeof(own_header), 0) != sizeof(own_header) ||
+	if (!*interpreter || self < 0 || pread(self, &own_header, sizeof(own_header), 0) != sizeof(own_header) ||
 	    !read_interpreter(self, &own_header, own, sizeof(own)))
 		return NULL;
 	if (strcmp(basename(own), basename(interpreter)))

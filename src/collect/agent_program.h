@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Can a program be given the agent by LD_PRELOAD?  That takes the loader of our
- * own C library, and no more rights than the caller's.
+ * own C library, and no more rights than the caller's; or it has one in itself.
  */
 #ifndef RETOUR_COLLECT_AGENT_PROGRAM_H
 #define RETOUR_COLLECT_AGENT_PROGRAM_H
 
 #include "base/error.h"
 
+#include <stdbool.h>
+
 /*
  * EOPNOTSUPP with a sentence for users if it cannot.  command is looked for as
  * execvp(3) does; one that is not found or not readable is left to exec.
  */
 ERROR_CHECK struct error *agent_program_check(const char *command);
+
+/* Has the program tracepoints of its own, and so a copy of libretour, or will it load one? */
+bool agent_program_has_tracepoints(const char *path);
 
 /* The object to preload, malloc()ed: beside this program, in its build tree, or installed. */
 ERROR_CHECK struct error *agent_object_find(char **ret);

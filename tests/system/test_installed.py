@@ -279,6 +279,14 @@ def _():
                 assert all(known_symbol(s['user'][0]) == 'main' for s in recording.samples), recording.samples[0]
 
 
+@test('a static program with the library is recorded as a command, too')
+def _():
+    with Installed() as installed:
+        stats = recorded('--backend', 'agent', '-e', 'app:*', '--', installed.compiled('gcc', '-static', text=FIRING)).stats
+        assert stats['complete'] == stats['samples'], stats
+        assert {e['name']: e['samples'] for e in stats['events']} == {'app:done': stats['samples']}, stats
+
+
 @test('a static program without a table of its unwind rules says so of each chain')
 def _():
     with Installed() as installed:
