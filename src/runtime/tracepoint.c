@@ -16,11 +16,14 @@
 #include "runtime/mutant.h"
 #include "runtime/static_key.h"
 
-struct retour_srcu_struct retour_tracepoint_srcu = RETOUR_SRCU_INIT_("retour_trace", RETOUR_SRCU_FAST);
+static const char domain_name[] = "retour_trace";
+struct retour_srcu_struct retour_tracepoint_srcu = RETOUR_SRCU_INIT_(domain_name, RETOUR_SRCU_FAST);
 
 __attribute__((constructor(101))) static void tracepoint_srcu_init(void)
 {
-	retour_srcu_module_coming(&retour_tracepoint_srcu);
+	/* If the program has the library twice, by its name it is the first one's, which has listed it. */
+	if (retour_tracepoint_srcu.domain.name == domain_name)
+		retour_srcu_module_coming(&retour_tracepoint_srcu);
 }
 
 struct probes {
