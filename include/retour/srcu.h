@@ -82,7 +82,7 @@ RETOUR_API void retour_srcu_module_going(struct retour_srcu_struct *ssp);
 	{                                                                      \
 		retour_srcu_module_going(&name);                               \
 	}                                                                      \
-	struct retour_srcu_struct
+	struct retour_srcu_defined_##name
 
 /*
  * A domain that is ready from the start.  Its object may be closed, by no

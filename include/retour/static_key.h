@@ -93,10 +93,9 @@ struct retour_static_site {
 
 #define RETOUR_STATIC_KEY_(name, enabled)                                      \
 	RETOUR_EXTERN_C_ RETOUR_HIDDEN struct retour_static_key name;          \
-	__attribute__((weak)) struct retour_static_key name = { enabled };     \
 	RETOUR_STATIC_BRANCH_(retour_static_unlikely_##name, name, 0)          \
 	RETOUR_STATIC_BRANCH_(retour_static_likely_##name, name, 1)            \
-	struct retour_static_key
+	__attribute__((weak)) struct retour_static_key name = { enabled }
 
 /* A key that starts as false or true: at file scope, in a header too; it is one in an object. */
 #define RETOUR_STATIC_KEY_FALSE(name) RETOUR_STATIC_KEY_(name, 0)

@@ -319,8 +319,6 @@ RETOUR_INLINE uint64_t retour_noted_(long double value)
 		#provider, #tpname, retour_fields_##id, RETOUR_TP_MAY_FAULT_##kind, false, { 0 }, NULL, NULL, \
 		NULL, 0                                                        \
 	};                                                                     \
-	__attribute__((section("retour_tracepoints"), used))                   \
-	static struct retour_tracepoint *retour_tracepoint_pointer_##id = &retour_tracepoint_##id; \
 	RETOUR_TP_ASIDE_ RETOUR_TP_QUIET_                                      \
 	static void trace_call_##id params                                     \
 	{                                                                      \
@@ -361,16 +359,17 @@ RETOUR_INLINE uint64_t retour_noted_(long double value)
 	}                                                                      \
 	RETOUR_STATIC_BRANCH_(trace_##id##_enabled, retour_tracepoint_##id.key, 0) \
 	RETOUR_TP_QUIET_ static __inline__ int                                 \
-	register_trace_##id(void (*probe)(void *data RETOUR_STRIP_ more_params), void *data) \
+	register_trace_##id(void (*probe)(void *retour_data RETOUR_STRIP_ more_params), void *data) \
 	{                                                                      \
 		return retour_tracepoint_probe_register(&retour_tracepoint_##id, (void (*)(void))probe, data); \
 	}                                                                      \
 	RETOUR_TP_QUIET_ static __inline__ int                                 \
-	unregister_trace_##id(void (*probe)(void *data RETOUR_STRIP_ more_params), void *data) \
+	unregister_trace_##id(void (*probe)(void *retour_data RETOUR_STRIP_ more_params), void *data) \
 	{                                                                      \
 		return retour_tracepoint_probe_unregister(&retour_tracepoint_##id, (void (*)(void))probe, data); \
 	}                                                                      \
-	struct retour_tracepoint
+	__attribute__((section("retour_tracepoints"), used))                   \
+	static struct retour_tracepoint *retour_tracepoint_pointer_##id = &retour_tracepoint_##id
 
 #define RETOUR_TP_END_ { NULL, NULL, 0, 0 }
 #define RETOUR_TP_NONE_(kind, provider, name)                                 \

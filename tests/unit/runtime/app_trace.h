@@ -31,6 +31,8 @@ int other_register(void (*probe)(void *data, int id, const char *path), void *da
 void cpp_request(int id);
 /* Its argument counts how often it was evaluated. */
 void cpp_lazy(int *evaluated);
+/* What a tracepoint of a namespace was given. */
+int cpp_namespace(void);
 int cpp_register(void (*probe)(void *data, int id, const char *path), void *data);
 
 #ifdef __cplusplus

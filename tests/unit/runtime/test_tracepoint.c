@@ -144,6 +144,11 @@ static void check_kinds(void *data, signed char sc, unsigned short us, bool b, f
 	kinds_seen++;
 }
 
+TEST(a_namespace_has_its_own)
+{
+	CHECK(cpp_namespace() == 7);
+}
+
 TEST(fields_of_all_kinds_and_none_arrive)
 {
 	int ticks = 0;
