@@ -374,6 +374,14 @@ static void probe_kernel_symbols(struct machine_feature *f)
 			      "sudo sysctl kernel.kptr_restrict=0 kernel.perf_event_paranoid=1");
 }
 
+/* /proc may show processes only (mount option subset=pid). */
+static void set_unreadable(struct machine_feature *f)
+{
+	set_value(f, "it cannot be read");
+	if (!f->available && environment_has_proc())
+		set_remedy(f, "sudo mount -t proc proc /proc");
+}
+
 /* The value of a setting of the kernel; false if it cannot be read. */
 static bool read_sysctl(const char *path, long *ret)
 {
@@ -392,9 +400,12 @@ static void probe_paranoid(struct machine_feature *f)
 	bool overridden = has_capability(CAPABILITY(PERFMON) | CAPABILITY(SYS_ADMIN));
 	long value;
 
-	if (!read_sysctl("/proc/sys/kernel/perf_event_paranoid", &value))
+	f->available = overridden;
+	if (!read_sysctl("/proc/sys/kernel/perf_event_paranoid", &value)) {
+		set_unreadable(f);
 		return;
-	f->available = value <= 0 || overridden;
+	}
+	f->available |= value <= 0;
 	set_value(f, "%ld: %s%s", value, leaves[value <= 0 ? 0 : value > 2 ? 3 : value],
 		  overridden ? ", but CAP_PERFMON overrides it" : "");
 }
@@ -402,7 +413,7 @@ static void probe_paranoid(struct machine_feature *f)
 /* The limits on locked memory add up, for the rings of one user. */
 struct locked_memory {
 	bool unlimited;
-	long per_cpu, process;	/* kB */
+	long per_cpu, process;	/* kB; below 0: it cannot be read */
 	bool suffices;
 };
 
@@ -412,8 +423,10 @@ static bool read_locked_memory(struct locked_memory *ret)
 	const long n_cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	struct rlimit limit;
 
-	if (!read_sysctl("/proc/sys/kernel/perf_event_mlock_kb", &ret->per_cpu) || getrlimit(RLIMIT_MEMLOCK, &limit))
+	if (getrlimit(RLIMIT_MEMLOCK, &limit))
 		return false;
+	if (!read_sysctl("/proc/sys/kernel/perf_event_mlock_kb", &ret->per_cpu))
+		ret->per_cpu = -1;
 	ret->unlimited = limit.rlim_cur == RLIM_INFINITY;
 	ret->process = (long)(limit.rlim_cur / 1024);
 	ret->suffices = ret->unlimited || has_capability(CAPABILITY(IPC_LOCK)) ||
@@ -428,7 +441,10 @@ static void probe_perf_mlock(struct machine_feature *f)
 	if (!read_locked_memory(&m))
 		return;
 	f->available = m.suffices;
-	set_value(f, "%ld kB a CPU%s", m.per_cpu, m.suffices ? "" : ": too little for rings");
+	if (m.per_cpu < 0)
+		set_unreadable(f);
+	else
+		set_value(f, "%ld kB a CPU%s", m.per_cpu, m.suffices ? "" : ": too little for rings");
 }
 
 static void probe_memlock(struct machine_feature *f)

@@ -6,6 +6,7 @@ samples when it is loaded, so no test can make a recording that is not checked.
 """
 
 import atexit
+import contextlib
 import functools
 import json
 import os
@@ -57,6 +58,30 @@ def need(*names):
     for name in names:
         if not _doctor()[name]['usable']:
             raise tap.Skip(f'backend {name}: {_doctor()[name]["why"]}')
+
+
+@contextlib.contextmanager
+def memory_cgroup(limit):
+    """The command line that leads into a cgroup that may use so many bytes."""
+    for hierarchy, file in ('/sys/fs/cgroup/memory', 'memory.limit_in_bytes'), ('/sys/fs/cgroup', 'memory.max'):
+        group = os.path.join(hierarchy, f'retour-test-{os.getpid()}')
+        with contextlib.suppress(OSError), open(os.path.join(hierarchy, 'cgroup.procs'), encoding='ascii'):
+            os.mkdir(group)
+            if os.path.exists(os.path.join(group, file)):
+                break
+            os.rmdir(group)
+    else:
+        raise tap.Skip('there are no cgroups with limits on memory here')
+    try:
+        with open(os.path.join(group, file), 'w', encoding='ascii') as out:
+            out.write(str(limit))
+        yield 'sh', '-c', f'echo $$ >{group}/cgroup.procs && exec "$@"', 'sh'
+    finally:
+        for _ in range(100):    # who has ended may be in it for a moment yet
+            with contextlib.suppress(OSError):
+                os.rmdir(group)
+                break
+            time.sleep(0.1)
 
 
 def program(name):

@@ -301,6 +301,15 @@ def kernel_names():
     assert 'cap' not in masked.features['kernel-symbols']['remedy'], masked.features['kernel-symbols']
 
 
+@tap.test('/proc of processes only')
+def part_of_proc():
+    need('unshare')
+    script = 'mount -t proc -o subset=pid proc /proc && exec "$@"'
+    for prefix, available in ((), True), (AS_NOBODY, False):
+        environment = Environment('unshare', '--mount', 'sh', '-c', script, 'sh', *prefix, user=NOBODY if prefix else 0)
+        expect(environment, 'perf-event-paranoid', available, 'cannot be read')
+
+
 @tap.test('a process of another user')
 def process_of_another():
     environment = Environment(*AS_NOBODY, user=NOBODY)
@@ -443,33 +452,9 @@ def limits():
     expect(environment, 'open-files', True)
 
 
-@contextlib.contextmanager
-def memory_cgroup(limit):
-    """The command line that leads into a cgroup that may use so many bytes."""
-    for hierarchy, file in ('/sys/fs/cgroup/memory', 'memory.limit_in_bytes'), ('/sys/fs/cgroup', 'memory.max'):
-        group = os.path.join(hierarchy, f'retour-test-{os.getpid()}')
-        with contextlib.suppress(OSError), open(os.path.join(hierarchy, 'cgroup.procs'), encoding='ascii'):
-            os.mkdir(group)
-            if os.path.exists(os.path.join(group, file)):
-                break
-            os.rmdir(group)
-    else:
-        raise tap.Skip('there are no cgroups with limits on memory here')
-    try:
-        with open(os.path.join(group, file), 'w', encoding='ascii') as out:
-            out.write(str(limit))
-        yield 'sh', '-c', f'echo $$ >{group}/cgroup.procs && exec "$@"', 'sh'
-    finally:
-        for _ in range(100):    # who has ended may be in it for a moment yet
-            with contextlib.suppress(OSError):
-                os.rmdir(group)
-                break
-            time.sleep(0.1)
-
-
 @tap.test('a cgroup whose limit on memory would kill who tries backend bpf')
 def limited_memory():
-    with memory_cgroup(60 << 20) as prefix:
+    with retour.memory_cgroup(60 << 20) as prefix:
         environment = Environment(*prefix)
         expect(environment, 'memory', False, '60 MB: backend bpf takes more')
         environment.check_backend('bpf')
