@@ -14,6 +14,7 @@
 #include "collect/agent_server.h"
 #include "collect/agent_packet.h"
 #include "collect/agent_tracepoints.h"
+#include "collect/agent_unseen.h"
 #include "collect/backend.h"
 #include "collect/perf_events.h"
 #include "collect/synthesize.h"
@@ -50,6 +51,7 @@ struct agent_backend {
 	char *environment[3];			/* of the command, NULL-terminated */
 	VEC(struct agent_process *) processes;
 	struct agent_tracepoints tracepoints;
+	struct agent_unseen unseen;		/* processes of the command */
 	uint64_t refused, no_files;		/* processes that are not recorded */
 	bool stopped;
 	struct backend_counters counters;
@@ -330,6 +332,21 @@ static void read_timer(int fd)
 		return;		/* not yet */
 }
 
+/* A program that took the place of one with an agent has its id, but not its memory. */
+static bool has_agent(void *backend, uint32_t pid)
+{
+	struct agent_backend *b = backend;
+
+	vec_each(&b->processes, at) {
+		if ((*at)->pid == pid && (*at)->state < AGENT_PROCESS_RECORDED)
+			return true;
+		if ((*at)->state == AGENT_PROCESS_RECORDED && agent_process_member(*at, pid) &&
+		    agent_process_is_mapped(*at, pid))
+			return true;
+	}
+	return false;
+}
+
 static void agent_drain(void *backend)
 {
 	struct agent_backend *b = backend;
@@ -349,6 +366,8 @@ static void agent_drain(void *backend)
 	} while (n == MAX_READY);
 	vec_each(&b->processes, at)
 		drain_process(b, *at);
+	if (b->server.fd >= 0 && !b->stopped)
+		b->counters.unsampled[UNSAMPLED_NO_AGENT] += (uint64_t)agent_unseen_look(&b->unseen, has_agent, b);
 }
 
 /* ---- events whose turn has come ------------------------------------------------------ */
@@ -457,6 +476,7 @@ static void agent_destroy(void *backend)
 		agent_process_destroy(*at);
 	vec_free(&b->processes);
 	vec_free(&b->tracepoints.events);
+	agent_unseen_free(&b->unseen);
 	agent_server_close(&b->server);
 	if (b->page) {
 		__atomic_store_n(&b->page->state, AGENT_GONE, __ATOMIC_RELEASE);

@@ -286,14 +286,24 @@ def static():
     assert 'page-faults' in said, said
 
 
-@tap.test('descendants that cannot be given an agent run unseen, and unharmed')
-def unseen():
+@tap.test('descendants that cannot be given an agent run unharmed')
+def unharmed():
     for name in ('plain_musl', 'plain_static', 'plain_32'):
         if not os.path.exists(os.path.join(retour.PROGRAMS, name)):
             continue
         recording = record('sh', '-c', '"$1" --seconds 0.05; echo "status $?"', 'sh', retour.program(name))
         assert recording.output.endswith('status 0\n') and not recording.of(name), (name, recording.output, recording.errors)
         assert 'relocating' not in recording.errors, recording.errors
+
+
+@tap.test('they are counted')
+def without_agent():
+    for how in ('"$@"; :', 'exec "$@"'):
+        recording = record('sh', '-c', how, 'sh', retour.program('plain_static'), '--seconds', '3')
+        assert recording.stats['unsampled_threads'] == {'no-agent': 1}, (how, recording.stats)
+        assert '1 threads without samples: their processes have no agent' in recording.errors, recording.errors
+    recording = record('env', '-i', '/usr/bin/python3', '-c', BUSY.format(3))
+    assert recording.stats['unsampled_threads'] == {'no-agent': 1}, recording.stats
 
 
 @tap.test('a process without an agent is not attached to')
