@@ -368,72 +368,12 @@ static bool is_own(struct agent_process *p, uint32_t *pid, uint32_t *tid)
 
 /* ---- threads that say nothing ------------------------------------------------- */
 
-/* Was it executed by who is under a filter?  Then it has found no recorder (runtime/agent_confine.c). */
-static bool is_silenced(uint32_t pid)
-{
-	_cleanup_fclose_ FILE *f = NULL;
-	_cleanup_free_ char *variable = NULL;
-	size_t cap = 0;
-	char path[40];
-
-	snprintf(path, sizeof(path), "/proc/%" PRIu32 "/environ", pid);
-	f = fopen(path, "re");
-	while (f && getdelim(&variable, &cap, '\0', f) > 0)
-		if (!strcmp(variable, AGENT_ENVIRONMENT "="))
-			return true;
-	return false;
-}
-
-static void look_at_children(struct agent_process *p, const struct agent_member *member, const char *children,
-			     unsigned int generation);
-
-/* One of which nobody has told by the second look: forked children have the rings, and do it themselves. */
-static void look_at_child(struct agent_process *p, const struct agent_member *member, uint32_t pid,
-			  unsigned int generation)
-{
-	struct known_task *task;
-	uint32_t said = pid;
-	char path[80];
-
-	snprintf(path, sizeof(path), "/proc/%" PRIu32 "/status", pid);
-	if (!p->same_namespace)
-		said = innermost_id(path);
-	task = known_task(p, member, said);
-	if (!task && said && is_silenced(pid)) {
-		task = add_task(p, member, said, pid);
-		if (task)
-			task->unheard = 1;
-	} else if (task && task->unheard == 1 && !find_member(p, said)) {
-		task->unheard = 2;
-		p->unsampled[UNSAMPLED_SECCOMP]++;
-	}
-	if (task)
-		task->listed = p->looks;
-	snprintf(path, sizeof(path), "/proc/%" PRIu32 "/task/%" PRIu32 "/children", pid, pid);
-	look_at_children(p, member, path, generation + 1);
-}
-
-static void look_at_children(struct agent_process *p, const struct agent_member *member, const char *children,
-			     unsigned int generation)
-{
-	_cleanup_fclose_ FILE *f = generation < MAX_ANCESTORS ? fopen(children, "re") : NULL;
-	uint32_t pid;
-
-	while (f && fscanf(f, "%" SCNu32, &pid) == 1)
-		if (!agent_process_member(p, pid))
-			look_at_child(p, member, pid, generation);
-}
-
 static void look_at_task(struct agent_process *p, const struct agent_member *member, const char *name)
 {
 	uint32_t tid = (uint32_t)strtoul(name, NULL, 10), said = tid;
 	struct known_task *task;
 	char path[80];
 
-	if (tid && p->unsampled[UNSAMPLED_SECCOMP]) {
-		snprintf(path, sizeof(path), "/proc/%" PRIu32 "/task/%" PRIu32 "/children", member->pid, tid);
-		look_at_children(p, member, path, 0);
-	}
 	if (!tid || tid == member->pid)
 		return;
 	snprintf(path, sizeof(path), "/proc/%" PRIu32 "/task/%" PRIu32 "/status", member->pid, tid);
