@@ -332,6 +332,25 @@ static void read_timer(int fd)
 		return;		/* not yet */
 }
 
+/* Closed even to its own user, as programs may decide, and not because it has the rights of another. */
+static bool hides_memory(uint32_t pid)
+{
+	_cleanup_fclose_ FILE *f = NULL;
+	unsigned int real, effective, saved = 0, me = getuid();
+	char line[128];
+
+	snprintf(line, sizeof(line), "/proc/%" PRIu32 "/maps", pid);
+	f = fopen(line, "re");
+	if (f || errno != EACCES)
+		return false;
+	snprintf(line, sizeof(line), "/proc/%" PRIu32 "/status", pid);
+	f = fopen(line, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "Uid: %u %u %u", &real, &effective, &saved) == 3)
+			return real == me && effective == me && saved == me;
+	return false;
+}
+
 /* A program that took the place of one with an agent has its id, but not its memory. */
 static bool has_agent(void *backend, uint32_t pid)
 {
@@ -341,7 +360,7 @@ static bool has_agent(void *backend, uint32_t pid)
 		if ((*at)->pid == pid && (*at)->state < AGENT_PROCESS_RECORDED)
 			return true;
 		if ((*at)->state == AGENT_PROCESS_RECORDED && agent_process_member(*at, pid) &&
-		    agent_process_is_mapped(*at, pid))
+		    (agent_process_is_mapped(*at, pid) || hides_memory(pid)))
 			return true;
 	}
 	return false;

@@ -307,6 +307,21 @@ def without_agent():
     assert recording.stats['unsampled_threads'] == {'no-agent': 1}, recording.stats
 
 
+@tap.test('one that lets nobody look at its memory is not, as it has one')
+def closed():
+    if os.geteuid():
+        raise tap.Skip('needs root')
+    os.chmod(retour.workspace, 0o777)
+    if retour.run_other(*AS_NOBODY, 'test', '-x', retour.RETOUR).returncode:
+        raise tap.Skip('the build directory is closed to other users')
+    path = retour.fresh_path()
+    script = 'import ctypes\nassert ctypes.CDLL(None).prctl(4, 0, 0, 0, 0) == 0\n' + BUSY.format(2)
+    done = retour.run_other(*AS_NOBODY, retour.RETOUR, 'record', '--backend', 'agent', '-o', path, '--', '/usr/bin/python3', '-c', script)
+    assert done.returncode == 0, done.stderr
+    recording = retour.Recording(path)
+    assert recording.of('python3') and recording.stats['unsampled_threads'] == {}, recording.stats
+
+
 @tap.test('a process without an agent is not attached to')
 def no_agent():
     with subprocess.Popen(['sleep', '20']) as sleeper:
