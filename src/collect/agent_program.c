@@ -12,8 +12,10 @@
 #include <stdint.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 #define AGENT_OBJECT "libretour-agent.so"
 
@@ -125,22 +127,40 @@ static struct error *check_elf(int fd, const char *path)
 	return NULL;
 }
 
-struct error *agent_program_check(const char *command)
+/* The program that runs a command, a script's being its interpreter; -1 and errno: it is not found or not readable. */
+static int open_program(const char *command, char **path)
 {
-	_cleanup_free_ char *path = find_command(command);
 	char interpreter[256];
 
-	for (int i = 0; path && i < MAX_SCRIPTS; i++) {
-		_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	*path = find_command(command);
+	for (int i = 0; *path && i < MAX_SCRIPTS; i++) {
+		_cleanup_close_ int fd = open(*path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
-		if (fd < 0)
-			return NULL;
-		if (!script_interpreter(fd, interpreter, sizeof(interpreter)))
-			return check_elf(fd, path);
-		free(path);
-		path = strdup(interpreter);
+		if (fd < 0 || !script_interpreter(fd, interpreter, sizeof(interpreter)))
+			return steal_fd(&fd);
+		free(*path);
+		*path = strdup(interpreter);
 	}
-	return NULL;
+	errno = ENOENT;
+	return -1;
+}
+
+struct error *agent_program_check(const char *command)
+{
+	_cleanup_free_ char *path = NULL;
+	_cleanup_close_ int fd = open_program(command, &path);
+
+	return fd < 0 ? NULL : check_elf(fd, path);
+}
+
+bool agent_program_gains_rights(const char *command)
+{
+	_cleanup_free_ char *path = NULL;
+	_cleanup_close_ int fd = open_program(command, &path);
+
+	if (fd < 0)
+		return errno == EACCES && access(path, X_OK) == 0;
+	return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1 && gains_rights(fd);
 }
 
 struct error *agent_object_find(char **ret)

@@ -16,6 +16,9 @@
  */
 ERROR_CHECK struct error *agent_program_check(const char *command);
 
+/* Has a command rights that its caller lacks (setuid, setgid, capabilities), or may he only run it?  false: or not found. */
+bool agent_program_gains_rights(const char *command);
+
 /* Has the program tracepoints of its own, and so a copy of libretour, or will it load one? */
 bool agent_program_has_tracepoints(const char *path);
 

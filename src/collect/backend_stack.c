@@ -5,6 +5,8 @@
  * rules and the mappings of its moment, and never written.
  */
 #include "base/clock.h"
+#include "base/log.h"
+#include "collect/agent_program.h"
 #include "collect/backend.h"
 #include "collect/copy_size.h"
 #include "collect/deep_threads.h"
@@ -409,6 +411,15 @@ static struct error *open_events(struct stack_backend *b, int epoll_fd)
 	return perf_events_open(&options, &b->events);
 }
 
+/* Events of a thread end with such an exec, whoever has opened them. */
+static void warn_of_rights(const struct session_options *options)
+{
+	if (options->scope != SESSION_SYSTEM && options->command && agent_program_gains_rights(options->command))
+		log_warning("%s runs with other rights than yours (setuid, setgid or capabilities) or cannot be read: the "
+			    "kernel ends its events (remedy: -a, or what another backend needs, see retour doctor)",
+			    options->command);
+}
+
 static struct error *stack_create(const struct backend_context *context, void **ret)
 {
 	struct stack_backend *b = calloc(1, sizeof(*b));
@@ -433,6 +444,7 @@ static struct error *stack_create(const struct backend_context *context, void **
 		stack_destroy(b);
 		return err;
 	}
+	warn_of_rights(b->options);
 	b->walker = (struct stack_walker){ b->dsos, recorder_processes(b->recorder), b->options->max_depth };
 	*ret = b;
 	return NULL;

@@ -223,6 +223,19 @@ def execs():
     assert {'exec', 'not-started'} & reasons, reasons
 
 
+@tap.test('the kernel ends the events of a program that runs with other rights: that is said')
+def other_rights():
+    path = shutil.copy(retour.program('plain'), retour.fresh_path(''))
+    if os.statvfs(path).f_flag & os.ST_NOSUID:
+        raise tap.Skip('the file system gives nobody other rights')
+    for mode, said in (0o755, False), (0o4755, True):
+        os.chown(path, NOBODY, NOBODY)
+        os.chmod(path, mode)
+        recording = record(command=(path, '--seconds', 0.5))
+        assert ('runs with other rights' in recording.errors) == said, recording.errors
+        assert bool(recording.of(os.path.basename(path))) != said, recording.stats
+
+
 @tap.test('samples in kernel mode have both parts: context-switches, page-faults')
 def kernel_mode():
     recording = record_program('waits', 'naps', options=['-e', 'context-switches'])
