@@ -10,7 +10,7 @@
  *
  * Keys and their sites belong to one object (executable or shared library): a
  * key is hidden from others.  On other architectures than x86-64 sites always
- * load and test.
+ * load and test.  Not for -mcmodel=large, where addresses of keys are no constants.
  */
 #ifndef RETOUR_STATIC_KEY_H
 #define RETOUR_STATIC_KEY_H

@@ -9,7 +9,8 @@
  * See docs/runtime.md.
  *
  * Functions are async-signal-safe, take no lock and leave errno alone, unless
- * they say otherwise.  A walk with all that is under it needs less than 2 KB of stack.
+ * they say otherwise.  A walk with all that is under it needs less than 2 KB of stack;
+ * the loader more, the first time that a handler calls a function by a lazy binding (see ld's -z now).
  */
 #ifndef RETOUR_UNWIND_DEFERRED_H
 #define RETOUR_UNWIND_DEFERRED_H
@@ -92,7 +93,9 @@ RETOUR_API void retour_runtime_return_from_signal(const void *ucontext);
 /*
  * Begins a runtime section: what is requested until its end is deferred to it.
  * Sections nest, also those of handlers into those they interrupt, and end in
- * the thread and call in which they began.
+ * the thread and call in which they began.  A thread must not end in one, by
+ * pthread_exit() or cancellation, nor leave it by longjmp(): if it owes a chain,
+ * who cancels a tracer waits for it for ever.
  */
 RETOUR_INLINE void retour_runtime_enter(void)
 {
