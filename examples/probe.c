@@ -7,7 +7,6 @@ RETOUR_TRACEPOINT(app, request, (int, id), (const char *, path));
 
 static void show(void *data, int id, const char *path)
 {
-	(void)data;
 	printf("request %d: %s\n", id, path);
 }
 
