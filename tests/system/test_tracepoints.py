@@ -118,6 +118,13 @@ def wait_for_hits(recorder, path):
     retour.wait_for_samples(recorder, path, size=1 << 18)
 
 
+def kill(recorder, path):
+    """When some of what it has written can be read: a file is read to the last flush, and the first one may be a long one."""
+    wait_for_hits(recorder, path)
+    retour.wait_until(lambda: retour.run('script', '-i', path, '--json').stdout.count('\n') > 200)
+    recorder.kill()
+
+
 def check_cut(path):
     """All there is is read, by perf too; gives the numbers of the requests."""
     done = retour.succeed('script', '-i', path, '--json')
@@ -135,11 +142,10 @@ def killed_attached():
     with Traced() as program:
         path = retour.fresh_path()
         recorder = retour.start('record', '-e', 'app:*', '-p', program.pid, '-o', path)
-        wait_for_hits(recorder, path)
-        recorder.kill()
+        kill(recorder, path)
         recorder.communicate()
         check_cut(path)
-        again = retour.record('-e', 'app:request', '-p', program.pid, '--duration', 1)
+        again = Attached(program.pid, 'app:request').stop()
         assert {s['event'] for s in again.samples} == {'app:request'}, again.stats
         assert program.process.poll() is None
 
@@ -147,10 +153,9 @@ def killed_attached():
 @tap.test('a recorder is killed: its command runs to the end')
 def killed_command():
     path, witness = retour.fresh_path(), retour.fresh_path('.status')
-    script = f'{retour.program("traced")} --seconds 6 >/dev/null; echo $? >{witness}.new; mv {witness}.new {witness}'
+    script = f'{retour.program("traced")} --seconds 10 >/dev/null; echo $? >{witness}.new; mv {witness}.new {witness}'
     recorder = retour.start('record', *AGENT, '-e', 'app:*', '-o', path, '--', 'sh', '-c', script)
-    wait_for_hits(recorder, path)
-    recorder.kill()
+    kill(recorder, path)
     recorder.communicate()
     check_cut(path)
     end = time.monotonic() + retour.TIMEOUT
