@@ -462,21 +462,19 @@ void deferral_drained(struct deferral *d)
 
 void deferral_forget(struct deferral *d, uint32_t tid)
 {
-	struct request *last = find(d, tid);
+	struct request *r;
 
-	if (!last)
-		return;
-	refuse_older(d, last, last->time);
-	last->exited = true;
-	refuse(d, last, last->time, deferral_why_no_chain(d, tid, last->cookie));
+	while ((r = find(d, tid))) {
+		r->exited = true;
+		refuse(d, r, r->time, deferral_why_no_chain(d, tid));
+	}
 }
 
-uint16_t deferral_why_no_chain(const struct deferral *d, uint32_t tid, uint64_t cookie)
+uint16_t deferral_why_no_chain(const struct deferral *d, uint32_t tid)
 {
-	const struct request *r = find_cookie(d, tid, cookie), *last = find(d, tid);
+	const struct request *r = find(d, tid);
 
-	/* Who has asked again has been in user space in between. */
-	if (r != last || d->lost_time > (r ? r->time : 0))
+	if (d->lost_time > (r ? r->time : 0))
 		return REASON_RECORD_LOST;
 	return r && r->exited ? REASON_EXITING : REASON_NOT_RETURNED;
 }

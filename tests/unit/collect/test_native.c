@@ -150,25 +150,6 @@ TEST(lost_before_the_next_entry)
 	check_whole(&b, 1);
 }
 
-/* Only the last one can still be inside the kernel. */
-TEST(lost_before_the_end)
-{
-	struct bench b = { 0 };
-
-	set_up(&b);
-	sample(&b, 0, 5, 0x100000001);
-	sample(&b, 1, 5, 0x300000001);
-	sample(&b, 2, 6, 0x100000002);
-	sample(&b, 3, 6, 0x300000002);
-	take_all(&b);
-	deferral_forget(b.deferral, 6);
-	finish(&b, 4);
-	check_missing(&b, 0, REASON_RECORD_LOST);
-	check_missing(&b, 1, REASON_NOT_RETURNED);
-	check_missing(&b, 2, REASON_RECORD_LOST);
-	check_missing(&b, 3, REASON_EXITING);
-}
-
 TEST(ended_without_a_record)
 {
 	struct bench b = { 0 };
