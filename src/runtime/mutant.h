@@ -22,11 +22,13 @@ enum retour_runtime_mutant {
 	MUTANT_ring_tail_early,		/* room is given back before it is read */
 	MUTANT_ring_tail_trusted,	/* a tail ahead of the ring makes room */
 	MUTANT_ring_no_evict,		/* overwriting does not say so first */
+	MUTANT_ring_stale_end,		/* room is made for an end that may have been passed since */
 	MUTANT_ring_evict_busy,		/* records that are being written are overwritten */
 	MUTANT_ring_no_recheck,		/* the reader does not look whether its copy was overwritten */
 	MUTANT_ring_lost_uncounted,	/* refused records are not counted */
 	MUTANT_ring_dead_block,		/* nobody buries dead writers' records */
 	MUTANT_ring_bury_living,	/* living writers' records are taken for dead ones' */
+	MUTANT_ring_bury_blindly,	/* the reader does not look whether what it buries is a record still */
 	MUTANT_ring_no_wake,		/* commit does not wake */
 	MUTANT_ring_no_last_look,	/* the reader sleeps without looking again */
 	MUTANT_unwind_not_busy,		/* handlers see entries in pieces */

@@ -81,7 +81,7 @@ STEP enum outcome evict(const struct retour_ring *ring, struct ring_page *page, 
 }
 
 STEP enum outcome make_room_by_eviction(const struct retour_ring *ring, struct ring_page *page, int cpu,
-					uint64_t at, unsigned int size)
+					unsigned int size, uint64_t *at)
 {
 	if (mutant(ring_no_evict))
 		return DONE;
@@ -92,24 +92,28 @@ STEP enum outcome make_room_by_eviction(const struct retour_ring *ring, struct r
 
 		if (!ring_oldest(&page->words, &oldest))
 			return AGAIN;
-		if (at + size - oldest.at <= ring->map.data_size)
+		/* After the oldest, which then is not beyond it: else it would pass for what cannot be. */
+		if (!mutant(ring_stale_end))
+			*at = __atomic_load_n(&page->words.reserve, __ATOMIC_RELAXED);
+		if (*at + size - oldest.at <= ring->map.data_size)
 			return DONE;
-		outcome = evict(ring, page, cpu, oldest, at);
+		outcome = evict(ring, page, cpu, oldest, *at);
 		if (outcome != DONE)
 			return outcome;
 	}
 	return AGAIN;
 }
 
-STEP enum outcome make_room(const struct retour_ring *ring, struct ring_page *page, int cpu, uint64_t at,
-			    unsigned int size)
+/* *at is the end of the ring, or what it was a moment ago. */
+STEP enum outcome make_room(const struct retour_ring *ring, struct ring_page *page, int cpu, unsigned int size,
+			    uint64_t *at)
 {
 	uint64_t unread;
 
 	if (ring->overwrite)
-		return make_room_by_eviction(ring, page, cpu, at, size);
+		return make_room_by_eviction(ring, page, cpu, size, at);
 	/* (A) pairs with (B): the copy of a record before its memory is written. */
-	unread = at - __atomic_load_n(&page->perf.data_tail, __ATOMIC_ACQUIRE);
+	unread = *at - __atomic_load_n(&page->perf.data_tail, __ATOMIC_ACQUIRE);
 	retour_tsan_acquire(page);
 	if (mutant(ring_tail_trusted))
 		return (int64_t)(unread + size) <= (int64_t)ring->map.data_size ? DONE : FULL;
@@ -121,7 +125,7 @@ STEP enum outcome try_reserve(const struct retour_ring *ring, struct ring_page *
 			      struct retour_ring_record *record)
 {
 	uint64_t at = __atomic_load_n(&page->words.reserve, __ATOMIC_RELAXED);
-	enum outcome outcome = make_room(ring, page, cpu, at, record->size);
+	enum outcome outcome = make_room(ring, page, cpu, record->size, &at);
 
 	if (outcome != DONE)
 		return outcome;
@@ -141,7 +145,9 @@ static void bury_oldest(const struct retour_ring *ring, struct ring_page *page)
 		return;
 	header = ring_header(&ring->map, page, oldest.at);
 	busy = __atomic_load_n(header, __ATOMIC_RELAXED);
-	if (ring_header_is_busy(busy))
+	/* (G) pairs with (D): the header before the look whether it was one, and not a word of another record. */
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	if (ring_header_is_busy(busy) && __atomic_load_n(&page->words.evicted, __ATOMIC_RELAXED) == oldest.n)
 		owner_bury(&ring->map, header, busy, false);
 }
 

@@ -233,8 +233,9 @@ static const struct perf_event_header *next_of_overwritten(struct retour_ring_re
 			continue;
 		}
 		if (ring_header_is_busy(header)) {
-			if (!owner_bury(&reader->map, from, header, reader->writers_gone) &&
-			    !is_overwritten(cursor, &page->words))
+			/* Looked at first: it may be a word of another record by now, which would be buried. */
+			if ((mutant(ring_bury_blindly) || !is_overwritten(cursor, &page->words)) &&
+			    !owner_bury(&reader->map, from, header, reader->writers_gone))
 				return NULL;
 			continue;
 		}

@@ -9,6 +9,7 @@
 
 #include "collect/perf_ring.h"
 #include "ring_fixture.h"
+#include "unit/rcu/steps.h"
 
 TEST(options_are_checked)
 {
@@ -138,6 +139,98 @@ TEST(overwriting_forgets_the_oldest)
 }
 
 /* A flight recorder is looked at when all is over, and has not forgotten more than it must. */
+static unsigned int steps_left;
+static uint64_t n_written;
+
+static void write_a_turn(const void *pc)
+{
+	if (steps_left--)
+		return;
+	steps_end();
+	for (int i = 0; i < 2 * DATA / 4000; i++)
+		write_record(n_written++, 4000);
+}
+
+TEST(others_overwrite_a_whole_turn_at_any_instruction)
+{
+	uint64_t n = 0, lost = 0;
+
+	if (!steps_init(write_a_turn, 0))
+		SKIP("single steps are of x86-64");
+	open_rings(RETOUR_RING_OVERWRITE, DATA, 0);
+	pin_to(0);
+	for (unsigned int i = 0; i < 400; i++) {
+		uint64_t number = n_written++;
+
+		steps_left = i;
+		steps_begin();
+		write_record(number, 4000);
+		steps_end();
+		n += read_all(&lost);
+		CHECK_U64(n + lost, n_written);
+	}
+	close_rings();
+}
+
+/* The header of a record of 64 bytes that a thread is writing which does not exist. */
+static const uint64_t like_a_dead_writers = 64ull << 48 | 0x80000000 | 0x3ffffff0;
+
+static void write_what_looks_dead(void)
+{
+	struct retour_ring_record record;
+	uint64_t *words;
+
+	CHECK(!retour_ring_reserve(ring, 4000, &record));
+	words = record.data;
+	for (int i = 0; i < 500; i++)
+		words[i] = like_a_dead_writers;
+	retour_ring_commit(ring, &record, RECORD_TYPE, 0);
+}
+
+static void overtake(const void *pc)
+{
+	if (steps_left--)
+		return;
+	steps_end();
+	for (int i = 0; i < 2 * DATA / 4000; i++)
+		write_what_looks_dead();
+}
+
+static void check_words(const struct perf_event_header *header)
+{
+	const uint64_t *words = (const uint64_t *)(header + 1);
+
+	if (header->type == PERF_RECORD_LOST)
+		return;
+	CHECK_U64(header->size, 4008);
+	for (int i = 0; i < 500; i++)
+		CHECK_U64(words[i], like_a_dead_writers);
+}
+
+TEST(a_reader_that_is_overtaken_buries_nobody)
+{
+	const struct perf_event_header *header;
+
+	if (!steps_init(overtake, 0))
+		SKIP("single steps are of x86-64");
+	open_rings(RETOUR_RING_OVERWRITE, DATA, 0);
+	pin_to(0);
+	for (unsigned int i = 0; i < 200; i++) {
+		bool any;
+
+		write_what_looks_dead();
+		steps_left = i;
+		steps_begin();
+		any = retour_ring_reader_next(reader, 0, &header);
+		steps_end();
+		if (any)
+			check_words(header);
+		while ((header = next_record()))
+			check_words(header);
+	}
+	close_rings();
+}
+
 TEST(what_overwriting_left_can_be_read_later)
 {
 	const struct perf_event_header *header;
