@@ -37,7 +37,8 @@ for lie, why in LIES.items():
 @tap.test('unmapped stack pages')
 def holes():
     recording = retour.record_program('stacks', 'holes')
-    Truth(retour.program('stacks'), WORK + 'bottom (?:intact ){5}unmaps (?:doomed ){1,4}',
+    # munmap itself may be on its way back.
+    Truth(retour.program('stacks'), f'(?:{WORK}bottom (?:intact ){{5}}|libc )unmaps (?:doomed ){{1,4}}',
           reasons=['page not readable', 'stack copy too short'], edge_reasons=['no unwind info'],
           edges=r'(?:libc )*(?:unmaps )?(?:doomed )*coroutine libc ',
           callers=False).check(recording)
@@ -121,7 +122,8 @@ def corrupt_headers():
 def check_paged_out(mode):
     recording = retour.record_program('paged_out', mode)
     truth = recording.truths()[-1]
-    assert truth['out'] > truth['pages'] / 2, f'only {truth["out"]} of {truth["pages"]} pages were out'
+    # The kernel leaves those in that it has in hand, on a busy machine more than half.
+    assert truth['out'] >= 100, f'only {truth["out"]} of {truth["pages"]} pages were out'
     outs = CALL + '(?:must )?(?:count_present )?(?:page_out )?'
     Truth(retour.program('paged_out'), f'(?:{WORK}|{outs})works (?:deeper ){{16}}coroutine libc ',
           reasons=[None, 'no unwind info'],
