@@ -208,7 +208,7 @@ static uint16_t native_why_no_chain(void *backend, uint32_t tid, uint64_t cookie
 {
 	struct native_backend *b = backend;
 
-	return deferral_why_no_chain(b->deferral, tid);
+	return deferral_why_no_chain(b->deferral, tid, cookie);
 }
 
 static void native_counters(void *backend, struct backend_counters *ret)

@@ -10,7 +10,10 @@
 
 #include <string.h>
 
-enum { MAX_OPEN = 16384 };	/* requests; the oldest are not followed any more */
+enum {
+	MAX_OPEN = 16384,	/* requests; the oldest are not followed any more */
+	CLOCKS_NS = 1000000000,	/* by which the times of samples may be wrong */
+};
 
 /* A request whose chain has not come, by task. */
 struct request {
@@ -21,6 +24,7 @@ struct request {
 	uint64_t cookie, time;
 	uint64_t user_ip;	/* 0: not known */
 	bool exited;		/* the task; its record may still come */
+	bool passed;		/* by the record of a newer one */
 	bool after_exec;	/* the program has been replaced in this kernel entry; without a cookie: not asked since */
 };
 
@@ -147,15 +151,21 @@ static struct request *find_cookie(const struct deferral *d, uint32_t tid, uint6
 	return NULL;
 }
 
-static struct request *find_older(const struct deferral *d, const struct request *than)
+/* One that came before another one of the task, with a time before a time; all of these are passed. */
+static struct request *pass_older(const struct deferral *d, const struct request *than, uint64_t time)
 {
+	struct request *found = NULL;
+
 	hash_each(&d->open, hash_u64(than->tid), node) {
 		struct request *r = container_of(node, struct request, node);
 
-		if (r->tid == than->tid && r->number < than->number)
-			return r;
+		if (r->tid != than->tid || r->number >= than->number)
+			continue;
+		r->passed = true;
+		if (r->time < time)
+			found = r;
 	}
-	return NULL;
+	return found;
 }
 
 static void close_request(struct deferral *d, struct request *r)
@@ -300,13 +310,16 @@ static void no_chain(struct chain *chain, enum reason reason)
 	chain->reason = reason;
 }
 
-/* Those that it does not answer: the records of a task are in order, other than samples, whose times may be others'. */
-static void refuse_older(struct deferral *d, const struct request *answered, uint64_t time)
+/*
+ * Those that are older than one that is answered or given up.  A task's records are in order, its samples, whose
+ * times may be others', are not: only what is much older is known not to be answered any more.
+ */
+static void refuse_older(struct deferral *d, const struct request *than, uint64_t before)
 {
 	struct request *r;
 
-	while ((r = find_older(d, answered)))
-		refuse(d, r, time, r->exited ? REASON_EXITING : REASON_RECORD_LOST);
+	while ((r = pass_older(d, than, before)))
+		refuse(d, r, than->time, r->exited ? REASON_EXITING : REASON_RECORD_LOST);
 }
 
 static void take_deferred(struct deferral *d, const struct deferred_head *head, uint32_t size)
@@ -338,7 +351,7 @@ static void take_deferred(struct deferral *d, const struct deferred_head *head, 
 	recorder_chain(d->options.recorder, &chain);
 	if (!r)
 		return;
-	refuse_older(d, r, trailer.time);
+	refuse_older(d, r, trailer.time > CLOCKS_NS ? trailer.time - CLOCKS_NS : 0);
 	close_request(d, r);
 }
 
@@ -462,19 +475,21 @@ void deferral_drained(struct deferral *d)
 
 void deferral_forget(struct deferral *d, uint32_t tid)
 {
-	struct request *r;
+	struct request *last = find(d, tid);
 
-	while ((r = find(d, tid))) {
-		r->exited = true;
-		refuse(d, r, r->time, deferral_why_no_chain(d, tid));
-	}
+	if (!last)
+		return;
+	refuse_older(d, last, UINT64_MAX);
+	last->exited = true;
+	refuse(d, last, last->time, deferral_why_no_chain(d, tid, last->cookie));
 }
 
-uint16_t deferral_why_no_chain(const struct deferral *d, uint32_t tid)
+uint16_t deferral_why_no_chain(const struct deferral *d, uint32_t tid, uint64_t cookie)
 {
-	const struct request *r = find(d, tid);
+	const struct request *r = find_cookie(d, tid, cookie), *last = find(d, tid);
 
-	if (d->lost_time > (r ? r->time : 0))
+	/* Who has asked again has been in user space in between. */
+	if (r != last || (r && r->passed) || d->lost_time > (r ? r->time : 0))
 		return REASON_RECORD_LOST;
 	return r && r->exited ? REASON_EXITING : REASON_NOT_RETURNED;
 }

@@ -7,8 +7,9 @@
  * What this adds to stitching is what the kernel leaves open.  Every session
  * sees the records that any session asked for.  A record that did not fit the
  * ring is only counted.  The chain is that of the moment of return: after an
- * execve it is the new program's.  So one request a task is kept open, for a
- * task is in one kernel entry at a time, until it is known what became of it.
+ * execve it is the new program's.  So requests are kept open until it is known
+ * what became of them; as a task is in one kernel entry at a time, only its
+ * last one can still be unanswered when all records are in.
  */
 #ifndef RETOUR_COLLECT_DEFERRAL_H
 #define RETOUR_COLLECT_DEFERRAL_H
@@ -64,7 +65,7 @@ void deferral_drained(struct deferral *deferral);
 /* As struct backend's functions of these names. */
 void deferral_take(struct deferral *deferral, const void *data, uint32_t size);
 void deferral_forget(struct deferral *deferral, uint32_t tid);
-uint16_t deferral_why_no_chain(const struct deferral *deferral, uint32_t tid);
+uint16_t deferral_why_no_chain(const struct deferral *deferral, uint32_t tid, uint64_t cookie);
 void deferral_counters(const struct deferral *deferral, struct deferral_counters *ret);
 
 #endif

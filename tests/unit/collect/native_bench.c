@@ -204,7 +204,7 @@ void set_up(struct bench *b)
 
 uint16_t why(void *arg, uint32_t tid, uint64_t cookie)
 {
-	return deferral_why_no_chain(arg, tid);
+	return deferral_why_no_chain(arg, tid, cookie);
 }
 
 static void read_back(struct bench *b)

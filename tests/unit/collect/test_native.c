@@ -150,6 +150,25 @@ TEST(lost_before_the_next_entry)
 	check_whole(&b, 1);
 }
 
+/* Only the last one can still be inside the kernel. */
+TEST(lost_before_the_end)
+{
+	struct bench b = { 0 };
+
+	set_up(&b);
+	sample(&b, 0, 5, 0x100000001);
+	sample(&b, 1, 5, 0x300000001);
+	sample(&b, 2, 6, 0x100000002);
+	sample(&b, 3, 6, 0x300000002);
+	take_all(&b);
+	deferral_forget(b.deferral, 6);
+	finish(&b, 4);
+	check_missing(&b, 0, REASON_RECORD_LOST);
+	check_missing(&b, 1, REASON_NOT_RETURNED);
+	check_missing(&b, 2, REASON_RECORD_LOST);
+	check_missing(&b, 3, REASON_EXITING);
+}
+
 TEST(ended_without_a_record)
 {
 	struct bench b = { 0 };
@@ -235,6 +254,40 @@ TEST(next_sample_before_the_record)
 	chain(&b, 5, 0x100000002);
 	finish(&b, 2);
 	check_whole(&b, 0);
+	check_whole(&b, 1);
+}
+
+/* And a sample may seem to be before several entries that were before its own. */
+TEST(sample_before_the_samples_of_entries_before)
+{
+	struct bench b = { 0 };
+
+	set_up(&b);
+	sample(&b, 3, 5, 0x100000002);
+	for (unsigned int i = 0; i < 3; i++) {
+		sample(&b, i, 5, 0x100000001 + ((uint64_t)i << 33));
+		chain(&b, 5, 0x100000001 + ((uint64_t)i << 33));
+	}
+	chain(&b, 5, 0x100000002);
+	finish(&b, 4);
+	for (unsigned int i = 0; i < 4; i++)
+		check_whole(&b, i);
+}
+
+/* But not for ever: what is lost waits for a second, not for the end. */
+TEST(lost_long_before_the_end)
+{
+	struct bench b = { 0 };
+
+	set_up(&b);
+	sample(&b, 0, 5, 0x100000001);
+	b.time += 2000000000;
+	sample(&b, 1, 5, 0x300000001);
+	chain(&b, 5, 0x300000001);
+	take_all(&b);
+	CHECK_U64(recorder_waiting(b.recorder), 0);
+	finish(&b, 2);
+	check_missing(&b, 0, REASON_RECORD_LOST);
 	check_whole(&b, 1);
 }
 
