@@ -52,12 +52,6 @@ __attribute__((constructor(103))) static void find_entry_points(void)
 		entry_points[1] = (unsigned long)loader + loader->e_entry;
 }
 
-/* The loader's has no table: while it runs constructors that is the end of the stack. */
-static bool is_entry(unsigned long pc)
-{
-	return pc - entry_points[0] < ENTRY_BYTES || pc - entry_points[1] < ENTRY_BYTES;
-}
-
 /*
  * The first byte of what a context of makecontext() returns to when it is over, as in unwind/known_libc.c:
  * no rule of libc's says that its stack ends there.  pc is that of the call which there was none of.
@@ -172,6 +166,20 @@ static uint64_t compile(const struct unwind_object *object, unsigned long pc, st
 	return section.vaddr + fde_index_position(&index, i);
 }
 
+/*
+ * The loader's entry point has no table: while it runs constructors that is the end of the stack.  One that has
+ * a table says by it how far it goes.
+ */
+static bool is_entry(const struct unwind_object *object, unsigned long pc)
+{
+	struct unwind_rule rule;
+
+	for (int i = 0; i < 2; i++)
+		if (pc - entry_points[i] < ENTRY_BYTES)
+			return !compile(object, entry_points[i], &rule);
+	return false;
+}
+
 static struct slot *slot_of(unsigned long pc)
 {
 	return &slots[mix(0, pc) % ENTRIES];
@@ -226,7 +234,7 @@ __attribute__((noinline)) static struct unwind_rule miss(struct slot *slot, cons
 
 	if (hash)
 		store_slot(slot, pc, fde, hash, &rule);
-	else if (is_entry(pc) || is_end_of_context(pc))
+	else if (is_entry(object, pc) || is_end_of_context(pc))
 		rule.cfa_kind = RULE_CFA_OUTERMOST;
 	return rule;
 }

@@ -129,6 +129,22 @@ TEST(chains_of_threads_are_complete)
 	pthread_join(thread, NULL);
 }
 
+/* There _start ends after fewer bytes than one without a table is granted, and crtbegin.o goes on, which has none. */
+TEST(what_is_behind_an_entry_point_with_a_table_is_not_the_end)
+{
+	struct retour_unwind_regs regs = { .reg = { 0 } };
+	unsigned long stack[4] = { 0 }, entries[4];
+	enum retour_unwind_end end;
+
+	regs.reg[7] = (unsigned long)stack;
+	regs.reg[16] = getauxval(AT_ENTRY) + 8;
+	CHECK_U64(retour_unwind_user(&regs, entries, 4, &end), 1);
+	CHECK_U64(end, RETOUR_UNWIND_COMPLETE);
+	regs.reg[16] = getauxval(AT_ENTRY) + 63;
+	CHECK_U64(retour_unwind_user(&regs, entries, 4, &end), 1);
+	CHECK_U64(end, RETOUR_UNWIND_NO_INFO);
+}
+
 NOINLINE static unsigned int walk_deep(unsigned int depth, unsigned long *entries, unsigned int max,
 				       enum retour_unwind_end *end)
 {
