@@ -174,7 +174,8 @@ def of_blocked(who):
     pids = retour.fresh_path('.pid')
     try:
         return chains_of(who, 'sh', '-c', f'{retour.program("faults")} b < /dev/null > /dev/null 2>&1 &'
-                         f'echo $! > {pids}; sleep 1', options=('-a',))
+                         f"echo $! > {pids}; until grep -q '(faults) S' /proc/$!/stat; do sleep 0.1; done",
+                         options=('-a',))
     finally:
         with open(pids, encoding='ascii') as f:
             subprocess.run(['kill', '-9', f.read().strip()], check=False)
