@@ -21,6 +21,8 @@ WORK = r'(?:burn |(?:(?:vdso|libc|ld|plt|\w*clock_gettime|\w*getrusage) )*(?:now
 MAIN = r'main libc libc _start '
 STATIC_MAIN = r'main __libc_start_call_main __libc_start_main\S* _start '
 THREAD = r'libc libc '
+# How glibc ends a coroutine: __start_context, which may be on its way to the next context.
+COROUTINE_END = r'(?:libc )?libc '
 # A call into the C library, perhaps through the PLT and the dynamic loader, or the check of its result.
 CALL = r'(?:(?:libc|ld|plt|vdso|must) )*'
 

@@ -3,7 +3,7 @@
 
 import retour
 import tap
-from chains import CALL, MAIN, WORK, Truth, recursion
+from chains import CALL, COROUTINE_END, MAIN, WORK, Truth, recursion
 
 
 def check(name, chain, frequency=retour.FREQUENCY, **options):
@@ -66,7 +66,7 @@ def coroutines():
     ends = '|'.join(f'(?:nest ){{{depth}}}coroutine_{i} ' for i, depth in enumerate((1, 5, 20, 100)))
     # glibc's __start_context, the outermost frame, has no rule that says so.
     check('coroutines', f'(?:burn |libc |plt )*(?:yields )?(?:{ends})libc ', reasons=[None, 'no unwind info'],
-          edges=f'{CALL}{WORK}{MAIN}|(?:nest )*coroutine_. libc ')
+          edges=f'{CALL}{WORK}{MAIN}|(?:(?:nest )*coroutine_. )?{COROUTINE_END}')
 
 
 @tap.test('C++ exceptions')

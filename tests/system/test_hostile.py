@@ -7,7 +7,7 @@ import re
 
 import retour
 import tap
-from chains import CALL, MAIN, WORK, Truth, line_of
+from chains import CALL, COROUTINE_END, MAIN, WORK, Truth, line_of
 from elf import Elf
 
 LIES = {
@@ -127,7 +127,7 @@ def check_paged_out(mode):
     outs = CALL + '(?:must )?(?:count_present )?(?:page_out )?'
     Truth(retour.program('paged_out'), f'(?:{WORK}|{outs})works (?:deeper ){{16}}coroutine libc ',
           reasons=[None, 'no unwind info'],
-          edges=rf'(?:{CALL}(?:deeper ){{0,16}}coroutine )?libc |{CALL}(?:stack_file |map_stack )?{MAIN}',
+          edges=rf'(?:{CALL}(?:deeper ){{0,16}}coroutine )?{COROUTINE_END}|{CALL}(?:stack_file |map_stack )?{MAIN}',
           callers=False).check(recording)
 
 

@@ -7,7 +7,7 @@ import time
 
 import retour
 import tap
-from chains import CALL, MAIN, THREAD, WORK, Truth, line_of, recursion
+from chains import CALL, COROUTINE_END, MAIN, THREAD, WORK, Truth, line_of, recursion
 
 
 def process_truth(chain, **options):
@@ -19,7 +19,7 @@ def fork():
     recording = retour.record_program('processes', 'fork')
     truth = process_truth(WORK + 'child_side leaves_stack (?:deeper ){16}coroutine libc ',
                           reasons=[None, 'no unwind info'], clones=True,
-                          edges=f'{CALL}(?:leaves_stack )?(?:deeper ){{0,16}}(?:coroutine )?libc |'
+                          edges=f'{CALL}(?:leaves_stack )?(?:deeper ){{0,16}}(?:coroutine )?{COROUTINE_END}|'
                                 f'{CALL}(?:map_stack )?mode_fork {MAIN}')
     truth.check(recording)
     children = {s['pid'] for s in recording.of('processes') if 'child_side ' in line_of(s, truth.own)}
