@@ -143,7 +143,7 @@ def blocked(who):
     elif who == 'native':
         assert not chains and found.reasons['not-returned'] == 1, found.reasons
     else:
-        assert chains == 1, f'{dict(found.chains)} {found.reasons}'
+        assert chains == 1, f'{dict(found.chains)} {found.reasons} {found.recording.stats}'
 
 
 @each('a task that is stopped on its way out: perf loses the chains of per-task events')

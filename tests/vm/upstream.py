@@ -172,10 +172,12 @@ def same(found, truth, who='native'):
 def of_blocked(who):
     """Recorded: a command that starts a program that blocks for ever, and ends before it does."""
     pids = retour.fresh_path('.pid')
+    # The shell looks by itself: each program it starts for that would fault as often as a slow recorder can take.
+    command = f"""{retour.program("faults")} b < /dev/null > /dev/null 2>&1 &
+        echo $! > {pids}
+        until read -r _ comm state _ < /proc/$!/stat; [ "$comm $state" = "(faults) S" ]; do sleep 0.5; done"""
     try:
-        return chains_of(who, 'sh', '-c', f'{retour.program("faults")} b < /dev/null > /dev/null 2>&1 &'
-                         f"echo $! > {pids}; until grep -q '(faults) S' /proc/$!/stat; do sleep 0.1; done",
-                         options=('-a',))
+        return chains_of(who, 'sh', '-c', command)
     finally:
         with open(pids, encoding='ascii') as f:
             subprocess.run(['kill', '-9', f.read().strip()], check=False)
