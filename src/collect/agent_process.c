@@ -422,13 +422,16 @@ void agent_process_look(struct agent_process *p)
 struct drain {
 	struct agent_process *process;
 	struct recorder *recorder;
-	uint64_t now;
+	uint64_t now;		/* or a little before */
 };
 
-static uint64_t time_of(const struct drain *d, uint64_t clock)
+/* Nothing is of before the process came, or of the future. */
+static uint64_t time_of(struct drain *d, uint64_t clock)
 {
 	uint64_t time = retour_ring_reader_time(d->process->rings, clock);
 
+	if (time > d->now)
+		d->now = clock_monotonic_ns();
 	return time < d->process->since ? d->process->since : time > d->now ? d->now : time;
 }
 
@@ -445,7 +448,7 @@ static bool is_reason(uint16_t reason)
 	return !reason || reason_kind(reason) != REASON_KIND_NONE;
 }
 
-static bool take_sample(const struct drain *d, const struct perf_event_header *header)
+static bool take_sample(struct drain *d, const struct perf_event_header *header)
 {
 	struct {
 		struct agent_queued head;
@@ -478,7 +481,7 @@ static bool take_sample(const struct drain *d, const struct perf_event_header *h
 	return true;
 }
 
-static bool take_chain(const struct drain *d, const struct perf_event_header *header)
+static bool take_chain(struct drain *d, const struct perf_event_header *header)
 {
 	union {
 		struct agent_chain chain;
@@ -537,7 +540,7 @@ struct task_body {
 	uint64_t time;
 };
 
-static bool check_task(const struct drain *d, uint32_t type, struct task_body *body, uint64_t time)
+static bool check_task(struct drain *d, uint32_t type, struct task_body *body, uint64_t time)
 {
 	struct agent_process *p = d->process;
 	uint32_t said_pid = body->pid, said = body->tid;
@@ -551,7 +554,7 @@ static bool check_task(const struct drain *d, uint32_t type, struct task_body *b
 }
 
 /* MMAP2 and COMM begin with the ids, too. */
-static bool take_side_band(const struct drain *d, const struct perf_event_header *header)
+static bool take_side_band(struct drain *d, const struct perf_event_header *header)
 {
 	union {
 		struct perf_event_header header;
@@ -587,7 +590,7 @@ static bool take_side_band(const struct drain *d, const struct perf_event_header
 	return true;
 }
 
-static void take_record(const struct drain *d, const struct perf_event_header *header)
+static void take_record(struct drain *d, const struct perf_event_header *header)
 {
 	uint64_t lost;
 	bool good = true;
