@@ -3,12 +3,14 @@
 """Runs every test and counts them: run.py BUILD_DIR [KERNEL...]
 
 Each subtest of a TAP program counts as one test; so does every other program,
-by its exit status (77 is a skip).  A program that dies, hangs or prints fewer
-results than it planned adds failures.  The unit tests run once more with the
-address and undefined behaviour sanitizers, and tests/vm/test_*.py run in a virtual
-machine with the newest kernel; with KERNELs (names of tools/vm/packages.py, or
-"all") only those run, in each of them.  The last line is
-"N passed, N failed, N skipped"; the exit status is 1 if one failed.
+by its exit status (77 is a skip).  Those of the live machine that fail are run
+twice more, and listed as unsteady if they pass then (tests/system/tap.py).  A
+program that dies, hangs or prints fewer results than it planned adds failures.
+The unit tests run once more with the address and undefined behaviour sanitizers,
+and tests/vm/test_*.py run in a virtual machine with the newest kernel; with
+KERNELs (names of tools/vm/packages.py, or "all") only those run, in each of them.
+The last line is "N passed, N failed, N skipped"; the exit status is 1 if one
+failed.
 """
 import concurrent.futures
 import glob
@@ -27,16 +29,17 @@ sys.path.insert(0, os.path.join(ROOT, "tools", "vm"))
 import guest  # noqa: E402
 import packages  # noqa: E402
 
+AGAIN = {"RETOUR_TEST_AGAIN": "2"}
 GUEST_TIMEOUT = 3600    # seconds for a program that hangs: an emulated machine on a busy one
 # What a kernel prints when something is wrong with it.
 COMPLAINT = re.compile(r"WARNING: |BUG: |Oops|Call Trace:|rcu: INFO: .*stall|general protection|refcount_t:")
-RESULT = re.compile(r"(not )?ok\b\s*\d*\s*-?\s*([^#]*)(?:#\s*(SKIP)\S*\s*(.*))?", re.IGNORECASE)
+RESULT = re.compile(r"(not )?ok\b\s*\d*\s*-?\s*([^#]*)(?:#\s*(SKIP|UNSTEADY)\S*\s*(.*))?", re.IGNORECASE)
 PLAN = re.compile(r"1\.\.(\d+)(?:\s*#\s*SKIP\S*\s*(.*))?", re.IGNORECASE)
 
 
 class Outcome:
     def __init__(self, name):
-        self.name, self.passed, self.failed, self.skipped = name, 0, [], []
+        self.name, self.passed, self.failed, self.skipped, self.unsteady = name, 0, [], [], []
         self.output, self.seconds = "", 0.0
 
 
@@ -52,7 +55,10 @@ def read_tap(out, status, text):
         elif m := RESULT.match(line):
             results += 1
             name = f"{out.name}: {m[2].strip()}"
-            if m[3]:
+            if (m[3] or "").upper() == "UNSTEADY":
+                out.passed += 1
+                out.unsteady.append(name)
+            elif m[3]:
                 given = m[4].strip()
                 out.skipped.append((name, reason if given in ("", "see above") else given))
             elif m[1]:
@@ -84,7 +90,8 @@ def run(test, label):
     start = time.monotonic()
     timeout = test["timeout"] and 4 * test["timeout"]   # busy machines are slow
     proc = subprocess.Popen(test["cmd"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                            cwd=test["workdir"] or test["build"], env={**os.environ, **test["env"]}, start_new_session=True)
+                            cwd=test["workdir"] or test["build"], env={**os.environ, **AGAIN, **test["env"]},
+                            start_new_session=True)
     try:
         raw, _ = proc.communicate(timeout=timeout)
         status = proc.returncode
@@ -103,8 +110,10 @@ def report(out):
         counts += f", {len(out.failed)} FAILED"
     if out.skipped:
         counts += f", {len(out.skipped)} skipped"
+    if out.unsteady:
+        counts += f", {len(out.unsteady)} UNSTEADY"
     print(f"{out.name:<40} {counts} ({out.seconds:.1f} s)")
-    if out.failed:
+    if out.failed or out.unsteady:
         print("".join(f"    {line}\n" for line in out.output.splitlines()), end="")
     sys.stdout.flush()
 
@@ -178,7 +187,8 @@ def run_in_guest(machine, test, label):
     start = time.monotonic()
     raw = []
     try:
-        status = machine.run(["python3", f"vm/{test}"], lambda kind, data: raw.append(data), GUEST_TIMEOUT)
+        status = machine.run(["python3", f"vm/{test}"], lambda kind, data: raw.append(data), GUEST_TIMEOUT,
+                             AGAIN)
     except guest.Failed as error:
         raw.append(str(error).encode())
         status = "none: the guest failed"
@@ -244,6 +254,8 @@ def main():
     print()
     for name, reason in skipped:
         print(f"skipped: {name}: {reason}")
+    for name in (name for o in outcomes for name in o.unsteady):
+        print(f"unsteady: {name}: failed, then passed when it was run again")
     for name in failed:
         print(f"failed: {name}")
     print(f"{sum(o.passed for o in outcomes)} passed, {len(failed)} failed, {len(skipped)} skipped")
