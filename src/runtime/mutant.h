@@ -29,6 +29,7 @@ enum retour_runtime_mutant {
 	MUTANT_ring_dead_block,		/* nobody buries dead writers' records */
 	MUTANT_ring_bury_living,	/* living writers' records are taken for dead ones' */
 	MUTANT_ring_bury_blindly,	/* the reader does not look whether what it buries is a record still */
+	MUTANT_ring_writer_buries_blindly,	/* writers neither */
 	MUTANT_ring_no_wake,		/* commit does not wake */
 	MUTANT_ring_no_last_look,	/* the reader sleeps without looking again */
 	MUTANT_unwind_not_busy,		/* handlers see entries in pieces */

@@ -147,7 +147,8 @@ static void bury_oldest(const struct retour_ring *ring, struct ring_page *page)
 	busy = __atomic_load_n(header, __ATOMIC_RELAXED);
 	/* (G) pairs with (D): the header before the look whether it was one, and not a word of another record. */
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	if (ring_header_is_busy(busy) && __atomic_load_n(&page->words.evicted, __ATOMIC_RELAXED) == oldest.n)
+	if (ring_header_is_busy(busy) && (mutant(ring_writer_buries_blindly) ||
+					  __atomic_load_n(&page->words.evicted, __ATOMIC_RELAXED) == oldest.n))
 		owner_bury(&ring->map, header, busy, false);
 }
 

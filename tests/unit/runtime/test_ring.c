@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/rseq.h>
 #include <sys/syscall.h>
 
 #include "collect/perf_ring.h"
@@ -175,16 +176,21 @@ TEST(others_overwrite_a_whole_turn_at_any_instruction)
 /* The header of a record of 64 bytes that a thread is writing which does not exist. */
 static const uint64_t like_a_dead_writers = 64ull << 48 | 0x80000000 | 0x3ffffff0;
 
+static void commit_what_looks_dead(struct retour_ring_record *record)
+{
+	uint64_t *words = record->data;
+
+	for (int i = 0; i < 500; i++)
+		words[i] = like_a_dead_writers;
+	retour_ring_commit(ring, record, RECORD_TYPE, 0);
+}
+
 static void write_what_looks_dead(void)
 {
 	struct retour_ring_record record;
-	uint64_t *words;
 
 	CHECK(!retour_ring_reserve(ring, 4000, &record));
-	words = record.data;
-	for (int i = 0; i < 500; i++)
-		words[i] = like_a_dead_writers;
-	retour_ring_commit(ring, &record, RECORD_TYPE, 0);
+	commit_what_looks_dead(&record);
 }
 
 static void overtake(const void *pc)
@@ -225,6 +231,66 @@ TEST(a_reader_that_is_overtaken_buries_nobody)
 		steps_end();
 		if (any)
 			check_words(header);
+		while ((header = next_record()))
+			check_words(header);
+	}
+	close_rings();
+}
+
+static struct retour_ring_record unfinished;
+
+static void finish_and_overtake(const void *pc)
+{
+	if (steps_left--)
+		return;
+	steps_end();
+	commit_what_looks_dead(&unfinished);
+	for (int i = 0; i < 2 * DATA / 4000; i++)
+		write_what_looks_dead();
+}
+
+static uint64_t n_refused;
+
+static void write_or_be_refused(void)
+{
+	struct retour_ring_record record;
+
+	if (retour_ring_reserve(ring, 4000, &record))
+		n_refused++;
+	else
+		commit_what_looks_dead(&record);
+}
+
+static bool leave_sequences(void)
+{
+	enum { RSEQ_SIZE = 32 };
+
+	return !__rseq_size || !syscall(SYS_rseq, (char *)__builtin_thread_pointer() + __rseq_offset, RSEQ_SIZE,
+					RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
+}
+
+TEST(a_writer_that_is_overtaken_buries_nobody)
+{
+	enum { BURY_PERIOD = 256 };
+	const struct perf_event_header *header;
+	uint64_t last;
+
+	if (!steps_init(finish_and_overtake, 0))
+		SKIP("single steps are of x86-64");
+	if (!leave_sequences())
+		SKIP("the thread cannot leave sequences, which single steps abort");
+	open_rings(RETOUR_RING_OVERWRITE, DATA, 0);
+	pin_to(0);
+	for (unsigned int i = 0; i < 300; i++) {
+		CHECK(!retour_ring_reserve(ring, 4000, &unfinished));
+		/* Who is refused next looks whether the writer is dead that is in the way. */
+		last = (n_refused / BURY_PERIOD + 2) * BURY_PERIOD - 1;
+		while (n_refused < last)
+			write_or_be_refused();
+		steps_left = i;
+		steps_begin();
+		write_or_be_refused();
+		steps_end();
 		while ((header = next_record()))
 			check_words(header);
 	}
