@@ -64,7 +64,12 @@ int probe_bpf_call(void)
 
 int probe_perf_event_open_call(void)
 {
-	return call_in_child(SYS_perf_event_open, 0, 0, -1, -1, -1, EINVAL);
+	const int answer = call_in_child(SYS_perf_event_open, 0, 0, -1, -1, -1, EINVAL);
+
+	if (answer)
+		return answer;
+	/* The filter may say the same.  With flags that exist the kernel says that there are no attributes, or no rights. */
+	return call_in_child(SYS_perf_event_open, 0, 0, -1, -1, 0, EFAULT) == EINVAL ? EINVAL : 0;
 }
 
 int probe_bpf_program(void)
