@@ -349,6 +349,8 @@ static int record(int argc, char **argv)
 	err = record_request(&r, argc, argv, &session);
 	if (err)
 		return cli_fail(err);
+	if (!r.quiet && !r.command)
+		targets_note_stopped(&r.targets);
 	err = run(&r, &r.targets, session);
 	if (err)
 		return cli_fail(err);

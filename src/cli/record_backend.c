@@ -30,10 +30,11 @@ static uint64_t events_of(const struct backend_wish *wish, const struct backend_
 	return features;
 }
 
-/* Processes of others want a capability, whatever the machine lets everybody see. */
-static const struct machine_feature *missing_right(const struct backend_wish *wish, struct machine *machine, int code)
+/* Processes of others want a capability, whatever the machine lets everybody see; their agents want their user. */
+static const struct machine_feature *missing_right(const struct backend_wish *wish, struct machine *machine,
+						   const struct backend_kind *kind, int code)
 {
-	if (wish->own || (code != EPERM && code != EACCES))
+	if (wish->own || kind->in_process || (code != EPERM && code != EACCES))
 		return NULL;
 	return machine_obstacle(machine, FEATURE(CAP_PERFMON));
 }
@@ -62,10 +63,10 @@ static struct error *explain(const struct backend_wish *wish, struct machine *ma
 				 verdict.remedy);
 	if (silent)
 		return lacking(silent, ENODEV, NULL);
-	missing = missing_right(wish, machine, err->code);
+	missing = missing_right(wish, machine, kind, err->code);
 	if (missing)
 		return lacking(missing, err->code, err->text);
-	if (strstr(err->text, "(remedy: "))
+	if (strstr(err->text, "(remedy: ") || err->code == ESRCH)
 		return error_new(err->code, "backend %s failed: %s", kind->name, err->text);
 	return error_new(err->code, "backend %s failed: %s (remedy: %s)", kind->name, err->text,
 			 machine_remedy_of(err->code));

@@ -11,11 +11,13 @@
 #include "base/cleanup.h"
 #include "cli/limits.h"
 #include "collect/synthesize.h"
+#include "collect/task.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -69,6 +71,9 @@ struct error *targets_add(struct targets *targets, pid_t pid, bool thread)
 		return error_new(EINVAL, "%d is a thread, not a process (use -t)", pid);
 	if (fd < 0)
 		return error_errno(errno, "cannot watch %s %d", thread ? "thread" : "process", pid);
+	if (task_state((uint32_t)pid) == TASK_ENDED)
+		return error_new(ESRCH, "%s %d has ended and is a zombie: its parent has not waited for it yet",
+				 thread ? "thread" : "process", pid);
 	if (!vec_push(&targets->pids, pid))
 		return error_nomem();
 	if (!vec_push(&targets->pidfds, fd)) {
@@ -148,6 +153,18 @@ struct error *targets_start_command(struct targets *targets, const char *const *
 		n = read(gate, &code, sizeof(code));
 	while (n < 0 && errno == EINTR);
 	return n == sizeof(code) ? error_errno(code, "cannot run %s", targets->command) : NULL;
+}
+
+void targets_note_stopped(const struct targets *targets)
+{
+	vec_each(&targets->pids, pid) {
+		enum task_state state = task_state((uint32_t)*pid);
+
+		if (state == TASK_STOPPED)
+			fprintf(stderr, "note: %d is stopped, and gives no samples until it goes on (kill -CONT %d)\n", *pid, *pid);
+		else if (state == TASK_HELD)
+			fprintf(stderr, "note: %d is held by a debugger, and gives no samples until it goes on\n", *pid);
+	}
 }
 
 bool targets_ended(const struct targets *targets)

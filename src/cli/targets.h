@@ -33,6 +33,8 @@ ERROR_CHECK struct error *targets_add_command(struct targets *targets, char **ar
 /* Lets the command go, with "NAME=VALUE"s (NULL: none) in its environment; fails if it cannot be executed. */
 ERROR_CHECK struct error *targets_start_command(struct targets *targets, const char *const *environment);
 
+/* Says on standard error which targets cannot give samples now. */
+void targets_note_stopped(const struct targets *targets);
 /* Have all targets ended?  Without targets: never. */
 bool targets_ended(const struct targets *targets);
 /* Asks a command that still runs to end; the status of waitpid(2) if it has ended, -1 if not. */

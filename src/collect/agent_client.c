@@ -5,11 +5,13 @@
 #include "base/cleanup.h"
 #include "collect/agent_packet.h"
 #include "collect/agent_program.h"
+#include "collect/task.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -271,11 +273,45 @@ static bool find_squatted(pid_t pid, const struct identity *who, char *path, siz
 	return false;
 }
 
+/* What no agent can be in; NULL: it is not that. */
+static struct error *no_program(pid_t pid)
+{
+	if (kill(pid, 0) && errno == ESRCH)
+		return error_new(ESRCH, "process %d has ended", pid);
+	if (task_state((uint32_t)pid) == TASK_ENDED)
+		return error_new(ESRCH, "process %d has ended and is a zombie: its parent has not waited for it yet", pid);
+	if (task_kind((uint32_t)pid, "") == TASK_KERNEL_THREAD)
+		return error_new(EOPNOTSUPP, "process %d is a kernel thread, and agents are in programs (remedy: retour record "
+				 "--backend bpf -p %d)", pid, pid);
+	return NULL;
+}
+
+struct error *agent_no_answer(pid_t pid)
+{
+	struct error *err = no_program(pid);
+
+	if (err)
+		return err;
+	switch (task_state((uint32_t)pid)) {
+	case TASK_STOPPED:
+		return error_new(EPROTO, "no agent of process %d can answer: the process is stopped (remedy: kill -CONT %d)", pid,
+				 pid);
+	case TASK_HELD:
+		return error_new(EPROTO, "no agent of process %d can answer: a debugger holds the process (remedy: let it go "
+				 "on)", pid);
+	default:
+		return error_new(EPROTO, "the agent of process %d does not answer", pid);
+	}
+}
+
 static struct error *no_agent(pid_t pid, const struct identity *who, int code)
 {
+	struct error *err = no_program(pid);
 	char path[256];
 	struct stat st;
 
+	if (err)
+		return err;
 	if ((code == EPERM || code == ENOENT) && find_squatted(pid, who, path, sizeof(path), &st))
 		return error_new(EPERM, "process %d has no place for the socket of its agent: %s is of user %u, mode %03o, and "
 				 "must be its own user's alone (remedy: sudo rm -r %s, and start the process again)", pid, path,
@@ -283,7 +319,12 @@ static struct error *no_agent(pid_t pid, const struct identity *who, int code)
 	switch (code) {
 	case EACCES:
 	case EPERM:
-		return error_errno(code, "the agent of process %d (remedy: be its user, or root)", pid);
+		return error_new(code, "process %d is another user's, and agents speak to their own user and root only (remedy: "
+				 "be that user, or root)", pid);
+	case EAGAIN:
+	case EPROTO:
+	case ECONNRESET:
+		return agent_no_answer(pid);
 	case ENOENT:
 		if (uses_libretour(pid))
 			return error_new(EOPNOTSUPP, "process %d uses libretour, but its agent does not listen: it was started with "
@@ -340,6 +381,9 @@ struct error *agent_connect(pid_t pid, unsigned int *number, int *ret)
 	struct identity who;
 	int n = -ECONNRESET;
 
+	/* It may stay so for longer than anybody waits. */
+	if (task_state((uint32_t)pid) == TASK_STOPPED)
+		return agent_no_answer(pid);
 	for (int i = 0; i < TRIES && n == -ECONNRESET; i++) {
 		if (!identify(pid, &who))
 			return error_new(ESRCH, "there is no process %d", pid);
@@ -348,8 +392,6 @@ struct error *agent_connect(pid_t pid, unsigned int *number, int *ret)
 	*ret = -1;
 	if (n == -ENOENT && *number)
 		return NULL;
-	if (n == -EPROTO || n == -ECONNRESET)
-		return error_new(EPROTO, "the agent of process %d does not answer", pid);
 	if (n)
 		return no_agent(pid, &who, -n);
 	if (hello.kind == AGENT_REFUSED)
@@ -380,7 +422,7 @@ static struct error *read_list(int fd, pid_t pid, void (*fn)(void *arg, const st
 		if (message.kind == AGENT_TRACEPOINT && agent_tracepoint_is_sane(&message.tracepoint))
 			fn(arg, &message.tracepoint);
 	}
-	return error_new(EPROTO, "the agent of process %d does not answer", pid);
+	return agent_no_answer(pid);
 }
 
 struct error *agent_list(pid_t pid, void (*fn)(void *arg, const struct agent_tracepoint *tracepoint), void *arg)

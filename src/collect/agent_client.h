@@ -23,6 +23,9 @@ ERROR_CHECK struct error *agent_connect(pid_t pid, unsigned int *number, int *re
 ERROR_CHECK struct error *agent_list(pid_t pid, void (*fn)(void *arg, const struct agent_tracepoint *tracepoint),
 				     void *arg);
 
+/* Why a process does not answer that has an agent, as far as /proc tells, and what to do. */
+ERROR_CHECK struct error *agent_no_answer(pid_t pid);
+
 /* Waits for the next packet, but not for ever; as agent_packet_receive() otherwise. */
 int agent_packet_wait(int fd, struct agent_message *ret, int *passed);
 

@@ -633,7 +633,7 @@ static struct error *attach_to(struct agent_backend *b, pid_t pid, int fd)
 	if (!n)
 		n = agent_packet_wait(p->socket, &message, &passed);
 	if (n <= 0)
-		return error_new(EPROTO, "the agent of process %d does not answer", pid);
+		return agent_no_answer(pid);
 	err = take_message(b, p, &message, passed);
 	if (passed >= 0)
 		close(passed);

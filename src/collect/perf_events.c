@@ -330,7 +330,8 @@ static struct error *open_targets(struct perf_events *e, int cpu)
 		error_free(err);
 	}
 	if (!e->cpus[cpu]->samplers.len)
-		return error_errno(ESRCH, "cannot record");
+		return error_new(ESRCH, "%s %d has ended meanwhile", e->options.scope == SESSION_THREADS ? "thread" : "process",
+				 e->options.n_pids ? e->options.pids[0] : 0);
 	return NULL;
 }
 

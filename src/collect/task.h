@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What kind of task a thread ID is, by /proc. */
+/* What a task is, and what it is doing, by /proc. */
 #ifndef RETOUR_COLLECT_TASK_H
 #define RETOUR_COLLECT_TASK_H
 
@@ -13,5 +13,14 @@ enum task_kind {
 
 /* comm is for a task that is gone: kernel threads mostly stay. */
 enum task_kind task_kind(uint32_t tid, const char *comm);
+
+enum task_state {
+	TASK_GOES_ON,			/* or there is none */
+	TASK_ENDED,			/* and its process with it: a zombie */
+	TASK_STOPPED,			/* by a signal */
+	TASK_HELD,			/* by a debugger */
+};
+
+enum task_state task_state(uint32_t tid);
 
 #endif

@@ -336,6 +336,44 @@ def no_agent():
             sleeper.kill()
 
 
+def cannot_answer(pid, *expected):
+    """Recording and listing its tracepoints."""
+    listed = retour.run('list', 'tracepoints', '-p', pid)
+    assert listed.returncode == 1 and not listed.stdout, listed
+    for said in (refused('-e', 'app:*', '-p', pid), listed.stderr):
+        assert all(text in said for text in (str(pid), *expected)) and len(said.splitlines()) == 1, said
+
+
+def is_kernel_thread(pid):
+    try:
+        with open(f'/proc/{pid}/stat', encoding='utf-8', errors='replace') as stat:
+            return int(stat.read().rpartition(')')[2].split()[6]) & 0x200000
+    except OSError:
+        return False
+
+
+@tap.test('what a process is is said where it cannot have an agent that answers')
+def no_answer():
+    with subprocess.Popen(['true']) as ended:
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+        cannot_answer(ended.pid, 'zombie')
+        said = refused('-p', ended.pid)
+        assert str(ended.pid) in said and 'zombie' in said, said
+    if is_kernel_thread(2):     # none is seen in a container
+        cannot_answer(2, 'kernel thread', 'remedy')
+    with subprocess.Popen([retour.program('traced'), '--seconds', '100'], stdout=subprocess.DEVNULL) as process:
+        try:
+            os.kill(process.pid, signal.SIGSTOP)
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+            cannot_answer(process.pid, f'kill -CONT {process.pid}')
+            done = retour.run('record', '--duration', '0.1', '-o', retour.fresh_path(), '-p', process.pid)
+            assert f'kill -CONT {process.pid}' in done.stderr, done
+            os.kill(process.pid, signal.SIGCONT)
+            retour.wait_until(lambda: 'app:request' in retour.run('list', 'tracepoints', '-p', process.pid).stdout)
+        finally:
+            process.kill()
+
+
 # ---- tracepoints -----------------------------------------------------------------------------
 
 def expected_fields(sample):
