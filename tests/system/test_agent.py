@@ -46,11 +46,12 @@ def check(recording):
 
 
 def nearly_all_complete(recording, comm, least):
-    """99 % of the samples of a command, of which there are some."""
+    """99 % of the samples of a command, of which there are some.  On a busy machine there are few, and objects begin
+    and end by code of the compiler's without tables: one sample may be of it."""
     samples = recording.of(comm)
     complete = sum(s['complete'] for s in samples)
     assert len(samples) >= least, f'{len(samples)} samples of {comm}: {recording.stats}'
-    assert complete >= 0.99 * len(samples), f'{complete} of {len(samples)}: {recording.stats}'
+    assert complete >= min(0.99 * len(samples), len(samples) - 1), f'{complete} of {len(samples)}: {recording.stats}'
 
 
 # ---- chains ----------------------------------------------------------------------------
