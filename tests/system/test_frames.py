@@ -3,7 +3,7 @@
 
 import retour
 import tap
-from chains import CALL, COROUTINE_END, MAIN, WORK, Truth, recursion
+from chains import CALL, COROUTINE_END, EDGES, MAIN, WORK, Truth, recursion
 
 
 def check(name, chain, frequency=retour.FREQUENCY, **options):
@@ -29,7 +29,8 @@ def leaf():
 
 
 def check_plt(name):
-    in_library = 'library_leaf |(?:callback )?library_calls_back |plt |_init '
+    # The first call of each is bound by the loader.
+    in_library = 'library_leaf |(?:callback )?library_calls_back |plt |_init |(?:ld )+'
     check(name, f'(?:(?:{in_library})?call_library |{WORK}){MAIN}', own=[f'lib{name}_library.so'])
 
 
@@ -46,7 +47,7 @@ def dynamic_frames():
 
 @tap.test('setjmp and longjmp')
 def jumps():
-    check('jumps', '(?:(?:burn |libc |plt )*(?:jumps ){1,10}|(?:burn )?landed |(?:libc |plt )*)?(?:lands )?'
+    check('jumps', '(?:(?:burn |libc |plt |ld )*(?:jumps ){1,10}|(?:burn )?landed |(?:libc |plt |ld )*)?(?:lands )?'
           + WORK + MAIN)
 
 
@@ -58,14 +59,14 @@ def signals():
     handled = (r'(?:burn )?(?:on_signal |on_alternate )(?:libc )+raises ' + '|' + WORK
                + '(?:(?:libc |plt |ld )*raises |interrupted )?')
     check('signals', f'{plain}|{inner}(?:{handled}){MAIN}|{inner}(?:ld |libc )*{MAIN}', callers=False,
-          missing={'regs-changed': 0.05})
+          edges=f'{inner}(?:{EDGES})', missing={'regs-changed': 0.05})
 
 
 @tap.test('coroutines on their own stacks (swapcontext)')
 def coroutines():
     ends = '|'.join(f'(?:nest ){{{depth}}}coroutine_{i} ' for i, depth in enumerate((1, 5, 20, 100)))
     # glibc's __start_context, the outermost frame, has no rule that says so.
-    check('coroutines', f'(?:burn |libc |plt )*(?:yields )?(?:{ends})libc ', reasons=[None, 'no unwind info'],
+    check('coroutines', f'(?:burn |libc |plt |ld )*(?:yields )?(?:{ends})libc ', reasons=[None, 'no unwind info'],
           edges=f'{CALL}{WORK}{MAIN}|(?:(?:nest )*coroutine_. )?{COROUTINE_END}')
 
 
@@ -80,13 +81,14 @@ def exceptions():
 
 @tap.test('generated code with frame pointers')
 def jit():
-    check('jit', WORK + 'called_by_jit anon calls_jit ' + MAIN)
+    # At the ends of generated code rbp is the caller's.
+    check('jit', WORK + 'called_by_jit anon calls_jit ' + MAIN, edges=f'calls_jit {MAIN}', imprecise='anon .*')
 
 
 @tap.test('generated code without frame pointers')
 def jit_bare():
     recording = retour.record_program('jit', 'bare')
-    Truth(retour.program('jit'), WORK + 'called_by_jit anon ', callers=False,
+    Truth(retour.program('jit'), WORK + 'called_by_jit anon ', callers=False, edges=f'anon |calls_jit {MAIN}',
           reasons=['no unwind info', 'bad frame pointer']).check(recording)
 
 
@@ -94,7 +96,7 @@ def jit_bare():
 def max_depth():
     recording = retour.record_program('recursion', options=['--max-depth', 100], frequency=499)
     Truth(retour.program('recursion'), '(?:' + WORK + 'bottom )?(?:down )+', reasons=['max depth'],
-          callers=False).check(recording)
+          edges=f'(?:down ){{1,99}}{MAIN}', callers=False).check(recording)
     depths = {len(s['user']) for s in recording.samples if s['reason'] == 'max depth'}
     assert depths == {100}, f'truncated at {depths}'
     whole = retour.record_program('recursion', options=['--max-depth', 1010], frequency=499)

@@ -38,9 +38,9 @@ for lie, why in LIES.items():
 def holes():
     recording = retour.record_program('stacks', 'holes')
     # munmap itself may be on its way back.
-    Truth(retour.program('stacks'), f'(?:{WORK}bottom (?:intact ){{5}}|libc )unmaps (?:doomed ){{1,4}}',
+    Truth(retour.program('stacks'), f'(?:{WORK}bottom (?:intact ){{5}}|(?:intact ){{1,5}}|must |libc )?unmaps (?:doomed ){{1,4}}',
           reasons=['page not readable', 'stack copy too short'], edge_reasons=['no unwind info'],
-          edges=r'(?:libc )*(?:unmaps )?(?:doomed )*coroutine libc ',
+          edges=rf'{CALL}(?:unmaps )?(?:doomed )*coroutine libc ',
           callers=False).check(recording)
 
 
