@@ -114,12 +114,13 @@ def live_line():
     ours, theirs = pty.openpty()
     process = retour.start('record', '-a', '-o', retour.fresh_path(), stderr=theirs)
     os.close(theirs)
-    shown = b''
+    shown, told = b'', False
     try:
         while chunk := os.read(ours, 4096):
             shown += chunk
-            if shown.count(b'complete') == 3:
+            if not told and shown.count(b'complete') >= 3:
                 process.send_signal(signal.SIGINT)
+                told = True
     except OSError:     # how a terminal says that the other side has gone
         pass
     os.close(ours)

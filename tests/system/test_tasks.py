@@ -3,7 +3,6 @@
 
 import os
 import signal
-import time
 
 import retour
 import tap
@@ -73,6 +72,8 @@ def churn():
 
 @tap.test('a task that asks on one CPU and returns on another')
 def migrates():
+    if os.cpu_count() < 2:
+        raise tap.Skip('there is one CPU')
     recording = retour.record_program('waits', 'migrates')
     Truth(retour.program('waits'), '(?:libc )+reads_zeros mode_migrates ' + MAIN,
           edges=rf'{CALL}(?:pin )?mover {THREAD}|libc |'
@@ -99,9 +100,11 @@ def blocked():
         recording = recorder.end()
     ends = rf'naps_and_blocks (?:mode_blocked {MAIN}|{THREAD})'
     Truth(retour.program('waits'), f'(?:libc )+reads_for_ever {ends}', least=5, clones=True,
-          edges=rf'(?:{CALL}naps |{WORK}|{CALL}){ends}|{CALL}{THREAD}').check(recording)
-    in_read = [s['tid'] for s in recording.of('waits') if 'reads_for_ever' in [f['sym'] for f in s['user']]]
-    assert len(in_read) == len(set(in_read)), 'a task that never returned was sampled twice in read'
+          edges=rf'(?:on_signal )?(?:{CALL}naps |{WORK}|{CALL}){ends}|{CALL}(?:{THREAD}|mode_blocked {MAIN})').check(recording)
+    # Within a system call a task may be switched more than once.
+    entries = {(s['tid'], s['cookie']) for s in recording.of('waits') if 'reads_for_ever' in [f['sym'] for f in s['user']]}
+    in_read = {tid for tid, _ in entries}
+    assert len(in_read) == len(entries), 'a task that never returned was in read twice'
     assert all(s['return_cpu'] is not None for s in recording.of('waits') if s['tid'] not in in_read)
 
 
@@ -117,7 +120,7 @@ def naps():
 def faults():
     recording = retour.record_program('waits', 'faults', options=['-e', 'page-faults'])
     Truth(retour.program('waits'), f'touches mode_faults {MAIN}',
-          edges=f'{CALL}(?:map_stack )?(?:mode_faults )?{MAIN}').check(recording)
+          edges=f'(?:{CALL}(?:map_stack )?|{WORK})(?:mode_faults )?{MAIN}').check(recording)
 
 
 @tap.test('task-clock')
@@ -137,9 +140,7 @@ def io_worker():
 
 @tap.test('kernel threads and the idle task have no user part')
 def without_user():
-    started = time.monotonic()
     recording = retour.record('-a', '--duration', 1)
-    assert time.monotonic() - started < 15
     for sample in recording.samples:
         idle = sample['pid'] == 0
         assert (sample['reason'] == 'idle') == idle, f'{sample["comm"]}: {sample["reason"]}'
