@@ -13,7 +13,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "rcu/sys.h"
@@ -44,15 +43,13 @@ struct clients {
 
 static void welcome(int fd, struct clients *clients)
 {
-	struct timeval patience = { .tv_sec = 5 };
 	struct client client = { .fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC) };
 	struct agent_message full = { .kind = AGENT_REFUSED, .error = EBUSY };
 	int err = -EPERM;
 
 	if (client.fd < 0)
 		return;
-	setsockopt(client.fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-	setsockopt(client.fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	agent_set_patience(client.fd);
 	if (agent_listener_trusts(client.fd)) {
 		if (clients->n < SAMPLERS)
 			err = agent_serve(client.fd, &client.recording);

@@ -6,9 +6,13 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 #define HEAD offsetof(struct agent_message, version)
+#define PATIENCE 5	/* seconds */
 
 bool agent_peer_is_trusted(int fd)
 {
@@ -16,6 +20,19 @@ bool agent_peer_is_trusted(int fd)
 	socklen_t size = sizeof(peer);
 
 	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) && (peer.uid == geteuid() || peer.uid == 0);
+}
+
+int agent_set_patience(int fd)
+{
+	struct timeval patience = { .tv_sec = PATIENCE };
+
+	return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) ||
+	       setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) ? -errno : 0;
+}
+
+bool agent_was_interrupted(uint64_t since)
+{
+	return errno == EINTR && clock_monotonic_ns() - since < PATIENCE * 1000000000ull;
 }
 
 /* How long a message of this kind is; 0: there is none. */
@@ -48,6 +65,8 @@ int agent_send(int fd, struct agent_message *message, int passed)
 	} control = { { 0 } };
 	struct iovec part = { message, message->size = size_of(message->kind) };
 	struct msghdr packet = { .msg_iov = &part, .msg_iovlen = 1 };
+	uint64_t since = clock_monotonic_ns();
+	ssize_t n;
 
 	if (passed >= 0) {
 		struct cmsghdr *c = &control.align;
@@ -59,7 +78,10 @@ int agent_send(int fd, struct agent_message *message, int passed)
 		packet.msg_control = control.bytes;
 		packet.msg_controllen = sizeof(control.bytes);
 	}
-	return sendmsg(fd, &packet, MSG_NOSIGNAL) == (ssize_t)part.iov_len ? 0 : -errno;
+	do
+		n = sendmsg(fd, &packet, MSG_NOSIGNAL);
+	while (n < 0 && agent_was_interrupted(since));
+	return n == (ssize_t)part.iov_len ? 0 : -errno;
 }
 
 /* The descriptors of a packet; all but one are closed. */
@@ -89,11 +111,14 @@ int agent_receive(int fd, struct agent_message *message, int *passed)
 	struct msghdr packet = {
 		.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes),
 	};
+	uint64_t since = clock_monotonic_ns();
 	ssize_t n;
 
 	memset(message, 0, sizeof(*message));
 	*passed = -1;
-	n = recvmsg(fd, &packet, MSG_CMSG_CLOEXEC);
+	do
+		n = recvmsg(fd, &packet, MSG_CMSG_CLOEXEC);
+	while (n < 0 && agent_was_interrupted(since));
 	if (n < 0)
 		return -errno;
 	*passed = take_descriptor(&packet);

@@ -4,12 +4,22 @@
 #define RETOUR_RUNTIME_AGENT_SOCKET_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "runtime/agent_protocol.h"
 
 /* Is the other side the same user or root? */
 bool agent_peer_is_trusted(int fd);
+
+/* How long each call waits from now on: who hangs does not hang the other side.  0 or -errno. */
+int agent_set_patience(int fd);
+
+/*
+ * For who calls again: the call failed because of a signal, and began, at since, less than that ago.  Calls with a
+ * time-out fail so whatever the handler's flags are, see signal(7): other copies of the library may have clocks here.
+ */
+bool agent_was_interrupted(uint64_t since);
 
 /* Sends the first bytes of a message, up to the end of what its kind has.  passed: a descriptor, or -1.  0 or -errno. */
 int agent_send(int fd, struct agent_message *message, int passed);

@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "runtime/agent.h"
 #include "runtime/agent_listen.h"
 #include "runtime/agent_socket.h"
@@ -19,8 +19,8 @@
 static int connect_to(const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	struct timeval patience = { .tv_sec = 5 };
-	int fd, err = 0;
+	uint64_t since = clock_monotonic_ns();
+	int fd, err;
 
 	if (strlen(path) >= sizeof(address.sun_path))
 		return -ENAMETOOLONG;
@@ -28,12 +28,11 @@ static int connect_to(const char *path)
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) ||
-	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) ||
-	    connect(fd, (struct sockaddr *)&address, sizeof(address))) {
-		err = -errno;
+	err = agent_set_patience(fd);
+	while (!err && connect(fd, (struct sockaddr *)&address, sizeof(address)))
+		err = agent_was_interrupted(since) ? 0 : -errno;
+	if (err)
 		close(fd);
-	}
 	return err ? err : fd;
 }
 

@@ -108,12 +108,36 @@ RETOUR_TRACEPOINT(app, done, (int, n));
 #define trace_app_done(n)
 #endif
 #include <dlfcn.h>
+#include <pthread.h>
+#include <signal.h>
+#include <time.h>
 #include <unistd.h>
+static void *let_go_on(void *arg)
+{
+	struct timespec left = { 0, 200000000 };
+
+	while (nanosleep(&left, &left))
+		;
+	kill(getppid(), SIGCONT);
+	return arg;
+}
+/* Our parent: so that who comes meanwhile waits for it. */
+static void stop_recorder(void)
+{
+	pthread_t thread;
+
+	kill(getppid(), SIGSTOP);
+	pthread_create(&thread, 0, let_go_on, 0);
+}
 int main(int argc, char **argv)
 {
-	void *plugin = argc > 1 ? dlopen(argv[1], RTLD_NOW) : 0;
-	void (*fire)(int) = plugin ? (void (*)(int))dlsym(plugin, "fire") : 0;
+	void *plugin;
+	void (*fire)(int);
 
+	if (argc > 2)
+		stop_recorder();
+	plugin = argc > 1 ? dlopen(argv[1], RTLD_NOW) : 0;
+	fire = plugin ? (void (*)(int))dlsym(plugin, "fire") : 0;
 	for (int n = 0; fire; n++) {
 		trace_app_done(n);
 		fire(n);
@@ -300,9 +324,9 @@ def with_plugins(installed):
     shared = ['-L' + os.path.dirname(installed.library), '-lretour', '-Wl,-rpath,' + os.path.dirname(installed.library)]
     for export in ['-Wl,--exclude-libs,ALL'], []:
         plugin = installed.compiled('gcc', '-shared', '-fPIC', *export, text=PLUGIN, libraries=[installed.archive], name='plugin.so')
-        yield installed.compiled('gcc', text=HOST, libraries=['-ldl']), plugin, ['plugin:done']
+        yield installed.compiled('gcc', '-pthread', text=HOST, libraries=['-ldl']), plugin, ['plugin:done']
         for libraries in shared, [installed.archive], [installed.archive, '-rdynamic']:
-            yield (installed.compiled('gcc', '-DFIRES', text=HOST, libraries=libraries), plugin, ['app:done', 'plugin:done'])
+            yield (installed.compiled('gcc', '-pthread', '-DFIRES', text=HOST, libraries=libraries), plugin, ['app:done', 'plugin:done'])
 
 
 @test('a process with several copies of the library has the tracepoints of all')
@@ -317,12 +341,13 @@ def _():
 def _():
     with Installed() as installed:
         for program, plugin, tracepoints in with_plugins(installed):
-            recording = recorded('--backend', 'agent', '-e', 'wall-clock', '-e', '*:done', '--', program, plugin)
+            recording = recorded('--backend', 'agent', '-e', 'wall-clock', '-e', '*:done', '--', program, plugin, 'stop the recorder')
             clocks = [s for s in recording.samples if s['event'] == 'wall-clock' and s['tid'] == s['pid']]
             assert {s['event'] for s in recording.samples} == {'wall-clock', *tracepoints}, recording.stats
-            took = clocks[-1]['time'] - clocks[0]['time']
-            periods = [s['period'] for s in clocks[1:]]
-            assert sum(periods) < 1.5e9 * took + 2e7, (took, periods, recording.stats)
+            # From where it seems least: a handler may have to wait for a CPU before it looks at the time.
+            more = min(sum(s['period'] for s in clocks[i + 1:]) - 1.5e9 * (clocks[-1]['time'] - clocks[i]['time'])
+                       for i in range(len(clocks) // 2 + 1))
+            assert more < 2e7, ([(s['time'], s['period']) for s in clocks], recording.stats)
 
 
 @test('the library needs libc alone')
