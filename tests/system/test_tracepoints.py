@@ -316,6 +316,9 @@ def completion():
         assert completed('record', '-p', program.pid, '-e', 'ap') == ['app:reply', 'app:request', 'app:tick']
         assert completed('record', '--pid', program.pid, '-F', 99, '-e', 'app', ':', 're') == ['reply', 'request']
         assert completed('record', '-e', 'cpu') == ['cpu-clock']
+        assert completed('record', '-e', 'cpu-clock,ta') == ['cpu-clock,task-clock']
+        assert f'1,{program.pid}' in completed('record', '-p', f'1,{program.pid}')
+        assert str(program.pid) in completed('record', '-t', program.pid)
 
 
 tap.main()
