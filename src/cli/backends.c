@@ -12,7 +12,6 @@
 #define BPF_FIRST	(PERF_FIRST | FEATURE(SECCOMP_BPF) | FEATURE(PID_NAMESPACE) | FEATURE(MEMORY))
 /* Kernels may take the request for deferred chains and ignore it. */
 #define NATIVE_FIRST	(PERF_FIRST | FEATURE(DEFERRED_CHAINS))
-#define AGENT_FIRST	(FEATURE(PROC) | FEATURE(AGENT))
 
 const struct backend_kind backend_kinds[N_BACKENDS] = {
 	{ "bpf", true, false, BPF_FIRST,
@@ -22,7 +21,8 @@ const struct backend_kind backend_kinds[N_BACKENDS] = {
 	  NATIVE_FIRST | FEATURE(PERF_EVENTS_OWN), FEATURE(PERF_EVENTS) },
 	{ "stack", true, false, PERF_FIRST,
 	  PERF_FIRST | FEATURE(PERF_EVENTS_OWN) | FEATURE(STACK_COPIES), FEATURE(PERF_EVENTS) },
-	{ "agent", true, true, AGENT_FIRST, AGENT_FIRST, 0 },
+	/* What runs needs nothing preloaded. */
+	{ "agent", true, true, FEATURE(PROC), FEATURE(PROC) | FEATURE(AGENT), 0 },
 };
 
 const struct backend_kind *backend_find(const char *name)

@@ -165,7 +165,8 @@ bool agent_program_gains_rights(const char *command)
 
 struct error *agent_object_find(char **ret)
 {
-	static const char *const places[] = { "", "src/runtime/", "../lib/retour/" };
+	/* From the program on: what was installed may lie in another root, or have been moved. */
+	static const char *const places[] = { "", "src/runtime/", RETOUR_LIBDIR_FROM_BIN "/retour/" };
 	char self[4096];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	char *path;

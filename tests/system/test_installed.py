@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """libretour as it is installed: found by pkg-config, used from C and C++, shared and static, hidden where it should be."""
 import glob
+import json
 import os
 import re
 import shutil
@@ -317,6 +318,25 @@ def _():
         program = installed.compiled('gcc', '-static', '-Wl,--no-eh-frame-hdr', text=FIRING, libraries=[installed.archive])
         stats = attached(program).stats
         assert stats['truncated_by'] == {'no unwind info': stats['samples']}, stats
+
+
+@test('what is installed below DESTDIR records commands from there, and what runs also without the object to preload')
+def _():
+    with Installed() as installed:
+        command, env = installed.find('**/bin/retour'), {'LD_LIBRARY_PATH': os.path.dirname(installed.library)}
+        features = json.loads(output(command, 'doctor', '--json'))['features']
+        preloaded = installed.find('**/libretour-agent.so')
+        assert [os.path.realpath(f['value']) for f in features if f['name'] == 'agent'] == [preloaded], features
+        output(command, 'record', '--backend', 'agent', '-q', '-o', os.path.join(installed.folder.name, 'command'), '--', 'true')
+        os.unlink(preloaded)
+        with subprocess.Popen([installed.compiled('gcc', text=FIRING)], env={**os.environ, **env}) as process:
+            try:
+                retour.wait_until(lambda: 'app:done' in retour.run('list', 'tracepoints', '-p', process.pid).stdout)
+                path = os.path.join(installed.folder.name, 'attached')
+                output(command, 'record', '-e', 'app:done', '-p', str(process.pid), '--duration', '1', '-q', '-o', path)
+            finally:
+                process.kill()
+        assert [e['name'] for e in json.loads(output(command, 'stats', '-i', path, '--json'))['events']] == ['app:done']
 
 
 def with_plugins(installed):
