@@ -309,6 +309,8 @@ TEST(fields_and_chains)
 	start_traced(NULL);
 	fd = attach();
 	want_tracepoints("app:*", 1);
+	/* None is lost, however late they are read. */
+	session.ring_bytes = 4 << 20;
 	start_session(fd);
 	for (int i = 0; i < 600 && seen.samples < 100; i++)
 		read_for(100);
@@ -453,38 +455,45 @@ TEST(stopped_by_the_page)
 	close(fd);
 }
 
-/* A child goes on in the same rings, and can be attached to by itself. */
-TEST(child)
+/* 0: it has none yet. */
+static pid_t child_of(pid_t wanted)
 {
-	int fd;
+	DIR *d = opendir("/proc");
+	pid_t found = 0;
 
-	start_traced("fork");
-	want_tracepoints("app:pair", 1);
-	/* It has forked when it lists its child. */
-	usleep(100000);
-	fd = attach();
-	CHECK(fd >= 0);
-	for (DIR *d = opendir("/proc"); d;) {
-		struct dirent *e = readdir(d);
+	CHECK(d);
+	for (struct dirent *e; !found && (e = readdir(d));) {
 		char path[64], text[256] = "";
-		int stat, child, parent = 0;
+		int stat, child = atoi(e->d_name), parent = 0;
 
-		CHECK(e);
-		child = atoi(e->d_name);
 		snprintf(path, sizeof(path), "/proc/%d/stat", child);
 		stat = child > 0 ? open(path, O_RDONLY) : -1;
 		if (stat < 0)
 			continue;
-		CHECK(read(stat, text, sizeof(text) - 1) >= 0);
-		close(stat);
-		if (strrchr(text, ')'))
+		/* It may have ended meanwhile. */
+		if (read(stat, text, sizeof(text) - 1) > 0 && strrchr(text, ')'))
 			sscanf(strrchr(text, ')') + 1, " %*c %d", &parent);
-		if (parent != program)
-			continue;
-		closedir(d);
-		d = NULL;
-		snprintf(agent_path, sizeof(agent_path), AGENT_SOCKET, geteuid(), child, 0);
+		close(stat);
+		if (parent == wanted)
+			found = child;
 	}
+	closedir(d);
+	return found;
+}
+
+/* A child goes on in the same rings, and can be attached to by itself. */
+TEST(child)
+{
+	pid_t child;
+	int fd;
+
+	start_traced("fork");
+	want_tracepoints("app:pair", 1);
+	while (!(child = child_of(program)))
+		usleep(10000);
+	fd = attach();
+	CHECK(fd >= 0);
+	snprintf(agent_path, sizeof(agent_path), AGENT_SOCKET, geteuid(), child, 0);
 	start_session(fd);
 	int fd_of_child = attach();
 

@@ -405,6 +405,15 @@ static void add_tracepoints(unsigned int n)
 	}
 }
 
+static void stay_here(void)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	CHECK(!sched_setaffinity(0, sizeof(one), &one));
+}
+
 /* Descriptions leave room for other records, and come before the samples. */
 TEST(many_tracepoints)
 {
@@ -414,6 +423,8 @@ TEST(many_tracepoints)
 	struct recording *recording;
 	unsigned int id = 0, n = 0;
 
+	/* Rings are read one after the other. */
+	stay_here();
 	add_tracepoints(200);
 	session.n_events = 1;
 	session.events[0] = session.events[1];
