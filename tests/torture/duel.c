@@ -188,7 +188,7 @@ void duel_of_caller(double for_seconds)
 	struct lone lone;
 
 	for (; !torture_failure() && seconds_now() < end; calls++) {
-		double patience = seconds_now() + 5;
+		double patience = seconds_now() + HANG_SECONDS;
 
 		lone.called = false;
 		torture->call(&lone.head, note_lone);

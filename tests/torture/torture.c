@@ -166,7 +166,7 @@ TEST(floods_of_callbacks_drain_in_order)
 
 static void stall(void)
 {
-	double end = seconds_now() + 5;
+	double end = seconds_now() + HANG_SECONDS;
 	void *cookie = torture->lock();
 
 	stalled = gettid();
@@ -195,7 +195,7 @@ static void *die(void *arg)
 
 static void bury(void)
 {
-	double end = seconds_now() + 5;
+	double end = seconds_now() + HANG_SECONDS;
 	pthread_t thread;
 	int tid;
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Requests and their answers: what the kernel's deferred unwinding promises, in one thread and in many. */
+#include "unit/task.h"
 #include "unit/test.h"
 
 #include <errno.h>
@@ -381,7 +382,8 @@ static void slow_callback(struct retour_unwind_work *work, const struct retour_u
 			  uint64_t cookie)
 {
 	in_callback = has_called = true;
-	usleep(200000);
+	/* The first thread waits for this. */
+	task_wait_until_it_sleeps(getpid());
 	n_late += cancelled;
 	in_callback = false;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Events, per CPU and task-bound: who gets which record, and sessions that come and go. */
+#include "unit/task.h"
 #include "unit/test.h"
 
 #include <errno.h>
@@ -24,7 +25,7 @@ struct sink {
 };
 
 static unsigned int n_delivered;	/* all in all */
-static _Atomic unsigned int slow_us;
+static _Atomic bool is_slow;
 static _Atomic bool in_delivery, has_delivered;
 
 static void deliver(void *data, const struct retour_unwind_stacktrace *trace, uint64_t cookie)
@@ -33,8 +34,9 @@ static void deliver(void *data, const struct retour_unwind_stacktrace *trace, ui
 
 	CHECK(__atomic_load_n(&sink->state, __ATOMIC_RELAXED) == ALIVE);
 	in_delivery = has_delivered = true;
-	if (slow_us)
-		usleep(slow_us);
+	/* Until the first thread waits for this. */
+	if (is_slow)
+		task_wait_until_it_sleeps(getpid());
 	__atomic_fetch_add(&sink->n, 1, __ATOMIC_RELAXED);
 	__atomic_store_n(&sink->nr, trace->nr, __ATOMIC_RELAXED);
 	__atomic_store_n(&sink->cookie, cookie, __ATOMIC_RELAXED);
@@ -320,14 +322,14 @@ static void close_while_delivering(int cpu)
 	pthread_t thread;
 	int cpus[2];
 
-	alarm(20);	/* who is not woken hangs */
+	alarm(40);	/* who is not woken hangs */
 	two_cpus(cpus);
 	slow_cpu = cpus[0];
 	open_event(&other, 1, cpus[0]);		/* keeps the session */
 	close_event(&other);
 	open_event(&slow, 1, cpu == RETOUR_UNWIND_TASK ? cpu : slow_cpu);
 	open_event(&other, 1, slow_cpu);
-	slow_us = 200000;
+	is_slow = true;
 	CHECK(!pthread_create(&thread, NULL, deliver_once, NULL));
 	while (!has_delivered)
 		usleep(100);
@@ -353,7 +355,7 @@ static void *open_and_ask(void *arg)
 	retour_runtime_enter();
 	CHECK(retour_unwind_event_request(slow.event, &cookie) == 0);
 	stage = 1;
-	usleep(200000);
+	task_wait_until_it_sleeps(getpid());
 	stage = 2;
 	retour_runtime_leave();
 	return NULL;

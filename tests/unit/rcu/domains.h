@@ -9,6 +9,7 @@
 
 #include "retour/rcu.h"
 #include "retour/srcu.h"
+#include "unit/task.h"
 #include "unit/test.h"
 
 RETOUR_DEFINE_STATIC_SRCU_FAST(test_srcu);
@@ -254,6 +255,20 @@ static inline double seconds(void)
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return t.tv_sec + t.tv_nsec / 1e9;
 }
+
+/* In seconds, for what never comes. */
+#ifndef PATIENCE
+#define PATIENCE 60
+#endif
+
+/* Whether it comes to that, on however busy a machine. */
+#define COMES(condition)                                                       \
+	({                                                                     \
+		double end_ = seconds() + PATIENCE;                            \
+		while (!(condition) && seconds() < end_)                       \
+			sleep_ms(1);                                           \
+		(condition);                                                   \
+	})
 
 /* The linker's. */
 extern const char __executable_start[], etext[];

@@ -35,9 +35,7 @@ TEST(a_callback_comes_without_being_waited_for)
 	for_each_domain(d) {
 		called = 0;
 		d->call(&head, count);
-		for (int i = 0; i < 2000 && !called; i++)
-			sleep_ms(1);
-		CHECK(called == 1);
+		CHECK(COMES(called == 1));
 	}
 }
 
@@ -88,9 +86,7 @@ TEST(the_first_call_may_come_from_a_handler)
 		called = 0;
 		handler_domain = d;
 		raise(SIGUSR1);
-		for (int i = 0; i < 2000 && !called; i++)
-			sleep_ms(1);
-		CHECK(called == 1);
+		CHECK(COMES(called == 1));
 	}
 }
 
@@ -109,9 +105,7 @@ TEST(a_callback_may_queue_itself)
 
 	rounds_left = 10;
 	retour_call_rcu(&head, call_again);
-	for (int i = 0; i < 2000 && called < 10; i++)
-		sleep_ms(1);
-	CHECK(called == 10);
+	CHECK(COMES(called == 10));
 	retour_rcu_barrier();
 }
 

@@ -93,9 +93,7 @@ TEST(a_later_reader_is_not_waited_for)
 		holder_begin(&later, d);
 		CHECK(!d->poll(cookie));
 		holder_end(&first);
-		for (int i = 0; i < 1000 && !d->poll(cookie); i++)
-			sleep_ms(1);
-		CHECK(d->poll(cookie));
+		CHECK(COMES(d->poll(cookie)));
 		CHECK(!later.left);
 		holder_end(&later);
 	}
@@ -136,15 +134,32 @@ TEST(a_grace_period_takes_two_membarriers_at_most)
 	}
 }
 
-static void *synchronize_main(void *arg)
+struct updater {
+	const struct domain *domain;
+	atomic_int tid;		/* once it is about to wait */
+};
+
+static void *updater_main(void *arg)
 {
-	((const struct domain *)arg)->synchronize();
+	struct updater *u = arg;
+
+	u->tid = gettid();
+	u->domain->synchronize();
 	return NULL;
+}
+
+static bool all_wait(struct updater *updaters, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (!updaters[i].tid || !task_sleeps(updaters[i].tid))
+			return false;
+	return true;
 }
 
 TEST(updaters_share_grace_periods)
 {
 	enum { UPDATERS = 20 };
+	struct updater updaters[UPDATERS];
 	pthread_t threads[UPDATERS];
 	struct holder h;
 
@@ -152,9 +167,12 @@ TEST(updaters_share_grace_periods)
 	for_each_domain(d) {
 		holder_begin(&h, d);
 		starts = 0;
-		for (int i = 0; i < UPDATERS; i++)
-			CHECK(pthread_create(&threads[i], NULL, synchronize_main, (void *)d) == 0);
-		sleep_ms(50);
+		for (int i = 0; i < UPDATERS; i++) {
+			updaters[i] = (struct updater){ .domain = d };
+			CHECK(pthread_create(&threads[i], NULL, updater_main, &updaters[i]) == 0);
+		}
+		while (!all_wait(updaters, UPDATERS))
+			sleep_ms(1);
 		holder_end(&h);
 		for (int i = 0; i < UPDATERS; i++)
 			CHECK(pthread_join(threads[i], NULL) == 0);
@@ -210,9 +228,7 @@ TEST(a_polled_grace_period_comes_without_being_waited_for)
 	for_each_domain(d) {
 		unsigned long cookie = d->start_poll();
 
-		for (int i = 0; i < 2000 && !d->poll(cookie); i++)
-			sleep_ms(1);
-		CHECK(d->poll(cookie));
+		CHECK(COMES(d->poll(cookie)));
 	}
 }
 
@@ -230,10 +246,7 @@ TEST(a_polled_grace_period_comes_without_being_waited_for)
 		retour_cond_synchronize_##word##_expedited_full(__VA_ARGS__ __VA_OPT__(, ) &state); \
 		CHECK(retour_poll_state_synchronize_##word##_full(__VA_ARGS__ __VA_OPT__(, ) &state)); \
 		retour_start_poll_synchronize_##word##_expedited_full(__VA_ARGS__ __VA_OPT__(, ) &state); \
-		for (int i = 0; i < 2000 &&                                    \
-		     !retour_poll_state_synchronize_##word##_full(__VA_ARGS__ __VA_OPT__(, ) &state); i++) \
-			sleep_ms(1);                                           \
-		CHECK(retour_poll_state_synchronize_##word##_full(__VA_ARGS__ __VA_OPT__(, ) &state)); \
+		CHECK(COMES(retour_poll_state_synchronize_##word##_full(__VA_ARGS__ __VA_OPT__(, ) &state))); \
 		retour_get_completed_synchronize_rcu_full(&complete);          \
 		CHECK(retour_poll_state_synchronize_##word##_full(__VA_ARGS__ __VA_OPT__(, ) &complete)); \
 	} while (0)
@@ -301,8 +314,7 @@ static void keep_report(const struct retour_rcu_report *report, void *arg)
 /* Several times: where the reader is, is not known while it runs. */
 static void *end_when_reported(void *arg)
 {
-	for (int i = 0; i < 10000 && reports < 10; i++)
-		sleep_ms(1);
+	(void)COMES(reports >= 10);
 	((struct holder *)arg)->leave = true;
 	return NULL;
 }

@@ -61,11 +61,13 @@ TEST(what_runs_on_a_hook_uses_every_reader)
 	for (int i = 0; i < RETOUR_RCU_EVENTS; i++)
 		CHECK(retour_rcu_set_hook(i, hooks[i]) == hooks[i]);
 	for_each_domain(d) {
+		int waits = seen[RETOUR_RCU_EVENT_GP_WAIT];
 		unsigned long cookie;
 
 		holder_begin(&h, d);
 		cookie = d->start_poll();
-		sleep_ms(20);
+		while (seen[RETOUR_RCU_EVENT_GP_WAIT] == waits)
+			sleep_ms(1);
 		holder_end(&h);
 		d->cond(cookie);
 		d->call(&head, count);
@@ -86,11 +88,14 @@ static void *synchronize_always(void *arg)
 	return NULL;
 }
 
+static atomic_int probes;
+
 /* Longer than a grace period: when its section ends, the next one waits for it. */
 static void long_probe(const struct retour_rcu_domain *domain, unsigned long arg)
 {
 	double until = seconds() + 0.002;
 
+	probes++;
 	if (++depth > deepest)
 		deepest = depth;
 	if (depth < 50) {
@@ -111,7 +116,7 @@ TEST(reports_do_not_trigger_reports_for_ever)
 	retour_rcu_set_hook(RETOUR_RCU_EVENT_QS_REPORT, long_probe);
 	CHECK(pthread_create(&thread, NULL, synchronize_always, NULL) == 0);
 	until = seconds() + 1;
-	while (seconds() < until) {
+	while (seconds() < until || probes < 50) {
 		retour_rcu_read_lock();
 		for (double end = seconds() + 0.0005; seconds() < end;)
 			;
@@ -126,8 +131,7 @@ static atomic_bool over, waited_in_vain;
 
 static void wait_for_the_end(const struct retour_rcu_domain *domain, unsigned long arg)
 {
-	for (int i = 0; i < 300 && !over; i++)
-		sleep_ms(1);
+	(void)COMES(over);
 	waited_in_vain = !over;
 }
 
@@ -137,9 +141,11 @@ TEST(a_hook_does_not_delay_the_report_that_it_is_about)
 
 	retour_rcu_set_hook(RETOUR_RCU_EVENT_QS_REPORT, wait_for_the_end);
 	holder_begin(&h, &domains[0]);
+	retour_rcu_set_hook(RETOUR_RCU_EVENT_GP_WAIT, on_wait);
 	unsigned long cookie = retour_start_poll_synchronize_rcu();
 
-	sleep_ms(20);
+	while (!seen[RETOUR_RCU_EVENT_GP_WAIT])
+		sleep_ms(1);
 	h.leave = true;
 	retour_cond_synchronize_rcu(cookie);
 	over = true;

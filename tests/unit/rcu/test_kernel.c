@@ -18,8 +18,8 @@ static bool run_as(int policy, int priority)
 	       pthread_setschedparam(pthread_self(), policy, &param) == 0;
 }
 
-static atomic_bool in_section, hog_runs, stop_hog;
-static atomic_long work_after;
+static atomic_bool in_section, hog_runs, hog_ended, stop_hog;
+static atomic_long priority_inside, priority_after;	/* of the reader, negative: real-time */
 
 static void *low_reader(void *arg)
 {
@@ -29,11 +29,11 @@ static void *low_reader(void *arg)
 	while (!hog_runs)
 		sched_yield();
 	/* Needs the CPU that the hog has. */
-	for (volatile int i = 0; i < 1000000; i++)
-		;
+	do
+		priority_inside = task_priority();
+	while (priority_inside >= 0 && !hog_ended);
 	retour_rcu_read_unlock();
-	while (!stop_hog)
-		work_after++;
+	priority_after = task_priority();
 	return NULL;
 }
 
@@ -43,67 +43,69 @@ static void *hog(void *arg)
 
 	CHECK(run_as(SCHED_FIFO, 10));
 	hog_runs = true;
-	until = seconds() + 0.6;
+	until = seconds() + 3;
 	while (!stop_hog && seconds() < until)
 		;
+	hog_ended = true;
 	return NULL;
+}
+
+/* The reader ends its section when it is lent a priority, or has the CPU because the hog has given up. */
+static void check_boost(pthread_t reader)
+{
+	pthread_t middle;
+
+	CHECK(pthread_create(&middle, NULL, hog, NULL) == 0);
+	while (!hog_runs)
+		sleep_ms(1);
+	retour_synchronize_rcu();
+	CHECK(priority_inside < 0);
+	/* The boost ends in the reader's unlock. */
+	stop_hog = true;
+	CHECK(pthread_join(middle, NULL) == 0 && pthread_join(reader, NULL) == 0);
+	CHECK(priority_after > 0);
+}
+
+static pthread_t start_reader(void)
+{
+	pthread_t reader;
+
+	CHECK(pthread_create(&reader, NULL, low_reader, NULL) == 0);
+	while (!in_section)
+		sleep_ms(1);
+	return reader;
 }
 
 TEST(a_preempted_reader_runs_at_the_priority_of_who_waits_for_it)
 {
-	pthread_t reader, middle;
-	double start;
-	long work;
-
 	if (!run_as(SCHED_FIFO, 20))
 		SKIP("no right to real-time priorities");
-	CHECK(pthread_create(&reader, NULL, low_reader, NULL) == 0);
-	while (!in_section)
-		sleep_ms(1);
-	CHECK(pthread_create(&middle, NULL, hog, NULL) == 0);
-	while (!hog_runs)
-		sleep_ms(1);
-	start = seconds();
-	retour_synchronize_rcu();
-	CHECK(seconds() - start < 0.3);
-	/* The boost ends in the reader's unlock: the hog has the CPU again. */
-	work = work_after;
-	sleep_ms(50);
-	CHECK(work_after == work);
-	stop_hog = true;
-	pthread_join(reader, NULL);
-	pthread_join(middle, NULL);
+	check_boost(start_reader());
 }
+
+static atomic_int leader_tid;
 
 static void *low_leader(void *arg)
 {
 	CHECK(run_as(SCHED_OTHER, 0));
+	leader_tid = gettid();
 	retour_synchronize_rcu();
 	return NULL;
 }
 
 TEST(who_waits_for_a_leader_lends_it_the_priority_too)
 {
-	pthread_t reader, leader, middle;
-	double start;
+	pthread_t reader, leader;
 
 	if (!run_as(SCHED_FIFO, 20))
 		SKIP("no right to real-time priorities");
-	CHECK(pthread_create(&reader, NULL, low_reader, NULL) == 0);
-	while (!in_section)
-		sleep_ms(1);
+	reader = start_reader();
 	CHECK(pthread_create(&leader, NULL, low_leader, NULL) == 0);
-	sleep_ms(20);
-	CHECK(pthread_create(&middle, NULL, hog, NULL) == 0);
-	while (!hog_runs)
+	while (!leader_tid)
 		sleep_ms(1);
-	start = seconds();
-	retour_synchronize_rcu();
-	CHECK(seconds() - start < 0.3);
-	stop_hog = true;
-	pthread_join(reader, NULL);
-	pthread_join(leader, NULL);
-	pthread_join(middle, NULL);
+	task_wait_until_it_sleeps(leader_tid);
+	check_boost(reader);
+	CHECK(pthread_join(leader, NULL) == 0);
 }
 
 static atomic_bool stop;
@@ -164,9 +166,11 @@ static int count_visits(void)
 	return FILTER(0, SECCOMP_RET_ALLOW, FILTER_JUMP(SYS_sched_setaffinity, 0, 1), FILTER_RETURN(SECCOMP_RET_TRAP));
 }
 
+/* Not before somebody waits for it. */
 static void *leave_soon(void *arg)
 {
-	sleep_ms(20);
+	while (!system_calls)
+		sleep_ms(1);
 	((struct holder *)arg)->leave = true;
 	return NULL;
 }

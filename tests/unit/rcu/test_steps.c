@@ -264,17 +264,19 @@ TEST(readers)
 	}
 }
 
+static atomic_int leader_tid;
+static atomic_bool leader_waits;
+
 static void *synchronize_main(void *arg)
 {
+	leader_tid = gettid();
 	((const struct domain *)arg)->synchronize();
 	return NULL;
 }
 
-static atomic_bool leader_sleeps;
-
 static void note_wait(const struct retour_rcu_domain *domain, unsigned long arg)
 {
-	leader_sleeps = true;
+	leader_waits = true;
 }
 
 /* A leader sleeps for the section when this returns. */
@@ -282,12 +284,12 @@ static pthread_t begin_leader(const struct domain *d)
 {
 	pthread_t leader;
 
-	leader_sleeps = false;
+	leader_waits = false;
 	retour_rcu_set_hook(RETOUR_RCU_EVENT_GP_WAIT, note_wait);
 	CHECK(pthread_create(&leader, NULL, synchronize_main, (void *)d) == 0);
-	while (!leader_sleeps)
+	/* It says that it is about to sleep. */
+	while (!leader_waits || !task_sleeps(leader_tid))
 		sleep_ms(1);
-	sleep_ms(5);
 	retour_rcu_set_hook(RETOUR_RCU_EVENT_GP_WAIT, NULL);
 	return leader;
 }

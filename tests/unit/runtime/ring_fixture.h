@@ -30,14 +30,26 @@ static inline void close_rings(void)
 	retour_ring_destroy(ring);
 }
 
-/* All that follows is on one ring (but for what the fallback takes). */
-static inline void pin_to(unsigned int cpu)
+/* The nth CPU that the process had at first; false: there are not as many. */
+static inline bool try_pin_to(unsigned int nth)
 {
-	cpu_set_t set;
+	static cpu_set_t allowed;
+	cpu_set_t one;
+	int cpu = 0;
 
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	CHECK(!sched_setaffinity(0, sizeof(set), &set));
+	if (!CPU_COUNT(&allowed))
+		CHECK(!sched_getaffinity(0, sizeof(allowed), &allowed));
+	while (cpu < CPU_SETSIZE && (!CPU_ISSET(cpu, &allowed) || nth--))
+		cpu++;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	return cpu < CPU_SETSIZE && !sched_setaffinity(0, sizeof(one), &one);
+}
+
+/* All that follows is on one ring (but for what the fallback takes). */
+static inline void pin_to(unsigned int nth)
+{
+	CHECK(try_pin_to(nth));
 }
 
 /* The payload of a numbered record: the number, then bytes that depend on it. */

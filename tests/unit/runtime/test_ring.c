@@ -388,7 +388,7 @@ TEST(migration_between_reserve_and_commit)
 	const struct perf_event_header *header;
 
 	open_rings(RETOUR_RING_DISCARD, DATA, 0);
-	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+	if (!try_pin_to(1))
 		SKIP("one CPU");
 	for (uint64_t i = 0; i < 200; i++) {
 		pin_to(0);
@@ -518,11 +518,11 @@ TEST(the_page_converts_the_clock)
 		CHECK(time + SLACK >= before && time <= after + SLACK);
 		CHECK(page->cap_user_time == page->cap_user_time_zero);
 		usleep(1000);
-		/* Between publishes it goes on at the same rate. */
+		/* Between publishes it goes on at the same rate, which anchors close to each other tell roughly. */
 		before = now();
 		clock = retour_ring_clock(ring);
 		time = time_by_page(page, clock);
-		CHECK(clock > first && time + SLACK >= before);
+		CHECK(clock > first && time + SLACK + (before - after) / 8 >= before);
 	}
 	close_rings();
 }

@@ -8,6 +8,7 @@
 
 #include "app_trace.h"
 #include "retour/rcu.h"
+#include "unit/task.h"
 #include "unit/test.h"
 
 /* How often something is tried; ThreadSanitizer is slow. */
@@ -246,9 +247,10 @@ static void *fire_reply(void *arg)
 	return NULL;
 }
 
+/* Once the first thread waits. */
 static void *release_later(void *arg)
 {
-	usleep(200000);
+	task_wait_until_it_sleeps(getpid());
 	__atomic_store_n(&release_it, true, __ATOMIC_SEQ_CST);
 	return NULL;
 }
