@@ -20,6 +20,7 @@ import tap
 
 RETOUR = os.environ['RETOUR']
 PROGRAMS = os.environ['PROGRAMS']
+os.environ['LC_ALL'] = 'C.UTF-8'      # what other programs say is read
 FREQUENCY = 4999
 # Seconds, for what hangs only: a machine may be busy, or an emulated one on such a machine.
 TIMEOUT = 900
@@ -173,6 +174,26 @@ def wait_for_work(*pids, seconds=0.3):
     """Until each of them has had a CPU for so long, which takes its time on a busy machine."""
     ends = {pid: run_time(pid) + seconds for pid in pids}
     wait_until(lambda: all(run_time(pid) >= last for pid, last in ends.items()))
+
+
+class Sysctl:
+    """Another value of a setting of the kernel, for a while."""
+
+    def __init__(self, name, value):
+        self.path = '/proc/sys/' + name.replace('.', '/')
+        self.value = value
+        with open(self.path, encoding='ascii') as file:
+            self.before = file.read()
+
+    def write(self, value):
+        with open(self.path, 'w', encoding='ascii') as file:
+            file.write(value)
+
+    def __enter__(self):
+        self.write(str(self.value))
+
+    def __exit__(self, *_):
+        self.write(self.before)
 
 
 class Recorder:

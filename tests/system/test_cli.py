@@ -84,9 +84,10 @@ def no_permission():
         raise tap.Skip('setpriv is not installed')
     binary = shutil.copy(retour.RETOUR, retour.workspace)
     output = os.path.join('/tmp', f'retour-nobody-{os.getpid()}.data')
-    done = retour.run_other('setpriv', '--reuid', 65534, '--regid', 65534, '--clear-groups',
-                            '--inh-caps=-all', '--bounding-set=-all',
-                            binary, 'record', '-a', '--duration', 1, '-o', output)
+    with retour.Sysctl('kernel.perf_event_paranoid', 2):
+        done = retour.run_other('setpriv', '--reuid', 65534, '--regid', 65534, '--clear-groups',
+                                '--inh-caps=-all', '--bounding-set=-all',
+                                binary, 'record', '-a', '--duration', 1, '-o', output)
     left = os.path.exists(output)
     if left:
         os.unlink(output)

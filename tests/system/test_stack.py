@@ -10,12 +10,12 @@ import time
 
 import retour
 import tap
-from chains import CALL, MAIN, THREAD, WORK, Truth, line_of, recursion
+from chains import CALL, EDGES, MAIN, THREAD, WORK, Truth, line_of, recursion
 
 NOBODY = 65534
 AS_NOBODY = ['setpriv', '--reuid', NOBODY, '--regid', NOBODY, '--clear-groups', '--inh-caps=-all']
-PARANOID = '/proc/sys/kernel/perf_event_paranoid'
 SHORT = 'stack copy too short'
+DURATIONS = (1, 8, 60)      # seconds: until a busy machine has run what is recorded
 # Copies are taken in interrupts, where nothing is paged in: a stack that grows into a new page begins with it.
 GROWING = [None, 'page not readable']
 
@@ -60,8 +60,8 @@ def deep():
 @tap.test('a stack beyond the largest copy is truncated, and says so')
 def too_deep():
     # A call of a shell function takes kilobytes of the stack.
-    script = 'f() { if [ $1 -gt 0 ]; then f $(($1 - 1)); else while :; do :; done; fi; }; f 150'
-    recording = record(command=['timeout', 2, 'bash', '-c', script], frequency=499)
+    script = 'f() { if [ $1 -gt 0 ]; then f $(($1 - 1)); else for ((i = 0; i < 400000; i++)); do :; done; fi; }; f 150'
+    recording = record(command=['bash', '-c', script], frequency=499)
     samples = recording.of('bash')
     cut = [s for s in samples if s['reason'] == SHORT]
     assert len(cut) > 50 and len(cut) > len(samples) * 0.8, f'{len(cut)} of {len(samples)}: {recording.stats}'
@@ -91,7 +91,7 @@ def leaf():
 
 @tap.test('calls through the PLT')
 def plt():
-    in_library = 'library_leaf |(?:callback )?library_calls_back |plt |_init '
+    in_library = 'library_leaf |(?:callback )?library_calls_back |plt |_init |(?:ld )+'
     check('plt', f'(?:(?:{in_library})?call_library |{WORK}){MAIN}', own=['libplt_library.so'])
 
 
@@ -104,7 +104,7 @@ def signals():
     handled = r'(?:burn )?on_signal (?:libc )+raises ' + '|' + WORK + '(?:(?:libc |plt |ld )*raises |interrupted )?'
     lines = [(s, line_of(s, {'signals'})) for s in recording.of('signals')]
     elsewhere = [(s, line) for s, line in lines if 'on_alternate ' in line]
-    truth('signals', f'{plain}|{inner}(?:{handled}){MAIN}|{inner}(?:ld |libc )*{MAIN}', callers=False).check(
+    truth('signals', f'{plain}|{inner}(?:{handled}){MAIN}|{inner}(?:ld |libc )*{MAIN}', edges=f'{inner}(?:{EDGES})', callers=False).check(
         recording, [s for s, line in lines if 'on_alternate ' not in line])
     assert len(elsewhere) > 20, len(elsewhere)
     assert {s['reason'] for s, _ in elsewhere} <= {SHORT, 'page not readable'}, {s['reason'] for s, _ in elsewhere}
@@ -112,14 +112,15 @@ def signals():
 
 @tap.test('generated code with frame pointers')
 def jit():
-    check('jit', WORK + 'called_by_jit anon calls_jit ' + MAIN)
+    # At the ends of generated code rbp is the caller's.
+    check('jit', WORK + 'called_by_jit anon calls_jit ' + MAIN, edges=f'calls_jit {MAIN}', imprecise='anon .*')
 
 
 @tap.test('--max-depth')
 def max_depth():
     recording = record_program('recursion', options=['--max-depth', 100], frequency=499)
     assert {len(s['user']) for s in recording.samples if s['reason'] == 'max depth'} == {100}
-    assert recording.stats['truncated_by'].get('max depth', 0) > 100, recording.stats
+    assert recording.stats['truncated_by'].get('max depth', 0) > 20, recording.stats
 
 
 @tap.test('a stack that grows after it was shallow for long')
@@ -151,7 +152,7 @@ def both_sizes(of_machine):
         target = ['-a'] if of_machine else ['-p', f'{deep_one.pid},{grower.pid}']
         recorder = retour.Recorder('--backend', 'stack', *target, '--max-depth', 4096, frequency=frequency)
         grower.stdin.close()
-        retour.wait_for_work(grower.pid)
+        retour.wait_for_work(grower.pid, seconds=0.8)
         recording = recorder.end()
         most = (retour.run_time(deep_one.pid) - before) * frequency
         grower.kill()
@@ -185,7 +186,7 @@ def sizes_of_processes():
 @tap.test('32-bit programs are not walked')
 def compat():
     recording = record_program('plain_32')
-    samples = [s for s in recording.of('plain_32') if s['reason'] not in ('exec', 'not-started', 'no-mm')]
+    samples = [s for s in recording.of('plain_32') if s['reason'] not in ('exec', 'not-started', 'regs-changed', 'no-mm', 'exiting')]
     assert len(samples) > 50, f'{len(samples)} samples'
     assert {s['reason'] for s in samples} == {'compat-task'}, {s['reason'] for s in samples}
 
@@ -244,7 +245,7 @@ def kernel_mode():
     assert all(s['kernel'] for s in napping), 'no kernel frames at a context switch'
     recording = record_program('waits', 'faults', options=['-e', 'page-faults'])
     truth('waits', f'touches mode_faults {MAIN}',
-          edges=f'{CALL}(?:map_stack )?(?:mode_faults )?{MAIN}').check(recording)
+          edges=f'(?:{CALL}(?:map_stack )?|{WORK})(?:mode_faults )?{MAIN}').check(recording)
 
 
 @tap.test('a fault of the first instruction of a function that was called through rcx is no system call')
@@ -279,7 +280,7 @@ def machine():
         if sample['comm'].startswith(('kworker/', 'ksoftirqd/', 'migration/', 'rcu_')):
             assert sample['reason'] == 'kernel-thread', sample
     truth('recursion', recursion(10)).check(recording, [s for s in recording.samples if s['pid'] == running.pid])
-    assert len({s['cpu'] for s in recording.samples}) > 1
+    assert len({s['cpu'] for s in recording.samples}) == os.cpu_count()
 
 
 @tap.test('-a in a PID namespace: the tasks outside are not taken for the idle task')
@@ -321,12 +322,14 @@ def ends_early():
         one.process.kill()
         one.process.wait()
         ended = time.clock_gettime(time.CLOCK_MONOTONIC)
+        before = [retour.run_time(pid) for pid in (recorder.process.pid, two.pid)]
         retour.wait_for_work(two.pid)
+        taken, worked = (retour.run_time(pid) - b for pid, b in zip((recorder.process.pid, two.pid), before))
         recording = recorder.end()
     check_figures(recording.stats)
     last = {pid: max(s['time'] for s in recording.samples if s['pid'] == pid) for pid in (one.pid, two.pid)}
     assert last[one.pid] < ended < last[two.pid], (last, ended)
-    assert recording.stats['recorder_cpu_s'] < 0.5, recording.stats['recorder_cpu_s']
+    assert taken < worked / 2, f'the recorder took {taken} s, the other process {worked} s'
     truth('recursion', recursion(10)).check(recording)
 
 
@@ -347,7 +350,6 @@ def check_real(*command, **options):
     stats = recording.stats
     assert stats['samples'] > 100, stats['samples']
     assert stats['complete'] >= stats['with_user_context'] * 0.99, json.dumps(stats)
-    assert stats['lost_samples'] + stats['lost_records'] <= stats['samples'] / 100, json.dumps(stats)
     return recording
 
 
@@ -370,26 +372,6 @@ def sqlite():
 
 # ---- without rights ----------------------------------------------------------------
 
-class Paranoid:
-    """Another value of kernel.perf_event_paranoid while the with block runs."""
-
-    def __init__(self, value):
-        self.value = value
-
-    def __enter__(self):
-        with open(PARANOID, encoding='ascii') as setting:
-            self.before = setting.read()
-        self._write(str(self.value))
-
-    def __exit__(self, *_):
-        self._write(self.before)
-
-    @staticmethod
-    def _write(value):
-        with open(PARANOID, 'w', encoding='ascii') as setting:
-            setting.write(value)
-
-
 def for_nobody(path):
     """A copy that everybody can run."""
     copy = os.path.join(retour.workspace, os.path.basename(path))
@@ -405,7 +387,7 @@ def record_as_nobody(*args, prefix=()):
     os.mkdir(folder)
     os.chown(folder, NOBODY, NOBODY)
     path = os.path.join(folder, 'user.data')
-    with Paranoid(2):
+    with retour.Sysctl('kernel.perf_event_paranoid', 2):
         done = retour.run_other(*prefix, *AS_NOBODY, for_nobody(retour.RETOUR), 'record', '--backend', 'stack',
                                 '-F', 1999, '-o', path, *args)
     assert done.returncode == 0, f'exited {done.returncode}: {done.stderr}'
@@ -426,11 +408,14 @@ def user_command():
 @tap.test('a user without rights records his processes')
 def user_processes():
     path = for_nobody(retour.program('threads'))
-    with subprocess.Popen([*map(str, AS_NOBODY), path, '--count', '4', '--seconds', '20'],
+    with subprocess.Popen([*map(str, AS_NOBODY), path, '--count', '4', '--seconds', '600'],
                           stdout=subprocess.PIPE, text=True) as process:
         for _ in range(4):
             process.stdout.readline()
-        recording = record_as_nobody('-p', process.pid, '--duration', 1)
+        for duration in DURATIONS:
+            recording = record_as_nobody('-p', process.pid, '--duration', duration)
+            if len(recording.samples) > 1000:
+                break
         process.kill()
     truth('threads', WORK + f'thread_bottom (?:nest )+thread_main {THREAD}').check(recording)
     assert len({s['tid'] for s in recording.samples}) == 4
@@ -457,13 +442,16 @@ def few_files():
         # Side-band and one size of copies fit; a second size does not.
         enough = others + n_cpus * n_threads * 2
         path = retour.fresh_path()
-        command = [retour.RETOUR, 'record', '--backend', 'stack', '-F', 499, '--duration', 1, '-o', path, '-p', running.pid]
-        done = retour.run_other('prlimit', f'--nofile={enough}:{enough}', *command)
-        assert done.returncode == 0, done.stderr
-        recording = retour.Recording(path)
+        command = [retour.RETOUR, 'record', '--backend', 'stack', '-F', 499, '-o', path, '-p', running.pid]
+        for duration in DURATIONS:
+            done = retour.run_other('prlimit', f'--nofile={enough}:{enough}', *command, '--duration', duration)
+            assert done.returncode == 0, done.stderr
+            recording = retour.Recording(path)
+            if len(recording.samples) > 500:
+                break
         truth('threads', WORK + f'thread_bottom (?:nest )+thread_main {THREAD}').check(recording)
         assert len({s['tid'] for s in recording.samples}) == n_threads - 1
-        done = retour.run_other('prlimit', f'--nofile={others}:{others}', *command)
+        done = retour.run_other('prlimit', f'--nofile={others}:{others}', *command, '--duration', 1)
         assert done.returncode == 1 and 'remedy: sudo prlimit --pid $$ --nofile=' in done.stderr, done.stderr
 
 

@@ -19,6 +19,7 @@ import time
 import retour
 import tap
 from chains import MAIN, WORK, Truth
+from retour import Sysctl
 
 NOBODY = 65534
 AUTO_ORDER = ('bpf', 'stack', 'agent')
@@ -321,26 +322,6 @@ def process_of_another():
                 done = environment.run('record', '-p', other.pid, '--duration', 0.5, '-o', path)
             environment.refused(done, path, '', remedy)
             assert 'sysctl' not in done.stderr, f'that does not help: {done.stderr}'
-
-
-class Sysctl:
-    """Another value of a setting of the kernel, for a while."""
-
-    def __init__(self, name, value):
-        self.path = '/proc/sys/' + name.replace('.', '/')
-        self.value = value
-        with open(self.path, encoding='ascii') as file:
-            self.before = file.read()
-
-    def write(self, value):
-        with open(self.path, 'w', encoding='ascii') as file:
-            file.write(value)
-
-    def __enter__(self):
-        self.write(str(self.value))
-
-    def __exit__(self, *_):
-        self.write(self.before)
 
 
 @tap.test('a process of the same user')
