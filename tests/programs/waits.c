@@ -18,6 +18,7 @@
 
 #define LARGE (16 << 20)
 #define MOVED 100
+#define NAPS 200
 
 static volatile sig_atomic_t told;
 
@@ -60,7 +61,7 @@ FRAME static void mode_blocked(void)
 
 FRAME static void mode_naps(void)
 {
-	while (time_left())
+	for (long i = 0; time_left() || i < NAPS; i++)
 		naps(500);
 }
 

@@ -3,13 +3,14 @@
 recorders that are killed while tasks owe them one."""
 
 import collections
+import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import retour
 import tap
@@ -49,8 +50,9 @@ def every_fault():
 
 FAULTER = """
 import mmap, time
-end = time.monotonic() + 3
-while time.monotonic() < end:
+end, least = time.monotonic() + 3, 20
+while least or time.monotonic() < end:
+    least = max(least - 1, 0)
     memory = mmap.mmap(-1, 4096 * 2000)
     for i in range(0, len(memory), 4096):
         memory[i] = 1
@@ -123,8 +125,23 @@ def signalled():
         assert chains[chain('signalled', 'sys')] + changed == 2 * N, f'{backend}: {chains}'
 
 
+def objects_of(pid):
+    """Kinds and numbers of the BPF objects that a process has open."""
+    found = set()
+    for file in os.scandir(f'/proc/{pid}/fdinfo'):
+        with contextlib.suppress(OSError), open(file.path, encoding='ascii') as info:
+            found |= {(kind, int(number)) for kind, number in re.findall(r'^(prog|map|link)_id:\s*(\d+)', info.read(), re.MULTILINE)}
+    return found
+
+
+def polls(pid):
+    """Number 7 is poll on x86-64."""
+    with open(f'/proc/{pid}/syscall', encoding='ascii') as file:
+        return file.read().startswith('7 ')
+
+
 def objects():
-    """Kinds and numbers of the kernel's BPF objects."""
+    """The same of all that are in the kernel."""
     found = set()
     for kind in ('prog', 'map', 'link'):
         listed = subprocess.run(['bpftool', '-j', kind, 'list'], stdout=subprocess.PIPE, check=True).stdout
@@ -139,24 +156,18 @@ def killed():
         subprocess.run(['bpftool', 'version'], stdout=subprocess.DEVNULL, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise tap.Skip('bpftool is not installed') from error
-    before = objects()
     path = retour.fresh_path()
     recorder = retour.start('record', '--backend', 'bpf', '-a', '-e', 'page-faults', '-c', 1, '-o', path)
     retour.wait_for_samples(recorder, path)
-    with retour.Running('faults', 'b', stdin=subprocess.DEVNULL):
-        time.sleep(0.3)
-        ours = objects() - before
-        assert ours, 'the recorder has no BPF objects'
+    with retour.Running('faults', 'b', stdin=subprocess.DEVNULL) as running:
+        retour.wait_until(lambda: polls(running.pid))
+        ours = objects_of(recorder.pid)
+        assert {kind for kind, _ in ours} == {'prog', 'map', 'link'}, f'the BPF objects of the recorder: {ours}'
         recorder.send_signal(signal.SIGKILL)
         recorder.communicate()
         _, chains = faults('bpf', 'c')      # another session is none the worse
         assert chains == CHAINS, chains
-    for _ in range(200):        # the kernel frees late, and there may be other recorders
-        left = ours & objects()
-        if not left:
-            return
-        time.sleep(0.1)
-    raise AssertionError(f'left in the kernel: {left}')
+    retour.wait_until(lambda: not ours & objects())     # the kernel frees late
 
 
 if __name__ == '__main__':

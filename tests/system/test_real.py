@@ -71,7 +71,7 @@ def check(command):
     try:
         wait_for_sleeps(process.pid, 50)    # it has begun with what it is to do
         stacks = stopped_stacks(process.pid, 12)
-        recorder = retour.Recorder('-e', 'context-switches', '-p', process.pid)
+        recorder = retour.Recorder('-e', 'context-switches', '-c', 1, '-p', process.pid)
         wait_for_sleeps(process.pid, 50)
         recording = recorder.end()
     finally:

@@ -94,7 +94,7 @@ def reads(pid, tid):
 @tap.test('tasks blocked in read until after the end')
 def blocked():
     with retour.Running('waits', 'blocked') as running:
-        recorder = retour.Recorder('-e', 'context-switches', '-p', running.pid, frequency=20000)
+        recorder = retour.Recorder('-e', 'context-switches', '-c', 1, '-p', running.pid)
         running.process.send_signal(signal.SIGUSR1)
         retour.wait_until(lambda: all(reads(running.pid, tid) for tid in os.listdir(f'/proc/{running.pid}/task')))
         recording = recorder.end()
@@ -110,7 +110,7 @@ def blocked():
 
 @tap.test('a task that sleeps: context-switches')
 def naps():
-    recording = retour.record_program('waits', 'naps', options=['-e', 'context-switches'])
+    recording = retour.record_program('waits', 'naps', options=['-e', 'context-switches', '-c', 1])
     Truth(retour.program('waits'), f'(?:libc )+naps mode_naps {MAIN}',
           edges=f'{WORK}mode_naps {MAIN}').check(recording)
     assert {s['event'] for s in recording.samples} == {'context-switches'}
