@@ -133,6 +133,8 @@ def check_paged_out(mode):
 
 @tap.test('stack pages written back to a file and dropped')
 def paged_out_to_file():
+    if retour.run_other('stat', '-f', '-c', '%T', '/var/tmp').stdout.strip() in ('tmpfs', 'ramfs'):
+        raise tap.Skip('/var/tmp is no file system on a disk')
     check_paged_out('file')
 
 
