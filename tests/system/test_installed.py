@@ -175,7 +175,7 @@ __attribute__((constructor)) static void start(void)
 
 def output(*command, **env):
     result = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                            check=False, timeout=100, env={**os.environ, **env})
+                            check=False, timeout=retour.TIMEOUT, env={**os.environ, **env})
     assert result.returncode == 0, f'{" ".join(command)}: {result.stdout}'
     return result.stdout
 

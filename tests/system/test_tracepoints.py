@@ -152,18 +152,20 @@ def killed_attached():
 
 @tap.test('a recorder is killed: its command runs to the end')
 def killed_command():
-    path, witness = retour.fresh_path(), retour.fresh_path('.status')
-    script = f'{retour.program("traced")} --seconds 10 >/dev/null; echo $? >{witness}.new; mv {witness}.new {witness}'
+    path, said, witness = retour.fresh_path(), retour.fresh_path('.json'), retour.fresh_path('.status')
+    script = f'{retour.program("traced")} --seconds 600 >{said}; echo $? >{witness}.new; mv {witness}.new {witness}'
     recorder = retour.start('record', *AGENT, '-e', 'app:*', '-o', path, '--', 'sh', '-c', script)
     kill(recorder, path)
-    recorder.communicate()
+    recorder.wait()
     check_cut(path)
-    end = time.monotonic() + retour.TIMEOUT
-    status = ''
-    while not status and time.monotonic() < end:
-        time.sleep(0.1)
-        status = retour.run_other('cat', witness).stdout
-    assert status == '0\n', status
+    with open(said, encoding='ascii') as f:
+        pid = json.loads(f.readline())['pid']
+    retour.wait_for_work(pid, seconds=0.02)
+    os.kill(pid, signal.SIGTERM)
+    retour.wait_until(lambda: os.path.exists(witness))
+    with open(witness, encoding='ascii') as f:
+        assert f.read() == '0\n'
+    recorder.communicate()
 
 
 # ---- processes that are attached to ------------------------------------------------------------
@@ -265,7 +267,7 @@ def container():
     if (done := retour.run_other(*namespaces, 'true')).returncode:
         raise tap.Skip(f'no namespaces here: {done.stderr.strip()}')
     # Where /proc is missing, libraries are not found by the place of the program.
-    with subprocess.Popen([*namespaces, '--root', root, traced, '--seconds', '60'], stdout=subprocess.PIPE, text=True,
+    with subprocess.Popen([*namespaces, '--root', root, traced, '--seconds', '600'], stdout=subprocess.PIPE, text=True,
                           env={'LD_LIBRARY_PATH': ':'.join(map(os.path.dirname, libraries))}) as unshare:
         try:
             assert json.loads(unshare.stdout.readline()) == {'pid': 1}
