@@ -23,6 +23,8 @@ STATIC_MAIN = r'main __libc_start_call_main __libc_start_main\S* _start '
 THREAD = r'libc libc '
 # How glibc ends a coroutine: __start_context, which may be on its way to the next context.
 COROUTINE_END = r'(?:libc )?libc '
+# The functions of plain.c, also on the way to its work and back.
+PLAIN = f'(?:(?:{WORK}plain_inner )?plain_middle )?plain_outer '
 # A call into the C library, perhaps through the PLT and the dynamic loader, or the check of its result.
 CALL = r'(?:(?:libc|ld|plt|vdso|must) )*'
 
@@ -128,6 +130,7 @@ class Truth:
               those amid exec and exit are not counted
     callers   whether return addresses are checked against the machine code (True)
     least     how many samples have to hit the work (50)
+    cut       reasons beside the usual ones for which a few chains may end early ()
     clones    whether samples in the system call of clone are expected (False)
     imprecise regular expression of chains that no unwind table describes; 0.5 % of the samples at most
     """
@@ -143,6 +146,7 @@ class Truth:
         self.resolve = options.get('resolve')
         self.elf = Elf(program) if options.get('callers', True) else None
         self.least = options.get('least', 50)
+        self.cut = {*_CUT, *options.get('cut', ())}
         self.clones = options.get('clones', False)
         self.imprecise = re.compile(options.get('imprecise', '(?!)'))
 
@@ -160,7 +164,7 @@ class Truth:
             error, hit = self._judge(sample, line)
             hits += hit
             begun = len(sample['user']) == 1 or any(' ' + line in ' ' + r for r in right)
-            if error and sample['reason'] in _CUT and begun:
+            if error and sample['reason'] in self.cut and begun:
                 cut += sample['reason'] not in _LOST
             elif error and self.imprecise.fullmatch(line):
                 imprecise += 1

@@ -8,13 +8,11 @@ import subprocess
 
 import retour
 import tap
-from chains import CALL, MAIN, STATIC_EDGES, STATIC_MAIN, WORK, Truth
+from chains import CALL, MAIN, PLAIN, STATIC_EDGES, STATIC_MAIN, WORK, Truth
 from elf import Elf
 
-PLAIN = 'plain_inner plain_middle plain_outer '
 
-
-def plain_truth(path, chain=WORK + PLAIN + MAIN, **options):
+def plain_truth(path, chain=PLAIN + MAIN, **options):
     return Truth(path, chain, **options)
 
 
@@ -35,7 +33,7 @@ for variant in ('plain', 'plain_nopie', 'plain_no_header', 'plain_one_segment', 
     tap.test(variant)(lambda variant=variant: record_plain(variant))
 for variant in ('plain_static', 'plain_static_pie'):
     tap.test(variant)(lambda variant=variant: record_plain(
-        variant, chain=WORK + PLAIN + STATIC_MAIN, around=STATIC_EDGES))
+        variant, chain=PLAIN + STATIC_MAIN, around=STATIC_EDGES))
 
 
 @tap.test('stripped')
@@ -48,7 +46,7 @@ def stripped():
 @tap.test('static and stripped')
 def static_stripped():
     recording = retour.record_program('plain_static_stripped')
-    plain_truth(retour.program('plain_static_stripped'), WORK + PLAIN + STATIC_MAIN, around=STATIC_EDGES,
+    plain_truth(retour.program('plain_static_stripped'), PLAIN + STATIC_MAIN, around=STATIC_EDGES,
                 resolve=by_twin(recording.truths()[0], 'plain_static'), callers=False).check(recording)
 
 

@@ -10,7 +10,7 @@ import time
 
 import retour
 import tap
-from chains import MAIN, WORK, Truth, recursion
+from chains import MAIN, PLAIN, Truth, recursion
 
 
 def recursion_truth(**options):
@@ -44,7 +44,7 @@ def command():
         recording = retour.record(command=['sh', '-c', f'{path} --seconds 0.5 & {path} --seconds 0.5; wait'])
         assert other.pid not in {s['pid'] for s in recording.samples}
     assert len({s['pid'] for s in recording.of('plain')}) == 2
-    Truth(retour.program('plain'), WORK + 'plain_inner plain_middle plain_outer ' + MAIN).check(recording)
+    Truth(retour.program('plain'), PLAIN + MAIN).check(recording)
 
 
 @tap.test('-a records everything while a command runs')
@@ -55,7 +55,7 @@ def machine_and_command():
         assert time.monotonic() - started >= 1
     # Those of others may be about.
     recursion_truth().check(recording, [s for s in recording.of('recursion') if s['pid'] == other.pid])
-    Truth(retour.program('plain'), WORK + 'plain_inner plain_middle plain_outer ' + MAIN).check(recording)
+    Truth(retour.program('plain'), PLAIN + MAIN).check(recording)
     assert len({s['cpu'] for s in recording.samples}) == os.cpu_count()
 
 

@@ -40,7 +40,7 @@ def check_figures(stats):
 
 
 def truth(name, chain, **options):
-    return Truth(retour.program(name), chain, **{'edge_reasons': GROWING, **options})
+    return Truth(retour.program(name), chain, **{'edge_reasons': GROWING, 'cut': GROWING[1:], **options})
 
 
 def check(name, chain, frequency=retour.FREQUENCY, **options):
@@ -239,7 +239,7 @@ def other_rights():
 
 @tap.test('samples in kernel mode have both parts: context-switches, page-faults')
 def kernel_mode():
-    recording = record_program('waits', 'naps', options=['-e', 'context-switches'])
+    recording = record_program('waits', 'naps', options=['-e', 'context-switches', '-c', 1])
     truth('waits', f'(?:libc )+naps mode_naps {MAIN}', edges=f'{WORK}mode_naps {MAIN}').check(recording)
     napping = [s for s in recording.of('waits') if 'naps' in [f['sym'] for f in s['user']]]
     assert all(s['kernel'] for s in napping), 'no kernel frames at a context switch'
