@@ -89,6 +89,8 @@ class Controls:
 def find_by_torture(build, name, controls):
     """"" or why it was not found, what the program said."""
     domain, test, message, *options = FOUND_BY[name]
+    if test == CLOSE and len(os.sched_getaffinity(0)) < 2:
+        return "skipped", "# skip: its threads meet on two CPUs only"
     problem, output = controls.problem(domain, test, tuple(options))
     if not problem:
         output, status = torture(build, f"torture-{name}", domain, test, options, 160)
