@@ -30,6 +30,7 @@ import guest  # noqa: E402
 import packages  # noqa: E402
 
 AGAIN = {"RETOUR_TEST_AGAIN": "2"}
+LEAST_TIMEOUT = 600     # seconds for a program that hangs: busy machines are slow
 GUEST_TIMEOUT = 3600    # seconds for a program that hangs: an emulated machine on a busy one
 # What a kernel prints when something is wrong with it.
 COMPLAINT = re.compile(r"WARNING: |BUG: |Oops|Call Trace:|rcu: INFO: .*stall|general protection|refcount_t:")
@@ -84,11 +85,19 @@ def read_exit_status(out, status, text):
         out.failed.append(f"{out.name}: exit status {status}")
 
 
+def last_words(proc):
+    """What a program that was killed had written; who has left its session may keep the pipe open."""
+    try:
+        return proc.communicate(timeout=30)[0]
+    except subprocess.TimeoutExpired as still:
+        return still.output or b""
+
+
 def run(test, label):
     """Runs one program of `meson introspect --tests`."""
     out = Outcome(label)
     start = time.monotonic()
-    timeout = test["timeout"] and 4 * test["timeout"]   # busy machines are slow
+    timeout = test["timeout"] and max(LEAST_TIMEOUT, 4 * test["timeout"])
     proc = subprocess.Popen(test["cmd"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                             cwd=test["workdir"] or test["build"], env={**os.environ, **AGAIN, **test["env"]},
                             start_new_session=True)
@@ -97,7 +106,7 @@ def run(test, label):
         status = proc.returncode
     except subprocess.TimeoutExpired:
         os.killpg(proc.pid, signal.SIGKILL)
-        raw, _ = proc.communicate()
+        raw = last_words(proc)
         status = f"none: still running after {timeout} s"
     out.output, out.seconds = raw.decode(errors="replace"), time.monotonic() - start
     (read_tap if test["protocol"] == "tap" else read_exit_status)(out, status, out.output)
