@@ -394,7 +394,9 @@ def check_tracepoints(recording, events):
         if sample['event'] not in ('app:request', 'app:reply'):
             continue
         assert sample['fields'] == expected_fields(sample), sample['fields']
-        assert [f['sym'] for f in sample['user'][:2]] in (['serve', 'main'], ['serve.cold', 'main']), sample['user']
+        chain = [f['sym'] for f in sample['user'][:2]]
+        # A task may have had no CPU to go on with at the end.
+        assert chain in (['serve', 'main'], ['serve.cold', 'main']) or sample['reason'] == 'not-returned', sample
         if sample['event'] == 'app:request':
             ids.append(sample['fields']['id'])
     assert ids == list(range(ids[0], ids[0] + len(ids))), 'hits are missing or in disorder'

@@ -275,6 +275,13 @@ def recorded(*options):
     return recorder.end()
 
 
+def returned(stats):
+    """The samples, but one whose thread had no CPU to go on with when the recording ended."""
+    late = stats['missing'].get('not-returned', 0)
+    assert late <= 1, stats
+    return stats['samples'] - late
+
+
 def attached(*command, tracepoints=('app:done',), **env):
     """What is recorded of its tracepoints by a recorder that comes while it runs."""
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, env={**os.environ, **env}) as process:
@@ -300,15 +307,15 @@ def _():
                             lambda: installed.compiled(compiler, '-fPIE', '-static-pie', **plain),
                             lambda: installed.compiled(compiler, '-static', text=FIRING)):
                 recording = attached(program())
-                assert recording.stats['complete'] == recording.stats['samples'], recording.stats
-                assert all(known_symbol(s['user'][0]) == 'main' for s in recording.samples), recording.samples[0]
+                assert recording.stats['complete'] == returned(recording.stats), recording.stats
+                assert all(known_symbol(s['user'][0]) == 'main' for s in recording.samples if s['user']), recording.samples[0]
 
 
 @test('a static program with the library is recorded as a command, too')
 def _():
     with Installed() as installed:
         stats = recorded('--backend', 'agent', '-e', 'app:*', '--', installed.compiled('gcc', '-static', text=FIRING)).stats
-        assert stats['complete'] == stats['samples'], stats
+        assert stats['complete'] == returned(stats), stats
         assert {e['name']: e['samples'] for e in stats['events']} == {'app:done': stats['samples']}, stats
 
 
@@ -317,7 +324,7 @@ def _():
     with Installed() as installed:
         program = installed.compiled('gcc', '-static', '-Wl,--no-eh-frame-hdr', text=FIRING, libraries=[installed.archive])
         stats = attached(program).stats
-        assert stats['truncated_by'] == {'no unwind info': stats['samples']}, stats
+        assert stats['truncated_by'] == {'no unwind info': returned(stats)}, stats
 
 
 @test('what is installed below DESTDIR records commands from there, and what runs also without the object to preload')
@@ -354,7 +361,7 @@ def _():
     with Installed() as installed:
         for program, plugin, tracepoints in with_plugins(installed):
             stats = attached(program, plugin, tracepoints=tracepoints).stats
-            assert stats['complete'] == stats['samples'], stats
+            assert stats['complete'] == returned(stats), stats
 
 
 @test('with several copies of the library threads have the clocks of one of them')
