@@ -52,5 +52,6 @@ struct error *limits_check(void)
 
 	if (getrlimit(RLIMIT_STACK, &limit) || limit.rlim_cur >= LEAST_STACK)
 		return NULL;
-	return error_new(ENOMEM, "the limit on the stack is too small (remedy: sudo prlimit --pid $$ --stack=8388608)");
+	return error_new(ENOMEM, "the limit on the stack is below the %d kB that retour takes (remedy: sudo prlimit --pid $$ "
+			 "--stack=8388608)", LEAST_STACK >> 10);
 }
