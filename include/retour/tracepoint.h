@@ -302,6 +302,9 @@ RETOUR_INLINE uint64_t retour_noted_(long double value)
 
 #define RETOUR_TP_QUIET_ __attribute__((unused, no_instrument_function))
 
+/* Behind the call of the probes: a tail call would take who fires off the chain. */
+#define RETOUR_TP_CALLED_ __asm__ volatile("")
+
 /* Away from what runs while tracepoints are off, yet compiled for speed, which `cold` is not. */
 #define RETOUR_TP_ASIDE_ __attribute__((noinline, section(".text.unlikely.retour")))
 
@@ -346,8 +349,10 @@ RETOUR_INLINE uint64_t retour_noted_(long double value)
 		RETOUR_TP_SITE_(provider, tpname, retour_tracepoint_##id, more_operands, specs); \
 		return;                                                        \
 	retour_test: RETOUR_COLD_LABEL_;                                       \
-		if (retour_unlikely(retour_static_key_enabled(&retour_tracepoint_##id.key))) \
+		if (retour_unlikely(retour_static_key_enabled(&retour_tracepoint_##id.key))) { \
 			trace_call_##id args;                                  \
+			RETOUR_TP_CALLED_;                                     \
+		}                                                              \
 	}                                                                      \
 	/* The site of RETOUR_TRACE(): there are no arguments yet. */          \
 	RETOUR_INLINE bool trace_site_##id(void)                               \
@@ -408,6 +413,6 @@ RETOUR_INLINE uint64_t retour_noted_(long double value)
 
 /* RETOUR_TRACE(provider_name, (arguments)): an expression of type void that evaluates them only if the tracepoint is on. */
 #define RETOUR_TRACE(id, arguments)                                            \
-	(retour_unlikely(trace_site_##id()) ? trace_call_##id arguments : (void)0)
+	(retour_unlikely(trace_site_##id()) ? __extension__ ({ trace_call_##id arguments; RETOUR_TP_CALLED_; }) : (void)0)
 
 #endif

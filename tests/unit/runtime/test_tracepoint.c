@@ -466,6 +466,40 @@ TEST(sites_of_an_object_that_is_loaded_have_the_probes)
 	CHECK(unregister_trace_app_request(count, NULL) == 0);
 }
 
+RETOUR_TRACEPOINT(app, last, (int, id));
+
+#define LAST_CALLS __attribute__((noinline, section("last_calls")))
+
+extern const char __start_last_calls[], __stop_last_calls[];
+
+static LAST_CALLS void fire_last(int id)
+{
+	trace_app_last(id);
+}
+
+static LAST_CALLS void fire_last_by_macro(int id)
+{
+	RETOUR_TRACE(app_last, (id));
+}
+
+static void site_is_in_last_calls(struct retour_tracepoint_recorder *recorder, const uint64_t *values, const void *site)
+{
+	CHECK((const char *)site >= __start_last_calls && (const char *)site < __stop_last_calls);
+	hits += (int)values[0];
+}
+
+/* A tail call would leave a chain without the function that fires. */
+TEST(a_function_that_ends_with_a_tracepoint_is_its_caller)
+{
+	struct retour_tracepoint_recorder recorder = { site_is_in_last_calls };
+
+	CHECK(retour_tracepoint_probe_register(&retour_tracepoint_app_last, RETOUR_TRACEPOINT_RECORD, &recorder) == 0);
+	fire_last(1);
+	fire_last_by_macro(10);
+	CHECK(hits == 11);
+	CHECK(retour_tracepoint_probe_unregister(&retour_tracepoint_app_last, RETOUR_TRACEPOINT_RECORD, &recorder) == 0);
+}
+
 RETOUR_TRACEPOINT(app, clash, (long, what), (long, much));
 
 static void on_clash(void *data, long what, long much)
