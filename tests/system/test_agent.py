@@ -75,7 +75,7 @@ def sqlite():
                                     'SELECT count(DISTINCT hex(i * 7919 % 100003)) FROM n']
     recording = record(*query)
     assert recording.output == retour.run_other(*query).stdout, recording.output
-    nearly_all_complete(recording, 'sqlite3', 30)
+    nearly_all_complete(recording, 'sqlite3', 10)
 
 
 @tap.test('python3, with threads that come and go')
@@ -91,7 +91,7 @@ def python():
               'print("done")\n')
     recording = record('/usr/bin/python3', '-c', script)
     assert recording.output == 'done\n', recording.output
-    nearly_all_complete(recording, 'python3', 100)
+    nearly_all_complete(recording, 'python3', 40)
     assert len({s['tid'] for s in recording.of('python3')}) > 20, 'threads are missing'
 
 
@@ -181,8 +181,8 @@ def processes():
         by_pid.setdefault(sample['pid'], set()).add(sample['comm'])
     assert sorted(map(sorted, by_pid.values()), key=len)[-1] == ['perl', 'python3'], by_pid
     assert len(by_pid) == 4, by_pid
-    nearly_all_complete(recording, 'python3', 50)
-    nearly_all_complete(recording, 'perl', 20)
+    nearly_all_complete(recording, 'python3', 20)
+    nearly_all_complete(recording, 'perl', 5)
 
 
 @tap.test('a program in a PID namespace of its own, with the /proc of another')
@@ -206,7 +206,7 @@ def daemon():
               'os.closerange(0, 1000)\n' + BUSY.format(0.4) +
               f'open({done!r}, "w").write("done")\n')
     recording = record('sh', '-c', '/usr/bin/python3 -c "$1"; while ! [ -s "$2" ]; do sleep 0.05; done', 'sh', script, done)
-    nearly_all_complete(recording, 'python3', 50)
+    nearly_all_complete(recording, 'python3', 20)
 
 
 @tap.test('a program that uses SIGPROF gets its own signals only')
@@ -219,7 +219,7 @@ def sigprof():
               'print(n[0])\n')
     recording = record('/usr/bin/python3', '-c', script)
     assert 3 <= int(recording.output) <= 6, recording.output
-    nearly_all_complete(recording, 'python3', 50)
+    nearly_all_complete(recording, 'python3', 20)
 
 
 @tap.test('threads without samples are counted, with the reason')
