@@ -16,7 +16,7 @@ UNPRIMED = 0.05
 
 @tap.test('nearly all samples of interrupts have a chain')
 def interrupts():
-    recording = retour.record_program('plain', options=['--backend', 'bpf'], frequency=199, seconds=2)
+    recording = retour.record_program('plain', options=['--backend', 'bpf'], frequency=199, seconds=4)
     samples = recording.of('plain')
     failed = sum(s['reason'] == 'schedule-failed' for s in samples)
     chains = sum(bool(s['user']) for s in samples)
@@ -26,7 +26,7 @@ def interrupts():
 
 @tap.test('new threads are primed too')
 def threads():
-    recording = retour.record_program('threads', options=['--backend', 'bpf'], frequency=199, seconds=2)
+    recording = retour.record_program('threads', options=['--backend', 'bpf'], frequency=199, seconds=4)
     samples = recording.of('threads')
     failed = sum(s['reason'] == 'schedule-failed' for s in samples)
     assert len(samples) >= 20 and failed <= max(5, UNPRIMED * len(samples)), f'{failed} of {len(samples)}'
