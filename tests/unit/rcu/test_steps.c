@@ -264,19 +264,18 @@ TEST(readers)
 	}
 }
 
-static atomic_int leader_tid;
-static atomic_bool leader_waits;
-
 static void *synchronize_main(void *arg)
 {
-	leader_tid = gettid();
 	((const struct domain *)arg)->synchronize();
 	return NULL;
 }
 
+/* The thread above, or the worker, which it follows then.  0: nobody waits yet. */
+static atomic_int leader_tid;
+
 static void note_wait(const struct retour_rcu_domain *domain, unsigned long arg)
 {
-	leader_waits = true;
+	leader_tid = gettid();
 }
 
 /* A leader sleeps for the section when this returns. */
@@ -284,12 +283,13 @@ static pthread_t begin_leader(const struct domain *d)
 {
 	pthread_t leader;
 
-	leader_waits = false;
+	leader_tid = 0;
 	retour_rcu_set_hook(RETOUR_RCU_EVENT_GP_WAIT, note_wait);
 	CHECK(pthread_create(&leader, NULL, synchronize_main, (void *)d) == 0);
-	/* It says that it is about to sleep. */
-	while (!leader_waits || !task_sleeps(leader_tid))
+	/* It says that it is about to sleep; it may do so for a moment first, and looks by itself in between. */
+	while (!leader_tid)
 		sleep_ms(1);
+	task_wait_until_it_sleeps(leader_tid);
 	retour_rcu_set_hook(RETOUR_RCU_EVENT_GP_WAIT, NULL);
 	return leader;
 }
