@@ -31,6 +31,7 @@ struct tally {
 	uint64_t begun;		/* calls of reserve, also the numbers of records */
 	uint64_t ended;
 	uint64_t taken_back;
+	uint64_t refused;
 } __attribute__((aligned(64)));
 
 struct shared {
@@ -110,8 +111,10 @@ static void write_one(void)
 	int err = retour_ring_reserve(ring, sizeof(*payload) + n * 8, &record);
 
 	__atomic_fetch_add(&tally->ended, 1, __ATOMIC_RELAXED);
-	if (err)
+	if (err) {
+		__atomic_fetch_add(&tally->refused, 1, __ATOMIC_RELAXED);
 		return;
+	}
 	payload = record.data;
 	*payload = (struct payload){ life, thread_no, number };
 	if (one_in(100))
@@ -266,6 +269,16 @@ static void read_for(double seconds, pid_t *writers)
 	}
 }
 
+static bool any_is_refused(void)
+{
+	uint64_t refused = 0;
+
+	for (unsigned int i = 0; i < lives; i++)
+		for (unsigned int j = 0; j < THREADS; j++)
+			refused += __atomic_load_n(&shared->tallies[i][j].refused, __ATOMIC_RELAXED);
+	return refused != 0;
+}
+
 static void check_counts(void)
 {
 	uint64_t begun = 0, ended = 0, taken_back = 0;
@@ -300,6 +313,9 @@ static void run(double seconds)
 		writers[i] = start_writer();
 	be_sluggish(2000);
 	read_for(seconds, writers);
+	/* Slow is who lets rings become full, however late a busy machine lets the writers come to that. */
+	while (scenario->slow && scenario->mode == RETOUR_RING_DISCARD && !any_is_refused())
+		sleep_us(1000);
 	be_sluggish(0);
 	__atomic_store_n(&shared->stop, true, __ATOMIC_RELAXED);
 	while (waitpid(-1, NULL, WNOHANG) >= 0)
